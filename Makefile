@@ -1,0 +1,78 @@
+# The verbs of daily work. `make run` and `make test` install what they need first.
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+say = @printf '\033[1m==> %s\033[0m\n'
+
+.PHONY: run test check fuzz bench-latency bench-webrtc audit web web-deps install-run install-test \
+	install-fuzz clean
+
+## run: build everything and start `lectern all` with the demo broadcast
+run: install-run web
+	$(say) "Building lectern (the first time takes some minutes)"
+	@$(CARGO) build --release --locked
+	@exec $(TARGET_DIR)/release/lectern all --demo $(ARGS)
+
+## test: everything that CI runs
+test: install-test web
+	$(say) "Format and lints"
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+	@$(CARGO) deny --log-level error check bans licenses sources
+	@cd web && npm run --silent check && npm run --silent lint
+	$(say) "Rust tests"
+	@$(CARGO) test --workspace --all-features --locked --quiet
+	$(say) "Web tests"
+	@cd web && npm run --silent test
+	$(say) "End to end in Chromium, with the binary that the Rust tests were built with"
+	@cd web && LECTERN_BIN=$(abspath $(TARGET_DIR))/debug/lectern npm run --silent test:browser
+
+## bench-latency: glass to glass through real Chromium, and where the time goes
+bench-latency: install-test web
+	$(say) "Building lectern (release)"
+	@$(CARGO) build --release --locked
+	@cd web && LECTERN_BIN=$(abspath $(TARGET_DIR))/release/lectern npm run --silent bench:latency -- $(ARGS)
+
+## bench-webrtc: what WebRTC viewers cost an edge on one core, and what they see (a part needs root)
+bench-webrtc: install-test web
+	$(say) "Building lectern and its load client (release)"
+	@$(CARGO) build --release --locked -p lectern -p lectern-bench-webrtc
+	@$(TARGET_DIR)/release/lectern-bench-webrtc $(ARGS)
+
+## fuzz: each reader of a stranger's bytes for a minute (FUZZ_SECONDS); ARGS may name some
+fuzz: install-fuzz web
+	$(say) "Fuzzing (the first build takes some minutes)"
+	@bench/fuzz/run.sh $(ARGS)
+
+## check: the quick answer while you type
+check: web
+	@$(CARGO) clippy --workspace --all-targets --all-features --locked
+
+## audit: dependencies against the advisory database (fetches it)
+audit:
+	@$(CARGO) deny check advisories
+
+## web: the player and its pages, which the binary embeds
+web: web-deps
+	$(say) "Building the player"
+	@cd web && npm run --silent build
+
+web-deps: web/node_modules/.package-lock.json
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	$(say) "Installing the player's packages"
+	@cd web && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+install-run:
+	@scripts/install.sh run
+
+install-test:
+	@scripts/install.sh test
+
+install-fuzz:
+	@scripts/install.sh fuzz
+
+clean:
+	$(CARGO) clean
+	rm -rf web/dist web/node_modules

@@ -1,0 +1,137 @@
+//! The edge's part of the configuration file.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lectern_relay_proto::net::Token;
+use serde::Deserialize;
+
+use crate::client::{Proxies, ProxyError};
+use crate::{server, timeline, whep};
+
+/// `[edge]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Pages, WHEP and LL-DASH, TCP.
+    pub http: SocketAddr,
+    /// All WebRTC media: a UDP port, and TCP of the same number where UDP is blocked. `[::]` is IPv4
+    /// as well.
+    pub media: SocketAddr,
+    /// Addresses under which viewers reach the media port, each with a port if that is another one
+    /// outside; without them, those of this machine.
+    pub media_addresses: Vec<whep::PublicAddress>,
+    /// The most TCP connections to the media port, zero for none. Each is a file descriptor and
+    /// about 5 kB, and up to 512 kB while its viewer reads too slowly.
+    pub media_tcp_max: usize,
+    /// Metrics and health, TCP.
+    pub ops: SocketAddr,
+    /// The origin's relay, `host:port`.
+    pub upstream: String,
+    /// PEM file of the certificates to trust for the upstream; without it, the system's.
+    pub upstream_ca: Option<PathBuf>,
+    /// The name that the upstream's certificate must bear, if it is not the host of `upstream`.
+    pub upstream_name: Option<String>,
+    /// What the upstream wants presented.
+    pub relay_token: Option<Token>,
+    /// Threads that send media; zero means one per core. Each keeps 70 kB.
+    pub workers: usize,
+    /// The most HTTP connections at once; about 20 kB each, and a file descriptor.
+    pub http_connections_max: usize,
+    /// The most of these from one client (an IPv4 address, or an IPv6 /64). A viewer of LL-DASH has
+    /// up to six.
+    pub http_connections_per_client_max: usize,
+    /// Reverse proxies, as addresses or networks. Of what they send, `X-Forwarded-For` says whom it
+    /// comes from; of others it is not read.
+    pub trusted_proxies: Vec<String>,
+    /// The most WebRTC viewers at once; about 32 kB each. More are told to come back later.
+    pub sessions_max: usize,
+    /// How long WebRTC players may hold a picture back, as `min_ms` and `max_ms`. Without it they
+    /// choose by the jitter that they see, which is best unless every viewer's network is known:
+    /// zero for both saves some 7 ms and stutters as soon as packets come unevenly.
+    pub playout_delay: Option<whep::PlayoutDelay>,
+    /// The most WebRTC viewers at once whose handshake is not done, which takes a fraction of a
+    /// second, or ten until it is given up.
+    pub half_open_max: usize,
+    /// The most of these from one client.
+    pub half_open_per_client_max: usize,
+    /// The most WebRTC viewers that join in a second, three quarters of them from one client; zero
+    /// means 300 for each worker.
+    pub joins_per_sec_max: u32,
+    /// The most Mbit/s to WebRTC viewers. A viewer whose stream would go beyond it is told to come
+    /// back later. Without it, what the network lets through: nothing here knows how much that is.
+    pub egress_mbps_max: Option<u32>,
+    /// STUN and TURN servers that players are told of; the edge itself needs none.
+    pub ice_servers: Vec<whep::IceServer>,
+    /// Seconds of media kept for LL-DASH; each costs the bitrate of all tracks.
+    pub window_secs: u32,
+    /// The most bytes of media kept per broadcast, whatever the window.
+    pub window_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let whep = whep::Config::default();
+        Self {
+            http: any(8080),
+            media: whep.listen,
+            media_addresses: Vec::new(),
+            media_tcp_max: whep.tcp_connections_max,
+            ops: any(9091),
+            upstream: "localhost:4443".to_owned(),
+            upstream_ca: None,
+            upstream_name: None,
+            relay_token: None,
+            workers: 0,
+            http_connections_max: 16_384,
+            http_connections_per_client_max: 4_096,
+            trusted_proxies: Vec::new(),
+            sessions_max: whep.sessions_max,
+            playout_delay: None,
+            half_open_max: whep.half_open_max,
+            half_open_per_client_max: whep.half_open_per_client_max,
+            joins_per_sec_max: whep.joins_per_sec_max,
+            egress_mbps_max: None,
+            ice_servers: Vec::new(),
+            window_secs: 30,
+            window_bytes_max: timeline::Config::default().bytes_max,
+        }
+    }
+}
+
+impl Config {
+    /// How the WebRTC engine is set up.
+    pub fn whep(&self) -> whep::Config {
+        let default = whep::Config::default();
+        whep::Config {
+            listen: self.media,
+            public_addresses: self.media_addresses.clone(),
+            tcp_connections_max: self.media_tcp_max,
+            workers: if self.workers == 0 { default.workers } else { self.workers },
+            sessions_max: self.sessions_max,
+            playout_delay: self.playout_delay,
+            half_open_max: self.half_open_max,
+            half_open_per_client_max: self.half_open_per_client_max,
+            joins_per_sec_max: self.joins_per_sec_max,
+            egress_bps_max: self.egress_mbps_max.map(|mbps| u64::from(mbps) * 1_000_000),
+            ice_servers: self.ice_servers.clone(),
+        }
+    }
+
+    /// How many HTTP connections there may be.
+    pub fn http_limits(&self) -> Result<server::Limits, ProxyError> {
+        Ok(server::Limits {
+            connections_max: self.http_connections_max,
+            connections_per_client_max: self.http_connections_per_client_max,
+            proxies: Proxies::parse(&self.trusted_proxies)?,
+        })
+    }
+
+    /// How much each broadcast's timeline keeps.
+    pub fn timeline(&self) -> timeline::Config {
+        let window = Duration::from_secs(self.window_secs.into());
+        timeline::Config { window, bytes_max: self.window_bytes_max }
+    }
+}

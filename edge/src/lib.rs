@@ -1,0 +1,168 @@
+//! The edge: subscribes to an origin over the relay and serves viewers.
+//!
+//! One module per concern: [`upstream`] (relay to cache), [`timeline`] (groups to segments),
+//! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
+//! player and its pages), [`server`] (the HTTP listener), [`client`] (whom a request comes from).
+
+pub mod client;
+pub mod config;
+pub mod dash;
+pub mod live;
+pub mod pages;
+pub mod server;
+mod throttle;
+pub mod timeline;
+pub mod upstream;
+pub mod whep;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use lectern_relay_proto::net::{
+    self, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Token, Trust,
+};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::live::Directory;
+
+/// The most sender threads: more than the cores of any machine that would run one edge.
+const WORKERS_MAX: usize = 256;
+
+/// An edge whose ports are bound.
+pub struct Edge {
+    listener: TcpListener,
+    http_addr: SocketAddr,
+    router: Router,
+    limits: server::Limits,
+    http_metrics: server::Metrics,
+    subscriber: Subscriber,
+    directory: Arc<Directory>,
+    engine: whep::Engine,
+}
+
+/// Why an edge could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The HTTP port is taken or not allowed.
+    #[error("cannot listen for HTTP on {0}: {1}")]
+    Http(SocketAddr, std::io::Error),
+    /// More sender threads than any machine has use for.
+    #[error("edge.workers is {0}, and at most {WORKERS_MAX} are started")]
+    Workers(usize),
+    /// A proxy that is to be trusted.
+    #[error("edge.trusted_proxies: {0}")]
+    Proxies(#[from] client::ProxyError),
+    /// The media port or its threads.
+    #[error("WebRTC: {0}")]
+    Whep(#[from] whep::Error),
+    /// The upstream's address or certificates.
+    #[error("relay: {0}")]
+    Relay(#[from] net::Error),
+    /// A metric is registered twice.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// The origin's relay, and how to be let in.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// `host:port`.
+    pub address: String,
+    /// The name that its certificate must bear; the host of `address` if not given.
+    pub name: Option<String>,
+    /// Whose certificates to believe.
+    pub trust: Trust,
+    /// What it wants presented.
+    pub token: Option<Token>,
+}
+
+impl Edge {
+    /// Binds the ports and begins to follow `upstream`, now or whenever it can be reached.
+    pub async fn start(
+        config: &Config,
+        upstream: Upstream,
+        registry: &Registry,
+    ) -> Result<Self, Error> {
+        let listener = TcpListener::bind(config.http).await;
+        let listener = listener.map_err(|error| Error::Http(config.http, error))?;
+        let http_addr = listener.local_addr().map_err(|error| Error::Http(config.http, error))?;
+        if config.workers > WORKERS_MAX {
+            return Err(Error::Workers(config.workers));
+        }
+        let limits = config.http_limits()?;
+        let http_metrics = server::Metrics::register(registry)?;
+        let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
+        let directory = Directory::new(config.timeline(), live::Metrics::register(registry)?);
+        let subscriber = Subscriber::start(SubscriberConfig {
+            upstream: upstream.address,
+            server_name: upstream.name,
+            trust: upstream.trust,
+            token: upstream.token,
+            metrics: SubscriberMetrics::register(registry)?,
+        })?;
+        let router = Router::new()
+            .merge(pages::routes())
+            .merge(live::routes(directory.clone()))
+            .merge(whep::routes(engine.clone()));
+        Ok(Self {
+            listener,
+            http_addr,
+            router,
+            limits,
+            http_metrics,
+            subscriber,
+            directory,
+            engine,
+        })
+    }
+
+    /// Where pages, WHEP and LL-DASH are served.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Where WebRTC media is sent from.
+    pub fn media_addr(&self) -> SocketAddr {
+        self.engine.local_addr()
+    }
+
+    /// Whether the upstream is connected, to be asked at any time.
+    pub fn upstream_status(&self) -> UpstreamStatus {
+        UpstreamStatus(self.subscriber.status())
+    }
+
+    /// Serves until `cancel`.
+    pub async fn run(self, cancel: CancellationToken) {
+        let engine = self.engine.clone();
+        let follow = upstream::run(self.subscriber, self.directory, self.engine, cancel.clone());
+        let following = tokio::spawn(follow);
+        let drained = cancel.clone();
+        let draining = tokio::spawn(async move {
+            drained.cancelled().await;
+            engine.drain();
+        });
+        server::serve(self.listener, self.router, self.limits, self.http_metrics, cancel).await;
+        draining.await.ok();
+        following.await.ok();
+    }
+}
+
+/// Whether the upstream is connected.
+#[derive(Clone, Debug)]
+pub struct UpstreamStatus(watch::Receiver<Status>);
+
+impl UpstreamStatus {
+    /// `Ok` while connected; otherwise why not.
+    pub fn ready(&self) -> Result<(), String> {
+        match &*self.0.borrow() {
+            Status::Connected => Ok(()),
+            Status::Connecting => Err("connecting to the upstream".to_owned()),
+            Status::Disconnected(reason) => Err(format!("upstream: {reason}")),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Responses that carry media: headers of tracks, and segments whole or in progress.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    IF_RANGE, RANGE,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use bytes::Bytes;
+
+use super::lookup::{self, Answer};
+use super::metrics::{Kind, Metrics};
+use super::range::{self, Asked};
+use super::routes::{NO_STORE, SHORT, refusal};
+use super::{Live, body};
+use crate::timeline::{Locator, Segment, State};
+
+/// Media under a URL never changes, whichever edge serves it: caches keep it for as long as any
+/// window can be, a day.
+const IMMUTABLE: &str = "public, max-age=86400, immutable";
+
+/// What a request says beside its path.
+pub(super) struct Asks<'a> {
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// The CMAF header of a track.
+pub(super) fn init(live: &Live, locator: &Locator, asks: &Asks<'_>) -> Response<Body> {
+    let Some(snapshot) = live.snapshot() else {
+        return refusal(StatusCode::NOT_FOUND, SHORT, "nothing published yet");
+    };
+    match lookup::track(&snapshot, locator) {
+        Ok((_, track)) => {
+            let media_type = media_type(track.kind.as_str());
+            let etag = format!("\"{locator}-init\"");
+            whole(track.init.clone(), media_type, Some(&etag), asks, Kind::Init, &live.metrics)
+        }
+        Err(answer) => refuse(&answer),
+    }
+}
+
+/// Segment `number` of a track; waits if it is the next to begin.
+pub(super) async fn segment(
+    live: &Live,
+    locator: &Locator,
+    number: u64,
+    asks: &Asks<'_>,
+) -> Response<Body> {
+    let answer = match answer(live, locator, number) {
+        Answer::Next(patience) => {
+            // Counted as long as it waits; a viewer that hangs up ends the wait with this future.
+            let Ok(_permit) = live.held.try_acquire() else {
+                live.metrics.held_refused();
+                let reason = "too many requests wait for this broadcast";
+                let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason);
+                super::routes::retry_after(&mut response);
+                return response;
+            };
+            let _held = Held::new(&live.metrics);
+            let wait = wait(live, locator, number);
+            match tokio::time::timeout(patience, wait).await {
+                Ok(answer) => answer,
+                Err(_) => Answer::NotYet("the segment did not begin in time"),
+            }
+        }
+        answer => answer,
+    };
+    match answer {
+        Answer::Found(segment) => found(&segment, locator, asks, &live.metrics),
+        other => refuse(&other),
+    }
+}
+
+fn answer(live: &Live, locator: &Locator, number: u64) -> Answer {
+    match live.snapshot() {
+        Some(snapshot) => lookup::segment(&snapshot, locator, number),
+        None => Answer::NotYet("nothing published yet"),
+    }
+}
+
+/// Waits until the answer is another than to wait.
+async fn wait(live: &Live, locator: &Locator, number: u64) -> Answer {
+    let mut follow = live.follow();
+    loop {
+        let snapshot = follow.borrow_and_update().clone();
+        let Some(snapshot) = snapshot else {
+            return Answer::NotYet("the broadcast was closed");
+        };
+        match lookup::segment(&snapshot, locator, number) {
+            Answer::Next(_) => {}
+            answer => return answer,
+        }
+        drop(snapshot);
+        if follow.changed().await.is_err() {
+            return Answer::NotYet("the broadcast was closed");
+        }
+    }
+}
+
+struct Held<'a>(&'a Metrics);
+
+impl<'a> Held<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.held().inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.held().dec();
+    }
+}
+
+fn found(
+    segment: &Segment,
+    locator: &Locator,
+    asks: &Asks<'_>,
+    metrics: &Arc<Metrics>,
+) -> Response<Body> {
+    let media_type =
+        media_type(if locator.track.as_str().starts_with("video/") { "video" } else { "audio" });
+    let (state, complete, damaged) = {
+        let tail = segment.tail();
+        (tail.state, tail.whole.clone(), tail.damaged)
+    };
+    // A damaged segment differs from what other edges have under its name.
+    let etag = (!damaged).then(|| format!("\"{locator}-{}\"", segment.number()));
+    match state {
+        State::Gone => refuse(&Answer::Expired),
+        State::Complete => {
+            whole(complete, media_type, etag.as_deref(), asks, Kind::Segment, metrics)
+        }
+        State::Open => {
+            let mut response = Response::new(body::follow(segment, metrics));
+            describe(&mut response, media_type, etag.as_deref());
+            response
+        }
+    }
+}
+
+/// A body that is all there, with the conditions and ranges of RFC 9110 §13 and §14.
+fn whole(
+    bytes: Bytes,
+    media_type: &'static str,
+    etag: Option<&str>,
+    asks: &Asks<'_>,
+    kind: Kind,
+    metrics: &Metrics,
+) -> Response<Body> {
+    if etag.is_some_and(|etag| matches_etag(asks.headers, etag)) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        describe(&mut response, media_type, etag);
+        return response;
+    }
+    let len = bytes.len();
+    let header = |name| asks.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let current = asks
+        .headers
+        .get(IF_RANGE)
+        .is_none_or(|value| etag.is_some_and(|etag| value.as_bytes() == etag.as_bytes()));
+    let asked = match header(RANGE) {
+        Some(range) if current && asks.method == Method::GET => range::parse(range, len),
+        _ => Asked::Whole,
+    };
+    let (status, bytes, range) = match asked {
+        Asked::Whole => (StatusCode::OK, bytes, None),
+        Asked::Part(range) => {
+            let value = format!("bytes {}-{}/{len}", range.start, range.end - 1);
+            (StatusCode::PARTIAL_CONTENT, bytes.slice(range), Some(value))
+        }
+        Asked::Nothing => {
+            let mut response = refusal(StatusCode::RANGE_NOT_SATISFIABLE, SHORT, "no such bytes");
+            set(&mut response, CONTENT_RANGE, &format!("bytes */{len}"));
+            return response;
+        }
+    };
+    if asks.method == Method::GET {
+        metrics.sent_bytes(kind).inc_by(bytes.len() as u64);
+    }
+    let sent = bytes.len();
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    describe(&mut response, media_type, etag);
+    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(sent));
+    if let Some(range) = range {
+        set(&mut response, CONTENT_RANGE, &range);
+    }
+    response
+}
+
+fn describe(response: &mut Response<Body>, media_type: &'static str, etag: Option<&str>) {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    let cache = if etag.is_some() { IMMUTABLE } else { NO_STORE };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    if let Some(etag) = etag {
+        set(response, ETAG, etag);
+    }
+}
+
+fn set(response: &mut Response<Body>, name: axum::http::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn refuse(answer: &Answer) -> Response<Body> {
+    match answer {
+        Answer::Expired => {
+            refusal(StatusCode::GONE, "public, max-age=60", "no longer in the window")
+        }
+        Answer::NotYet(reason) => refusal(StatusCode::NOT_FOUND, SHORT, reason),
+        Answer::Found(_) | Answer::Next(_) => refusal(StatusCode::NOT_FOUND, SHORT, "not there"),
+    }
+}
+
+/// Whether If-None-Match names `etag` (weak comparison, RFC 9110 §13.1.2).
+pub(super) fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
+    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').map(str::trim).any(|candidate| {
+            candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag
+        })
+    })
+}
+
+fn media_type(kind: &str) -> &'static str {
+    if kind == "video" { "video/mp4" } else { "audio/mp4" }
+}

@@ -1,0 +1,144 @@
+//! What an operator can count of the HTTP edge.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use lectern_relay_proto::TrackName;
+use lectern_relay_proto::metrics::Maker;
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+
+/// What a request asked for; the label `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Status,
+    Manifest,
+    Init,
+    Segment,
+    Time,
+    Other,
+}
+
+/// Counters of the live HTTP edge.
+#[derive(Clone)]
+pub struct Metrics {
+    requests: IntCounterVec,
+    sent_bytes: IntCounterVec,
+    held: IntGauge,
+    held_refused: IntCounter,
+    readers_dropped: IntCounterVec,
+    faults: IntCounterVec,
+    video: TrackMetrics,
+    audio: TrackMetrics,
+}
+
+#[derive(Clone)]
+struct TrackMetrics {
+    chunks: IntCounter,
+    age: Histogram,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    ///
+    /// # Errors
+    /// If `registry` has metrics of these names already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let maker = Maker(registry);
+        let requests = maker.counters(
+            "lectern_edge_http_requests_total",
+            "Requests for live media and manifests, by what was asked for and class of status.",
+            &["kind", "status"],
+        )?;
+        let sent_bytes = maker.counters(
+            "lectern_edge_http_sent_bytes_total",
+            "Bytes of bodies handed to connections.",
+            &["kind"],
+        )?;
+        let readers_dropped = maker.counters(
+            "lectern_edge_http_readers_dropped_total",
+            "Readers of a segment in progress that were cut off: too slow, or the segment went.",
+            &["reason"],
+        )?;
+        let faults = maker.counters(
+            "lectern_edge_timeline_faults_total",
+            "Chunks that could not be used, and promises that upstream broke.",
+            &["fault"],
+        )?;
+        let chunks = maker.counters(
+            "lectern_edge_chunks_received_total",
+            "Chunks received from upstream.",
+            &["track"],
+        )?;
+        let ages = maker.ages_by(
+            "lectern_edge_chunk_age_seconds",
+            "Time from a frame's arrival at the origin to that of its chunk at this edge.",
+            &["track"],
+        )?;
+        let held = maker.gauge(
+            "lectern_edge_http_held_requests",
+            "Requests that wait for a segment to begin.",
+        )?;
+        let held_refused = maker.counter(
+            "lectern_edge_http_held_refused_total",
+            "Requests refused because too many were waiting.",
+        )?;
+        let track = |kind: &str| TrackMetrics {
+            chunks: chunks.with_label_values(&[kind]),
+            age: ages.with_label_values(&[kind]),
+        };
+        let (video, audio) = (track("video"), track("audio"));
+        Ok(Self { requests, sent_bytes, held, held_refused, readers_dropped, faults, video, audio })
+    }
+
+    pub(super) fn request(&self, kind: Kind, status: StatusCode) {
+        let class = match status.as_u16() {
+            ..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            500.. => "5xx",
+        };
+        self.requests.with_label_values(&[kind.as_str(), class]).inc();
+    }
+
+    /// The counter of bytes sent for `kind`, to be looked up once per response.
+    pub(super) fn sent_bytes(&self, kind: Kind) -> IntCounter {
+        self.sent_bytes.with_label_values(&[kind.as_str()])
+    }
+
+    pub(super) fn held(&self) -> &IntGauge {
+        &self.held
+    }
+
+    pub(super) fn held_refused(&self) {
+        self.held_refused.inc();
+    }
+
+    pub(super) fn reader_dropped(&self, reason: &'static str) {
+        self.readers_dropped.with_label_values(&[reason]).inc();
+    }
+
+    pub(super) fn fault(&self, fault: &'static str, count: u64) {
+        self.faults.with_label_values(&[fault]).inc_by(count);
+    }
+
+    pub(super) fn chunk_received(&self, track: &TrackName, age: Duration) {
+        let video = track.as_str().starts_with("video/");
+        let metrics = if video { &self.video } else { &self.audio };
+        metrics.chunks.inc();
+        metrics.age.observe(age.as_secs_f64());
+    }
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Manifest => "manifest",
+            Self::Init => "init",
+            Self::Segment => "segment",
+            Self::Time => "time",
+            Self::Other => "other",
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Live broadcasts at this edge, and how HTTP viewers read them: the driver around
+//! [`crate::timeline`], with the locks, clocks and waiting that the timeline itself does without.
+//!
+//! The upstream task opens a broadcast in the [`Directory`] and feeds the [`Live`] that it gets;
+//! [`routes`] serves what is there. How a manifest reads is [`crate::dash`]'s.
+
+mod body;
+mod capture_clock;
+mod directory;
+mod lookup;
+mod media;
+mod metrics;
+mod range;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use lectern_relay_proto::cmaf::Chunk;
+use lectern_relay_proto::{
+    BroadcastId, Catalog, Frame, GroupId, PublisherState, TrackName, UtcTime,
+};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
+use tracing::{debug, info, warn};
+
+use self::capture_clock::CaptureClock;
+use crate::dash;
+use crate::timeline::{Fault, Snapshot, Timeline};
+pub use directory::{Directory, DirectoryFull};
+pub use metrics::Metrics;
+pub use routes::routes;
+
+/// How long after a catalog that ends a period its last segments wait for media that the catalog
+/// overtook. Readers of those segments wait as long, so it is kept short.
+const SETTLE_AFTER: Duration = Duration::from_secs(1);
+/// The most requests per broadcast that wait for a segment to begin. Each costs a task and a
+/// connection, a few KiB; with irregular GOPs every viewer waits at every segment, twice.
+const HELD_MAX: usize = 16_384;
+
+/// One broadcast at this edge.
+pub struct Live {
+    id: BroadcastId,
+    timeline: Mutex<Timeline>,
+    snapshot: watch::Sender<Option<Arc<Snapshot>>>,
+    manifest: Mutex<Option<Manifest>>,
+    settling: Mutex<Option<AbortHandle>>,
+    capture_clock: Mutex<CaptureClock>,
+    held: Semaphore,
+    metrics: Arc<Metrics>,
+}
+
+/// A rendered manifest, for as long as its content holds.
+#[derive(Clone)]
+struct Manifest {
+    snapshot: Arc<Snapshot>,
+    published: UtcTime,
+    body: Bytes,
+    etag: String,
+}
+
+impl Live {
+    fn new(id: BroadcastId, timeline: Timeline, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            timeline: Mutex::new(timeline),
+            snapshot: watch::Sender::new(None),
+            manifest: Mutex::new(None),
+            settling: Mutex::new(None),
+            capture_clock: Mutex::default(),
+            held: Semaphore::new(HELD_MAX),
+            metrics,
+        })
+    }
+
+    /// The broadcast's public id.
+    pub fn id(&self) -> &BroadcastId {
+        &self.id
+    }
+
+    /// Takes a newer catalog. Must be called within a tokio runtime.
+    pub fn set_catalog(self: &Arc<Self>, catalog: Catalog) {
+        let former = self.snapshot();
+        let period = catalog.period.id;
+        self.update(|timeline| timeline.set_catalog(&catalog));
+        let state = former.as_ref().map(|former| former.state);
+        if state != Some(catalog.state) {
+            info!(broadcast = %self.id, state = ?catalog.state, period, "publisher state");
+        }
+        let moved_on = former.is_some_and(|former| {
+            former.current().is_some_and(|current| current.info.id != period)
+        });
+        if moved_on || catalog.state != PublisherState::Live {
+            self.settle_later();
+        }
+    }
+
+    /// Takes a chunk of `group` of `track`.
+    pub fn push(&self, track: &TrackName, group: GroupId, chunk: Chunk) {
+        if let Some(first) = chunk.frames.first() {
+            let age = UtcTime::from(SystemTime::now()).saturating_since(first.arrived);
+            self.metrics.chunk_received(track, age);
+            self.observe_capture(track, first);
+        }
+        self.update(|timeline| timeline.push(track, group, chunk));
+    }
+
+    /// What to add to `T0` plus media time to get the UTC time at which a picture was taken.
+    pub fn capture_offset_ms(&self) -> i64 {
+        lock(&self.capture_clock).offset_ms()
+    }
+
+    fn observe_capture(&self, track: &TrackName, frame: &Frame) {
+        let Some(snapshot) = self.snapshot() else { return };
+        let main = snapshot.current().and_then(|period| period.tracks.first());
+        if main.is_some_and(|main| main.name == *track) {
+            lock(&self.capture_clock).observe(snapshot.t0, frame);
+        }
+    }
+
+    /// Says that `group` of `track` is whole.
+    pub fn end_group(&self, track: &TrackName, group: GroupId) {
+        self.update(|timeline| timeline.end_group(track, group));
+    }
+
+    /// Says that the rest of `group` of `track` will never arrive (its stream was reset). Without
+    /// it the groups behind wait for a few seconds of media first.
+    pub fn lose_group(&self, track: &TrackName, group: GroupId) {
+        self.update(|timeline| timeline.lose_group(track, group));
+    }
+
+    /// What can be served now; `None` before the first catalog.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Follows the snapshots: one for every segment that begins or ends, and every catalog.
+    pub fn follow(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
+        self.snapshot.subscribe()
+    }
+
+    /// Drops all media and tells the readers.
+    fn close(&self) {
+        if let Some(settling) = lock(&self.settling).take() {
+            settling.abort();
+        }
+        self.update(Timeline::clear);
+        *lock(&self.manifest) = None;
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Timeline)) {
+        let mut timeline = lock(&self.timeline);
+        change(&mut timeline);
+        let faults = timeline.take_faults();
+        if timeline.changed() {
+            // Sent under the lock, so that snapshots come in the order they were taken.
+            self.snapshot.send_replace(timeline.snapshot());
+        }
+        drop(timeline);
+        if !faults.is_empty() {
+            for (fault, name) in Fault::ALL.into_iter().filter(|(fault, _)| faults.of(*fault) > 0) {
+                self.metrics.fault(name, faults.of(fault));
+                let count = faults.of(fault);
+                match fault {
+                    Fault::Late
+                    | Fault::Duplicate
+                    | Fault::LostGroup
+                    | Fault::Unserved
+                    | Fault::UnknownTrack => {
+                        debug!(broadcast = %self.id, fault = name, count, "media not used");
+                    }
+                    _ => warn!(broadcast = %self.id, fault = name, count, "relay fault"),
+                }
+            }
+        }
+    }
+
+    /// Settles the timeline a moment from now; a call meanwhile starts the moment anew.
+    fn settle_later(self: &Arc<Self>) {
+        let live = Arc::downgrade(self);
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(SETTLE_AFTER).await;
+            if let Some(live) = live.upgrade() {
+                live.update(Timeline::settle);
+            }
+        });
+        if let Some(former) = lock(&self.settling).replace(task.abort_handle()) {
+            former.abort();
+        }
+    }
+
+    /// The MPD, rendered at most once per snapshot; `None` while there is too little to describe.
+    fn manifest(&self) -> Option<Manifest> {
+        let snapshot = self.snapshot()?;
+        let mut cached = lock(&self.manifest);
+        if let Some(manifest) = cached.as_ref().filter(|m| Arc::ptr_eq(&m.snapshot, &snapshot)) {
+            return Some(manifest.clone());
+        }
+        if !dash::is_ready(&snapshot) {
+            return None;
+        }
+        // The publish time moves only if anything else did (ISO/IEC 23009-1 §5.3.1.2).
+        if let Some(manifest) = cached.as_mut()
+            && dash::render(&snapshot, manifest.published).as_bytes() == manifest.body
+        {
+            manifest.snapshot = snapshot;
+            return Some(manifest.clone());
+        }
+        let published = UtcTime::from(SystemTime::now());
+        let body = Bytes::from(dash::render(&snapshot, published));
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let etag = format!("\"{:016x}\"", hasher.finish());
+        Some(cached.insert(Manifest { snapshot, published, body, etag }).clone())
+    }
+}
+
+/// Locks, whatever a panic elsewhere left behind: what is locked here is replaced whole or rebuilt
+/// from the relay, and one session's panic must not take its neighbours with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

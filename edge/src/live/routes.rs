@@ -1,0 +1,280 @@
+//! The HTTP routes of live broadcasts: status, manifest, media, time. Stock CORS for all of them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
+    ETAG, RETRY_AFTER,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use axum::middleware::{self, Next};
+use axum::routing::get;
+use axum::{Json, Router};
+use lectern_relay_proto::{BroadcastId, PublisherState, UtcTime};
+use serde::Serialize;
+
+use super::directory::Directory;
+use super::media::{self, Asks};
+use super::metrics::Kind;
+use super::{Live, Manifest};
+use crate::dash;
+use crate::timeline::{self, Locator};
+
+pub(super) const NO_STORE: &str = "no-store";
+/// For answers that will soon be another.
+pub(super) const SHORT: &str = "public, max-age=1";
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
+const ANY: HeaderValue = HeaderValue::from_static("*");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("Date, ETag, Content-Range, Server-Timing, CMSD-Static, CMSD-Dynamic");
+const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Range, If-None-Match, If-Range, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session",
+);
+
+/// The routes `/live`, `/live/{id}`, `/live/{id}/manifest.mpd`, `/live/{id}/{track}/init.mp4`,
+/// `/live/{id}/{track}/{n}.m4s` and `/time`.
+pub fn routes(directory: Arc<Directory>) -> Router {
+    Router::new()
+        .route("/time", get(time))
+        .route("/live", get(list))
+        .route("/live/{id}", get(status))
+        .route("/live/{id}/manifest.mpd", get(manifest))
+        .route("/live/{id}/{track}/{file}", get(file))
+        .route_layer(middleware::from_fn_with_state(directory.clone(), common))
+        .with_state(directory)
+}
+
+/// What every response of these routes has, and the counting.
+async fn common(
+    State(directory): State<Arc<Directory>>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let kind = kind(&request);
+    let mut response =
+        if request.method() == Method::OPTIONS { preflight() } else { next.run(request).await };
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    headers.insert(TIMING_ALLOW_ORIGIN, ANY);
+    directory.metrics().request(kind, response.status());
+    response
+}
+
+fn kind(request: &Request) -> Kind {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match route {
+        "/time" => Kind::Time,
+        "/live" | "/live/{id}" => Kind::Status,
+        "/live/{id}/manifest.mpd" => Kind::Manifest,
+        _ if request.uri().path().ends_with("/init.mp4") => Kind::Init,
+        _ if request.uri().path().ends_with(".m4s") => Kind::Segment,
+        _ => Kind::Other,
+    }
+}
+
+fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+/// The time, as DASH's UTCTiming `http-iso` wants it.
+async fn time() -> Response<Body> {
+    let now = dash::DateTime(UtcTime::from(SystemTime::now())).to_string();
+    let mut response = Response::new(Body::from(now));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+    response
+}
+
+#[derive(Serialize)]
+struct Listing {
+    broadcasts: Vec<Summary>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    id: String,
+    state: PublisherState,
+    t0_ms: u64,
+    /// What to add to `T0` plus media time to get the UTC time at which a picture was taken, as the
+    /// arrivals at the origin tell it. The encoder's clock drifts, so players ask again.
+    capture_offset_ms: i64,
+}
+
+/// Every broadcast whose catalog has arrived.
+async fn list(State(directory): State<Arc<Directory>>) -> Response<Body> {
+    let broadcasts = directory.list().iter().filter_map(|live| summary(live)).collect();
+    json(Listing { broadcasts })
+}
+
+fn summary(live: &Live) -> Option<Summary> {
+    let snapshot = live.snapshot()?;
+    let t0_ms = snapshot.t0.as_millis();
+    let capture_offset_ms = live.capture_offset_ms();
+    Some(Summary { id: live.id().to_string(), state: snapshot.state, t0_ms, capture_offset_ms })
+}
+
+#[derive(Serialize)]
+struct Status {
+    #[serde(flatten)]
+    summary: Summary,
+    /// Whether there is a manifest.
+    ready: bool,
+    /// Media time of the newest frame when the newest segment began or ended.
+    edge_ms: Option<u64>,
+    tracks: Vec<TrackStatus>,
+}
+
+/// A track of the current period.
+#[derive(Serialize)]
+struct TrackStatus {
+    /// Of video, what a WebRTC viewer asks for as a rendition.
+    name: String,
+    codec: String,
+    /// Pixels, of video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    bitrate: Option<u64>,
+    first_segment: Option<u64>,
+    last_segment: Option<u64>,
+}
+
+async fn status(State(directory): State<Arc<Directory>>, Path(id): Path<String>) -> Response<Body> {
+    let Some(live) = find(&directory, &id) else { return unknown() };
+    let (Some(summary), Some(snapshot)) = (summary(&live), live.snapshot()) else {
+        return not_ready();
+    };
+    let edge = snapshot.current().and_then(|period| period.end());
+    let tracks = snapshot.current().map(|period| period.tracks.iter()).into_iter().flatten();
+    let size = |kind: &timeline::Kind| match kind {
+        timeline::Kind::Video { width, height, .. } => Some((*width, *height)),
+        timeline::Kind::Audio { .. } => None,
+    };
+    json(Status {
+        summary,
+        ready: dash::is_ready(&snapshot),
+        edge_ms: edge.map(|edge| edge.as_micros() / 1_000),
+        tracks: tracks
+            .map(|track| TrackStatus {
+                name: track.name.to_string(),
+                codec: track.codec.clone(),
+                width: size(&track.kind).map(|(width, _)| width),
+                height: size(&track.kind).map(|(_, height)| height),
+                bitrate: track.bitrate,
+                first_segment: track.segments.first().map(|segment| segment.number),
+                last_segment: track.segments.last().map(|segment| segment.number),
+            })
+            .collect(),
+    })
+}
+
+async fn manifest(
+    State(directory): State<Arc<Directory>>,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let Some(live) = find(&directory, &id) else { return unknown() };
+    let Some(Manifest { body, etag, .. }) = live.manifest() else { return not_ready() };
+    let unchanged = media::matches_etag(&headers, &etag);
+    if !unchanged && method == Method::GET {
+        directory.metrics().sent_bytes(Kind::Manifest).inc_by(body.len() as u64);
+    }
+    let mut response = Response::new(if unchanged { Body::empty() } else { Body::from(body) });
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(dash::CONTENT_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(SHORT));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        headers.insert(ETAG, etag);
+    }
+    response
+}
+
+/// `init.mp4` or `<n>.m4s` of a track.
+async fn file(
+    State(directory): State<Arc<Directory>>,
+    Path((id, track, file)): Path<(String, String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response<Body> {
+    // A stranger's path is read before anything is looked up, and nothing of it is kept.
+    let Some(locator) = Locator::parse(&track) else {
+        return refusal(StatusCode::NOT_FOUND, SHORT, "no such track");
+    };
+    let Some(live) = find(&directory, &id) else { return unknown() };
+    let asks = Asks { method: &method, headers: &headers };
+    if file == "init.mp4" {
+        return media::init(&live, &locator, &asks);
+    }
+    match file.strip_suffix(".m4s").and_then(segment_number) {
+        Some(number) => media::segment(&live, &locator, number, &asks).await,
+        None => refusal(StatusCode::NOT_FOUND, SHORT, "no such file"),
+    }
+}
+
+/// Decimal without sign or leading zeros: a segment has one address.
+fn segment_number(digits: &str) -> Option<u64> {
+    let canonical = digits == "0" || !digits.starts_with('0');
+    let plain = digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    (canonical && plain).then(|| digits.parse().ok()).flatten()
+}
+
+fn find(directory: &Directory, id: &str) -> Option<Arc<Live>> {
+    directory.get(&id.parse::<BroadcastId>().ok()?)
+}
+
+fn unknown() -> Response<Body> {
+    let mut response = refusal(StatusCode::NOT_FOUND, SHORT, "no such broadcast is live");
+    retry_after(&mut response);
+    response
+}
+
+fn not_ready() -> Response<Body> {
+    let reason = "the broadcast has not begun, or this edge is just joining it";
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason);
+    retry_after(&mut response);
+    response
+}
+
+pub(super) fn retry_after(response: &mut Response<Body>) {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+}
+
+/// An answer without media, and why.
+pub(super) fn refusal(
+    status: StatusCode,
+    cache: &'static str,
+    reason: &'static str,
+) -> Response<Body> {
+    let mut response = Response::new(Body::from(reason));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
+}
+
+fn json(value: impl Serialize) -> Response<Body> {
+    let mut response = axum::response::IntoResponse::into_response(Json(value));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(SHORT));
+    response
+}

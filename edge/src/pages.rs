@@ -1,0 +1,356 @@
+//! The pages and the player, embedded in the binary: lobby, watch page, embed page, `/player.js` and
+//! the assets they name. Owns their types, caching and security headers; what the pages do is
+//! `web/`'s, what they fetch is served by the other modules.
+//!
+//! Everything here comes from `web/dist`, which the web build also holds gzipped: each file is
+//! compressed once, at its best, and never per viewer.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use lectern_relay_proto::broadcast::BroadcastId;
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+/// A page's address stays while its content changes: ask each time, the ETag makes that cheap.
+const REVALIDATE: &str = "no-cache";
+/// An asset's name has a hash of its content in it.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+/// What a page may load: its own scripts and styles, and media that the player assembles (`blob:`).
+/// `connect-src` covers WHEP, manifests and segments, all of this origin.
+macro_rules! policy {
+    ($ancestors:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; ",
+            "media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; ",
+            "base-uri 'none'; form-action 'none'; frame-ancestors ",
+            $ancestors
+        )
+    };
+}
+
+#[derive(RustEmbed)]
+#[folder = "../web/dist"]
+struct Dist;
+
+/// Who may do what with a file.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A page of ours, not to be framed by others.
+    Page,
+    /// The page made for being framed by anybody.
+    Embed,
+    /// A script or style that any site may use, at an address that stays.
+    Stable,
+    /// The same, at an address that names its content.
+    Hashed,
+}
+
+/// The routes of all pages and of the player's script.
+pub fn routes() -> Router {
+    Router::new()
+        .route(
+            "/",
+            get(|headers: HeaderMap| async move { serve("index.html", Kind::Page, &headers) }),
+        )
+        .route("/watch/{id}", get(watch))
+        .route("/embed/{id}", get(embed))
+        .route(
+            "/player.js",
+            get(|headers: HeaderMap| async move { serve("player.js", Kind::Stable, &headers) }),
+        )
+        .route("/assets/{*name}", get(asset))
+}
+
+async fn watch(Path(id): Path<String>, headers: HeaderMap) -> Response {
+    page_of(&id, "watch.html", Kind::Page, &headers)
+}
+
+async fn embed(Path(id): Path<String>, headers: HeaderMap) -> Response {
+    page_of(&id, "embed.html", Kind::Embed, &headers)
+}
+
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    serve(&format!("assets/{name}"), Kind::Hashed, &headers)
+}
+
+/// A page for a broadcast: it exists for every name that a broadcast could have, because the host
+/// may come later, and for no other.
+fn page_of(id: &str, file: &str, kind: Kind, headers: &HeaderMap) -> Response {
+    match id.parse::<BroadcastId>() {
+        Ok(_) => serve(file, kind, headers),
+        Err(invalid) => (StatusCode::NOT_FOUND, invalid.to_string()).into_response(),
+    }
+}
+
+/// Answers with the file `name` of the build, as far as the viewer does not have it already.
+fn serve(name: &str, kind: Kind, request: &HeaderMap) -> Response {
+    // The compressed twins are an encoding, not files of their own; and a development build reads
+    // from disk, where a name could climb.
+    if name.ends_with(".gz") || name.contains("..") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let Some(plain) = Dist::get(name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let content_type = content_type(&plain);
+    let gzipped = accepts_gzip(request).then(|| Dist::get(&format!("{name}.gz"))).flatten();
+    let encoded = gzipped.is_some();
+    let file = gzipped.unwrap_or(plain);
+    let etag = etag(&file);
+
+    let mut response = if matches(request, &etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        file.data.into_owned().into_response()
+    };
+    let headers = response.headers_mut();
+    if let Ok(content_type) = HeaderValue::from_str(&content_type) {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        headers.insert(ETAG, etag);
+    }
+    if encoded {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    secure(headers, kind);
+    response
+}
+
+fn secure(headers: &mut HeaderMap, kind: Kind) {
+    let cache = if matches!(kind, Kind::Hashed) { IMMUTABLE } else { REVALIDATE };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    match kind {
+        Kind::Page | Kind::Embed => {
+            let policy = if matches!(kind, Kind::Embed) { policy!("*") } else { policy!("'self'") };
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
+        // A module script of another origin is loaded only with its permission.
+        Kind::Stable | Kind::Hashed => {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        }
+    }
+}
+
+/// The type by the file's name; text is always UTF-8.
+fn content_type(file: &EmbeddedFile) -> String {
+    let mime = file.metadata.mimetype();
+    if mime.starts_with("text/") { format!("{mime}; charset=utf-8") } else { mime.to_owned() }
+}
+
+/// A strong validator of these very bytes, encoding included (RFC 9110 §8.8.3).
+fn etag(file: &EmbeddedFile) -> String {
+    let digest: String =
+        file.metadata.sha256_hash().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digest}\"")
+}
+
+/// Whether the viewer has the file with this validator (RFC 9110 §13.1.2, weak comparison).
+fn matches(request: &HeaderMap, etag: &str) -> bool {
+    request
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// Whether gzip is among the acceptable encodings, and not with the weight zero (RFC 9110 §12.5.3).
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    request
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let coding = parts.next().unwrap_or_default();
+            let refused = parts
+                .filter_map(|parameter| parameter.strip_prefix("q="))
+                .any(|weight| weight.parse() == Ok(0.0_f32));
+            coding.eq_ignore_ascii_case("gzip") && !refused
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::{HeaderName, Method, Request};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn call(path: &str, headers: &[(HeaderName, &str)]) -> Response {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        routes().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    fn header(response: &Response, name: HeaderName) -> &str {
+        response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    async fn text(response: Response) -> String {
+        let body = to_bytes(response.into_body(), 4 << 20).await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    /// Every asset that a page names, as the browser would ask for it.
+    async fn assets_of(path: &str) -> Vec<String> {
+        let html = text(call(path, &[]).await).await;
+        let names: Vec<_> = html
+            .split('"')
+            .filter(|part| part.starts_with("/assets/"))
+            .map(str::to_owned)
+            .collect();
+        assert!(!names.is_empty(), "{path} names no assets");
+        names
+    }
+
+    #[tokio::test]
+    async fn pages_are_html_with_the_player() {
+        for (path, element) in [
+            ("/", "<lectern-lobby>"),
+            ("/watch/demo", "<lectern-player"),
+            ("/embed/demo", "<lectern-player"),
+        ] {
+            let response = call(path, &[]).await;
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+            assert_eq!(header(&response, CONTENT_TYPE), "text/html; charset=utf-8");
+            assert_eq!(header(&response, CACHE_CONTROL), "no-cache");
+            assert!(text(response).await.contains(element), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_asset_that_a_page_names_is_there_and_immutable() {
+        for page in ["/", "/watch/demo", "/embed/demo"] {
+            for asset in assets_of(page).await {
+                let response = call(&asset, &[]).await;
+                assert_eq!(response.status(), StatusCode::OK, "{asset}");
+                assert!(header(&response, CACHE_CONTROL).contains("immutable"));
+                let expected = match asset.rsplit('.').next() {
+                    Some("js") => "text/javascript; charset=utf-8",
+                    Some("css") => "text/css; charset=utf-8",
+                    Some("svg") => "image/svg+xml",
+                    other => panic!("an asset of a kind that is not expected: {other:?}"),
+                };
+                assert_eq!(header(&response, CONTENT_TYPE), expected, "{asset}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_embed_page_may_be_framed_by_others() {
+        for path in ["/", "/watch/demo"] {
+            let response = call(path, &[]).await;
+            let policy = header(&response, CONTENT_SECURITY_POLICY);
+            assert!(policy.ends_with("frame-ancestors 'self'"), "{policy}");
+        }
+        let response = call("/embed/demo", &[]).await;
+        assert!(header(&response, CONTENT_SECURITY_POLICY).ends_with("frame-ancestors *"));
+    }
+
+    #[tokio::test]
+    async fn no_page_runs_inline_script() {
+        for path in ["/", "/watch/demo", "/embed/demo"] {
+            let response = call(path, &[]).await;
+            assert!(!header(&response, CONTENT_SECURITY_POLICY).contains("unsafe"));
+            let html = text(response).await;
+            for tag in html.split("<script").skip(1) {
+                assert!(tag.contains("src=\""), "{path}: <script{tag}");
+            }
+            assert!(!html.contains("<style"), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_player_script_is_usable_on_other_sites() {
+        let response = call("/player.js", &[]).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(header(&response, CONTENT_TYPE), "text/javascript; charset=utf-8");
+        assert_eq!(header(&response, ACCESS_CONTROL_ALLOW_ORIGIN), "*");
+        assert_eq!(header(&response, CACHE_CONTROL), "no-cache");
+        // What it imports must be found relative to it, on whatever site it runs.
+        let script = text(response).await;
+        let import = script.split('"').find(|part| part.starts_with("./assets/")).unwrap();
+        let response = call(&import[1..], &[]).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(header(&response, ACCESS_CONTROL_ALLOW_ORIGIN), "*");
+    }
+
+    #[tokio::test]
+    async fn what_the_viewer_has_is_not_sent_again() {
+        let first = call("/watch/demo", &[]).await;
+        let etag = header(&first, ETAG).to_owned();
+        for tag in [etag.clone(), format!("W/{etag}"), format!("\"x\", {etag}"), "*".to_owned()] {
+            let again = call("/watch/demo", &[(IF_NONE_MATCH, &tag)]).await;
+            assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{tag}");
+            assert_eq!(header(&again, ETAG), etag);
+            assert_eq!(text(again).await, "");
+        }
+        let other = call("/watch/demo", &[(IF_NONE_MATCH, "\"x\"")]).await;
+        assert_eq!(other.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn gzip_is_sent_to_those_who_take_it() {
+        let asset = assets_of("/").await.into_iter().find(|name| name.ends_with(".js")).unwrap();
+        let plain = call(&asset, &[]).await;
+        assert_eq!(header(&plain, CONTENT_ENCODING), "");
+        for accept in ["gzip", "br, GZIP;q=0.5", "deflate , gzip"] {
+            let zipped = call(&asset, &[(ACCEPT_ENCODING, accept)]).await;
+            assert_eq!(header(&zipped, CONTENT_ENCODING), "gzip", "{accept}");
+            assert_eq!(header(&zipped, VARY), "accept-encoding");
+            assert_eq!(header(&zipped, CONTENT_TYPE), header(&plain, CONTENT_TYPE));
+            assert_ne!(header(&zipped, ETAG), header(&plain, ETAG));
+            let body = to_bytes(zipped.into_body(), 4 << 20).await.unwrap();
+            assert_eq!(body[..2], [0x1f, 0x8b]);
+        }
+        for refuse in ["gzip;q=0", "gzip; q=0.0", "br", ""] {
+            let plain = call(&asset, &[(ACCEPT_ENCODING, refuse)]).await;
+            assert_eq!(header(&plain, CONTENT_ENCODING), "", "{refuse}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_not_found() {
+        for path in [
+            "/assets/none.js",
+            "/assets/../index.html",
+            "/assets/%2e%2e/index.html",
+            "/assets/..%2f..%2fpackage.json",
+            "/player.js.gz",
+            "/watch/",
+            "/watch/a%20b",
+            "/watch/a/b",
+            "/embed/%3Cscript%3E",
+        ] {
+            assert_eq!(call(path, &[]).await.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn head_has_no_body_and_post_is_refused() {
+        let request = |method| Request::builder().method(method).uri("/").body(Body::empty());
+        let head = routes().oneshot(request(Method::HEAD).unwrap()).await.unwrap();
+        assert_eq!(head.status(), StatusCode::OK);
+        assert_eq!(text(head).await, "");
+        let post = routes().oneshot(request(Method::POST).unwrap()).await.unwrap();
+        assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+}

@@ -1,0 +1,153 @@
+//! What a timeline can serve at one moment: immutable, shared, and all that a manifest needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lectern_relay_proto::{MediaTime, Period, PublisherState, Timescale, TrackName, UtcTime};
+
+use super::segment::Segment;
+
+/// A timeline at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What media time counts from.
+    pub t0: UtcTime,
+    /// Whether an encoder is publishing.
+    pub state: PublisherState,
+    /// How far back a viewer may seek.
+    pub window: Duration,
+    /// Oldest first; the last one is current.
+    pub periods: Vec<PeriodView>,
+}
+
+/// A period and what there is of it.
+#[derive(Clone, Debug)]
+pub struct PeriodView {
+    /// As the catalog has it.
+    pub info: Period,
+    /// The main track first, then the rest of the video, then audio, each in catalog order.
+    pub tracks: Vec<TrackView>,
+    /// The number of the newest segment that any track has, or that its first group would be in.
+    pub last_number: Option<u64>,
+    /// By how much, at most, a segment of the main track began before its nominal time: the period
+    /// start plus whole segment durations.
+    pub early: Duration,
+}
+
+/// A track of a period.
+#[derive(Clone, Debug)]
+pub struct TrackView {
+    /// Its name.
+    pub name: TrackName,
+    /// Its place in a URL, see [`super::Locator`].
+    pub locator: Arc<str>,
+    /// What is in it.
+    pub kind: Kind,
+    /// RFC 6381.
+    pub codec: String,
+    /// The CMAF header.
+    pub init: Bytes,
+    /// Ticks per second of its media.
+    pub timescale: Timescale,
+    /// Bits per second, stated or measured over whole segments; `None` before either.
+    pub bitrate: Option<u64>,
+    /// The longest chunk seen, in ticks of the timescale; zero before the first.
+    pub chunk_ticks_max: u32,
+    /// Oldest first, numbers without gaps unless the publisher broke its promise; only the last
+    /// one may be in progress.
+    pub segments: Vec<SegmentView>,
+}
+
+/// What a track carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Pictures.
+    Video {
+        /// Coded size in pixels.
+        width: u32,
+        /// Coded size in pixels.
+        height: u32,
+        /// Frames per second, where the encoder states it.
+        framerate: Option<f64>,
+    },
+    /// Sound.
+    Audio {
+        /// Samples per second.
+        sample_rate: u32,
+        /// Channels.
+        channels: u32,
+    },
+}
+
+impl Kind {
+    /// `video` or `audio`, as MIME types and metrics have it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Video { .. } => "video",
+            Self::Audio { .. } => "audio",
+        }
+    }
+}
+
+/// A segment, as it was when the snapshot was taken.
+#[derive(Clone, Debug)]
+pub struct SegmentView {
+    /// Its number.
+    pub number: u64,
+    /// Decode time of its first frame.
+    pub start: MediaTime,
+    /// Where its last frame ends; for a segment in progress, where it ended at that moment.
+    pub end: MediaTime,
+    /// Whether it will not change again.
+    pub complete: bool,
+    /// The media.
+    pub segment: Arc<Segment>,
+}
+
+impl Snapshot {
+    /// The current period.
+    pub fn current(&self) -> Option<&PeriodView> {
+        self.periods.last()
+    }
+
+    /// The period with this id.
+    pub fn period(&self, id: u32) -> Option<&PeriodView> {
+        self.periods.iter().find(|period| period.info.id == id)
+    }
+
+    /// Media time of the oldest frame that is whole in the main track.
+    pub fn start(&self) -> Option<MediaTime> {
+        self.periods.iter().find_map(|p| p.main()?.segments.first()).map(|s| s.start)
+    }
+
+    /// Media time at which the newest segment of the main track begins.
+    pub fn newest_start(&self) -> Option<MediaTime> {
+        self.periods.iter().rev().find_map(|p| p.main()?.segments.last()).map(|s| s.start)
+    }
+}
+
+impl PeriodView {
+    /// The track whose groups number the segments.
+    pub fn main(&self) -> Option<&TrackView> {
+        self.tracks.first()
+    }
+
+    /// The track of this name.
+    pub fn track(&self, name: &TrackName) -> Option<&TrackView> {
+        self.tracks.iter().find(|track| track.name == *name)
+    }
+
+    /// Where its media ends so far, in the longest of its tracks.
+    pub fn end(&self) -> Option<MediaTime> {
+        self.tracks.iter().filter_map(|track| Some(track.segments.last()?.end)).max()
+    }
+}
+
+impl TrackView {
+    /// The segment of this number.
+    pub fn segment(&self, number: u64) -> Option<&Arc<Segment>> {
+        let at = self.segments.binary_search_by_key(&number, |view| view.number).ok()?;
+        self.segments.get(at).map(|view| &view.segment)
+    }
+}

@@ -1,0 +1,152 @@
+//! Where viewers reach the media port: as configured, or as the machine's interfaces say.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// The most addresses that an answer lists; a player tries each, over UDP and over TCP.
+const ADDRESSES_MAX: usize = 16;
+
+/// An address that viewers are told, as `203.0.113.7`, or with a port of its own where something in
+/// between maps it (a NodePort, a port forwarding), as `203.0.113.7:30189` or `[2001:db8::7]:30189`.
+///
+/// It need not be an address of the machine: behind a 1:1 NAT it is the one outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port, if it is another than the one that the engine listens on. UDP and TCP share it.
+    pub port: Option<u16>,
+}
+
+/// What cannot be a viewer's way to the media port.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no address that viewers can reach; write 203.0.113.7 or 203.0.113.7:30189")]
+pub struct NotPublic(String);
+
+impl FromStr for PublicAddress {
+    type Err = NotPublic;
+
+    fn from_str(text: &str) -> Result<Self, NotPublic> {
+        let with_port = |address: SocketAddr| Self { ip: address.ip(), port: Some(address.port()) };
+        let alone = text.parse().map(|ip: IpAddr| Self { ip, port: None });
+        alone
+            .or_else(|_| text.parse().map(with_port))
+            .ok()
+            .filter(|address| !address.ip.is_unspecified() && !address.ip.is_multicast())
+            .filter(|address| address.port != Some(0))
+            .ok_or_else(|| NotPublic(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for PublicAddress {
+    type Error = NotPublic;
+
+    fn try_from(text: String) -> Result<Self, NotPublic> {
+        text.parse()
+    }
+}
+
+impl From<IpAddr> for PublicAddress {
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, port: None }
+    }
+}
+
+impl fmt::Display for PublicAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => SocketAddr::new(self.ip, port).fmt(f),
+            None => self.ip.fmt(f),
+        }
+    }
+}
+
+/// What viewers are told, best first: as configured, or the address that we listen on, or all that
+/// the machine has.
+pub(super) fn candidates(configured: &[PublicAddress], local: SocketAddr) -> Vec<SocketAddr> {
+    let mut addresses = configured.to_vec();
+    if addresses.is_empty() && !local.ip().is_unspecified() {
+        addresses.push(local.ip().into());
+    }
+    if addresses.is_empty() {
+        addresses.extend(of_interfaces(local.is_ipv6()).into_iter().map(PublicAddress::from));
+    }
+    addresses.truncate(ADDRESSES_MAX);
+    let candidate =
+        |address: PublicAddress| SocketAddr::new(address.ip, address.port.unwrap_or(local.port()));
+    addresses.into_iter().map(candidate).collect()
+}
+
+/// The machine's addresses, loopback last: it serves only viewers on the machine itself.
+fn of_interfaces(with_v6: bool) -> Vec<IpAddr> {
+    let interfaces = match nix::ifaddrs::getifaddrs() {
+        Ok(interfaces) => interfaces.collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the machine's addresses cannot be listed");
+            Vec::new()
+        }
+    };
+    let address = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = || address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()));
+        v4.or_else(|| v6().filter(|_| with_v6))
+    };
+    let reachable = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+    };
+    let mut found: Vec<IpAddr> =
+        interfaces.into_iter().filter_map(address).filter(reachable).collect();
+    if found.is_empty() {
+        found.push(Ipv4Addr::LOCALHOST.into());
+    }
+    found.sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_bring_its_own_port() {
+        let check = |text: &str, expect: Option<(&str, Option<u16>)>| {
+            let expect = expect.map(|(ip, port)| (ip.parse().unwrap(), port));
+            let parsed: Result<PublicAddress, NotPublic> = text.parse();
+            assert_eq!(parsed.as_ref().ok().map(|a| (a.ip, a.port)), expect, "{text}");
+            if let Ok(address) = parsed {
+                assert_eq!(address.to_string(), text);
+            }
+        };
+        check("203.0.113.7", Some(("203.0.113.7", None)));
+        check("203.0.113.7:30189", Some(("203.0.113.7", Some(30_189))));
+        check("2001:db8::7", Some(("2001:db8::7", None)));
+        check("[2001:db8::7]:30189", Some(("2001:db8::7", Some(30_189))));
+        for bad in ["", "0.0.0.0", "::", "239.1.2.3", "203.0.113.7:0", "edge.example", "1.2.3"] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn what_is_configured_is_told_and_nothing_else() {
+        let local = "[::]:8189".parse().unwrap();
+        let configured = ["203.0.113.7", "[2001:db8::7]:443"].map(|text| text.parse().unwrap());
+        let told = candidates(&configured, local);
+        let expect = ["203.0.113.7:8189", "[2001:db8::7]:443"].map(|text| text.parse().unwrap());
+        assert_eq!(told, expect);
+    }
+
+    #[test]
+    fn without_configuration_it_is_where_we_listen_or_what_the_machine_has() {
+        let one = "127.0.0.1:8189".parse().unwrap();
+        assert_eq!(candidates(&[], one), [one]);
+        let all = candidates(&[], "0.0.0.0:8189".parse().unwrap());
+        assert!(!all.is_empty() && all.iter().all(|address| address.is_ipv4()), "{all:?}");
+    }
+}

@@ -1,0 +1,280 @@
+//! The engine: what ties socket, workers, broadcasts and sessions together, and the calls that HTTP
+//! and the upstream task make.
+
+mod feed;
+mod join;
+mod restart;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use axum::http::HeaderValue;
+use lectern_relay_proto::BroadcastId;
+use mio::Waker;
+use rand::Rng as _;
+use tokio::sync::watch;
+
+use super::addresses;
+use super::admission::{Admission, Limits};
+use super::broadcast::Broadcast;
+use super::dtls::Identity;
+use super::ice_servers;
+use super::mailbox::{Command, Mailbox};
+use super::metrics::{Ended, Metrics};
+use super::outbox::Outbox;
+use super::registry::{Entry, Registry};
+use super::socket::{Port, Receiver, Sending, Sorter};
+use super::waiting::Lobby;
+use super::worker::Worker;
+use super::{Config, Error, PinError, SessionId};
+use crate::throttle::Throttle;
+pub use feed::Feed;
+
+/// The WebRTC side of an edge. Cheap to clone; the last clone to go ends all sessions.
+#[derive(Clone)]
+pub struct Engine {
+    running: Arc<Running>,
+}
+
+/// What feeds and sessions share.
+struct Shared {
+    config: Config,
+    candidates: Vec<SocketAddr>,
+    with_tcp: bool,
+    /// What players are told of STUN and TURN servers.
+    links: Vec<HeaderValue>,
+    identity: Arc<Identity>,
+    fingerprint: String,
+    registry: Arc<Registry>,
+    admission: Arc<Admission>,
+    lobby: Lobby,
+    full: Throttle,
+    mailboxes: Arc<[Mailbox]>,
+    metrics: Arc<Metrics>,
+    broadcasts: Mutex<HashMap<BroadcastId, Arc<Broadcast>>>,
+    serial: AtomicU64,
+    local_addr: SocketAddr,
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    listener_stop: watch::Sender<bool>,
+    receiver_stop: Waker,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Binds the port and starts the threads.
+    pub fn start(config: Config, metrics: Metrics) -> Result<Self, Error> {
+        let links = ice_servers::links(&config.ice_servers)?;
+        let metrics = Arc::new(metrics);
+        let crypto = rtc_crypto::default_provider().map_err(|_| Error::Crypto)?;
+        let identity = Arc::new(Identity::generate().ok_or(Error::Crypto)?);
+        let port = Port::bind(config.listen, config.tcp_connections_max, &metrics).map_err(
+            |(protocol, source)| Error::Bind { protocol, listen: config.listen, source },
+        )?;
+        let Port { udp, tcp, local_addr } = port;
+        let udp = Arc::new(udp);
+        let candidates = addresses::candidates(&config.public_addresses, local_addr);
+        if candidates.is_empty() {
+            return Err(Error::NoAddress);
+        }
+        let workers = config.workers.max(1);
+        let mailboxes: Arc<[Mailbox]> = (0..workers).map(|_| Mailbox::default()).collect();
+        let registry = Arc::new(Registry::new(metrics.clone()));
+        let limits = limits(&config, workers);
+        let admission = Admission::new(limits, workers, metrics.clone(), Instant::now());
+        let mut threads = Vec::new();
+        for index in 0..workers {
+            let sending = Sending::new(udp.clone(), tcp.as_ref(), metrics.clone());
+            let outbox = Outbox::new(Box::new(sending));
+            let (mailboxes, registry) = (mailboxes.clone(), registry.clone());
+            let (metrics, crypto) = (metrics.clone(), crypto.clone());
+            let worker = Worker::new(index, mailboxes, registry, metrics, crypto, outbox);
+            threads.push(spawn(format!("whep-{index}"), move || worker.run())?);
+        }
+        let (listener_stop, stopped) = watch::channel(false);
+        let sorter = Sorter {
+            mailboxes: mailboxes.clone(),
+            registry: registry.clone(),
+            metrics: metrics.clone(),
+        };
+        let with_tcp = tcp.is_some();
+        if let Some(listener) = tcp {
+            let (sorter, stopped) = (sorter.clone(), stopped.clone());
+            threads.push(spawn("whep-tcp".into(), move || {
+                if let Err(error) = listener.run(sorter, stopped) {
+                    tracing::error!(%error, "ICE-TCP ended: viewers without UDP cannot connect");
+                }
+            })?);
+        }
+        let (receiver, receiver_stop) = Receiver::new(udp, sorter).map_err(Error::Thread)?;
+        threads.push(spawn("whep-receive".into(), move || {
+            if let Err(error) = receiver.run() {
+                tracing::error!(%error, "WebRTC receiver ended: no viewer can connect");
+            }
+        })?);
+        tracing::info!(listen = %local_addr, ?candidates, tcp = with_tcp, workers, "WebRTC is up");
+        let shared = Arc::new(Shared {
+            config,
+            candidates,
+            with_tcp,
+            links,
+            fingerprint: identity.fingerprint(),
+            identity,
+            registry,
+            admission: Arc::new(admission),
+            lobby: Lobby::new(),
+            full: Throttle::default(),
+            mailboxes,
+            metrics,
+            broadcasts: Mutex::default(),
+            serial: AtomicU64::new(1),
+            local_addr,
+        });
+        Ok(Self { running: Arc::new(Running { shared, listener_stop, receiver_stop, threads }) })
+    }
+
+    /// The address that viewers' datagrams and connections come to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared().local_addr
+    }
+
+    /// What the engine counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared().metrics
+    }
+
+    /// The media side of a broadcast. From now on the broadcast is known to viewers.
+    pub fn feed(&self, id: BroadcastId) -> Feed {
+        let shared = self.shared().clone();
+        let mut broadcasts = shared.swept_broadcasts();
+        let broadcast = broadcasts.entry(id).or_insert_with_key(|id| {
+            let key = shared.next();
+            let (mailboxes, metrics) = (shared.mailboxes.clone(), shared.metrics.clone());
+            let news = shared.lobby.news();
+            Arc::new(Broadcast::new(id.clone(), key, mailboxes, metrics, news))
+        });
+        broadcast.attach();
+        let broadcast = broadcast.clone();
+        drop(broadcasts);
+        Feed { broadcast, shared }
+    }
+
+    /// Lets nobody wait any longer, since the edge is about to go.
+    pub fn drain(&self) {
+        self.shared().lobby.close();
+    }
+
+    /// What players are told of STUN and TURN servers, as `Link` headers.
+    pub(super) fn links(&self) -> &[HeaderValue] {
+        &self.shared().links
+    }
+
+    /// Ends a session; `false` if there is none of that name in this broadcast, or not any more.
+    pub fn close(&self, id: &BroadcastId, session: &SessionId) -> bool {
+        let shared = self.shared();
+        let Some(entry) = self.entry(id, session) else { return false };
+        // From here on there is no such session for anybody else.
+        let removed = shared.registry.remove(session, Ended::Deleted);
+        let command = Command::Close(entry.route, Ended::Deleted);
+        // Closing is never refused.
+        drop(shared.mailboxes[entry.route.worker].command(command));
+        removed
+    }
+
+    /// Gives a viewer this video rendition from its next keyframe on, whatever the link carries, or
+    /// with `None` the one that suits the link. `line` is the m-line that the viewer means, by its
+    /// index in the offer.
+    pub fn pin(
+        &self,
+        id: &BroadcastId,
+        session: &SessionId,
+        line: Option<usize>,
+        rendition: Option<&str>,
+    ) -> Result<(), PinError> {
+        let shared = self.shared();
+        let entry = self.entry(id, session).ok_or(PinError::Session)?;
+        if entry.video.is_none() || line.is_some_and(|line| entry.video != Some(line)) {
+            return Err(PinError::Line);
+        }
+        let broadcast = shared.broadcasts().get(id).cloned().ok_or(PinError::Session)?;
+        if rendition.is_some_and(|asked| !broadcast.has_rendition(asked)) {
+            return Err(PinError::Rendition);
+        }
+        let command = Command::Pin(entry.route, rendition.map(str::to_owned));
+        let posted = shared.mailboxes[entry.route.worker].command(command);
+        posted.map_err(|_| PinError::Busy)
+    }
+
+    fn entry(&self, id: &BroadcastId, session: &SessionId) -> Option<Entry> {
+        let entry = self.shared().registry.session(session)?;
+        (entry.broadcast == id.as_str()).then_some(entry)
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.running.shared
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.mailboxes.iter().for_each(Mailbox::close);
+        self.listener_stop.send_replace(true);
+        if let Err(error) = self.receiver_stop.wake() {
+            tracing::error!(%error, "the WebRTC receiver cannot be stopped");
+            return;
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a WebRTC thread ended in a panic");
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn next(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The broadcasts, with those that nobody needs any more.
+    fn broadcasts(&self) -> MutexGuard<'_, HashMap<BroadcastId, Arc<Broadcast>>> {
+        self.broadcasts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same without them: those that lost their feed stay for the viewers that they have. It
+    /// looks at every one, so it is for feeds, which come and go seldom, and not for viewers.
+    fn swept_broadcasts(&self) -> MutexGuard<'_, HashMap<BroadcastId, Arc<Broadcast>>> {
+        let mut broadcasts = self.broadcasts();
+        broadcasts.retain(|_, broadcast| !broadcast.is_idle());
+        broadcasts
+    }
+}
+
+fn limits(config: &Config, workers: usize) -> Limits {
+    let workers = u32::try_from(workers).unwrap_or(u32::MAX);
+    let joins_per_sec_max = match config.joins_per_sec_max {
+        0 => Config::JOINS_PER_WORKER.saturating_mul(workers),
+        configured => configured,
+    };
+    Limits {
+        sessions_max: config.sessions_max,
+        half_open_max: config.half_open_max,
+        half_open_per_client_max: config.half_open_per_client_max,
+        joins_per_sec_max,
+    }
+}
+
+/// A new entity tag, RFC 9110 §8.8.3.
+fn new_etag() -> String {
+    format!("\"{:016x}\"", rand::rng().random::<u64>())
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    std::thread::Builder::new().name(name).spawn(work).map_err(Error::Thread)
+}

@@ -1,0 +1,86 @@
+//! The origin's part of the configuration file.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::net::{self, Token};
+use serde::Deserialize;
+
+use crate::ingest::rtmp;
+
+/// `[origin]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where RTMP is accepted, TCP.
+    pub rtmp: SocketAddr,
+    /// Where edges subscribe, QUIC over UDP.
+    pub relay: SocketAddr,
+    /// Metrics and health, TCP.
+    pub ops: SocketAddr,
+    /// What an edge must present to subscribe. Without it anyone who reaches the relay port may
+    /// watch every broadcast; nobody may publish to it either way.
+    pub relay_token: Option<Token>,
+    /// PEM files of the relay's certificate chain and key; without them a certificate is made on
+    /// first start and kept in the data directory.
+    pub relay_certificate: Option<PathBuf>,
+    /// See `relay_certificate`.
+    pub relay_key: Option<PathBuf>,
+    /// How many encoders may be connected.
+    pub limits: rtmp::Config,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        Self {
+            rtmp: any(1935),
+            relay: any(4443),
+            ops: any(9090),
+            relay_token: None,
+            relay_certificate: None,
+            relay_key: None,
+            limits: rtmp::Config::default(),
+        }
+    }
+}
+
+/// `[[broadcast]]`: a broadcast provisioned by the configuration file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BroadcastConfig {
+    /// The public playback id.
+    pub id: BroadcastId,
+    /// The host's secret to publish.
+    pub stream_key: Secret,
+}
+
+/// A stream key, which no log line shows.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "net::SecretText")]
+pub struct Secret(String);
+
+impl From<net::SecretText> for Secret {
+    fn from(text: net::SecretText) -> Self {
+        Self(text.0)
+    }
+}
+
+impl Secret {
+    /// Wraps `secret`.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

@@ -1,0 +1,73 @@
+//! Takes media from hosts and hands it to the rest of the origin, in words that no protocol owns:
+//! a [`Gate`] decides who may publish, a [`Take`] receives the tags of one publisher. What becomes
+//! of them (clock, transcoding, packaging) is left to whoever implements the two.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use lectern_relay_proto::UtcTime;
+use tokio_util::sync::CancellationToken;
+
+pub mod aac;
+pub mod flv;
+pub mod h264;
+mod metadata;
+pub mod rtmp;
+
+/// Decides who may publish, and takes what they send.
+pub trait Gate: Send + Sync + 'static {
+    /// What receives the tags of one publisher.
+    type Take: Take;
+
+    /// Called before a byte of media is accepted. An error is told to the encoder.
+    ///
+    /// The key is to be compared in constant time, and not to be logged.
+    fn claim(
+        &self,
+        stream_key: &str,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Result<Self::Take, Refusal>> + Send;
+}
+
+/// Receives the tags of one publisher: one connection within a broadcast.
+pub trait Take: Send + 'static {
+    /// One tag, with the instant at which its last byte was read from the socket. Called on the
+    /// connection's task, so it must not block. An error ends the connection.
+    fn push(&mut self, tag: flv::Tag, arrived: UtcTime) -> Result<(), TakeError>;
+
+    /// When [`Self::handle_timeout`] is due; asked after every call.
+    fn poll_timeout(&self) -> Option<UtcTime>;
+
+    /// Does what is due at `now`. An error ends the connection.
+    fn handle_timeout(&mut self, now: UtcTime) -> Result<(), TakeError>;
+
+    /// Cancelled once a newer publisher has taken over the key: the older one is told, and closed.
+    /// Asked for once, right after the claim.
+    fn superseded(&self) -> CancellationToken;
+
+    /// No tag follows. `clean` if the encoder said that it ends; otherwise it just went away, was
+    /// superseded, or was stopped. Called exactly once, even when the connection's task panics.
+    fn end(self, clean: bool);
+}
+
+/// Why a publisher is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No broadcast has this stream key.
+    #[error("This stream key is not known. Copy it again from your console.")]
+    UnknownKey,
+    /// The key may be good, but nothing can be published now; a sentence for the host says why.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Why a take wants no more tags.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TakeError {
+    /// The media cannot be served; a sentence for the host says why and what to change.
+    #[error("{0}")]
+    Unacceptable(String),
+    /// The broadcast was ended by the host, elsewhere.
+    #[error("The broadcast has been ended.")]
+    Ended,
+}

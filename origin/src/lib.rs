@@ -1,0 +1,119 @@
+//! The origin: takes in what hosts push, turns it into chunked CMAF and Opus, and publishes it on
+//! the relay.
+//!
+//! The way of a frame, one module each: [`ingest`] (RTMP to tags), [`clock`] (source time to media
+//! time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
+//! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay).
+
+pub mod broadcasts;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod ingest;
+pub mod metrics;
+pub mod package;
+pub mod store;
+pub mod take;
+pub mod transcode;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use lectern_relay_proto::net::{self, Identity, Publisher, PublisherConfig, PublisherMetrics};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::broadcasts::Broadcasts;
+use crate::config::{BroadcastConfig, Config};
+use crate::ingest::rtmp;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// An origin whose ports are bound.
+pub struct Origin {
+    relay: Publisher,
+    relay_addr: SocketAddr,
+    rtmp: rtmp::Server<Broadcasts>,
+    rtmp_addr: SocketAddr,
+    certificate_pem: String,
+}
+
+/// Why an origin could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The relay's port, certificate or session.
+    #[error("relay: {0}")]
+    Relay(#[from] net::Error),
+    /// The RTMP port is taken or not allowed.
+    #[error("cannot listen for RTMP on {0}: {1}")]
+    Rtmp(SocketAddr, std::io::Error),
+    /// `relay_certificate` and `relay_key` go together.
+    #[error("relay_certificate and relay_key must be given together")]
+    HalfACertificate,
+    /// A `[[broadcast]]` cannot be provisioned.
+    #[error(transparent)]
+    Broadcasts(#[from] broadcasts::Error),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A metric is registered twice.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl Origin {
+    /// Binds the ports and announces the broadcasts. What must outlive the process lives in
+    /// `data_dir`.
+    pub async fn start(
+        config: &Config,
+        broadcasts: &[BroadcastConfig],
+        data_dir: &Path,
+        registry: &Registry,
+    ) -> Result<Self, Error> {
+        let identity = match (&config.relay_certificate, &config.relay_key) {
+            (Some(certificate), Some(key)) => Identity::from_pem_files(certificate, key)?,
+            (None, None) => Identity::load_or_create(&data_dir.join("relay"))?,
+            _ => return Err(Error::HalfACertificate),
+        };
+        let certificate_pem = identity.certificate_pem().to_owned();
+        let metrics = PublisherMetrics::register(registry)?;
+        let relay = Publisher::bind(PublisherConfig {
+            token: config.relay_token.clone(),
+            ..PublisherConfig::new(config.relay, identity, metrics)
+        })?;
+        let relay_addr = relay.local_addr()?;
+        let store = Store::open(data_dir)?;
+        let broadcasts =
+            Broadcasts::announce(broadcasts, &relay, &store, Metrics::register(registry)?)?;
+        let listener = TcpListener::bind(config.rtmp).await;
+        let listener = listener.map_err(|error| Error::Rtmp(config.rtmp, error))?;
+        let rtmp_addr = listener.local_addr().map_err(|error| Error::Rtmp(config.rtmp, error))?;
+        let metrics = rtmp::Metrics::register(registry)?;
+        let rtmp =
+            rtmp::Server::new(listener, Arc::new(broadcasts), config.limits.clone(), metrics);
+        Ok(Self { relay, relay_addr, rtmp, rtmp_addr, certificate_pem })
+    }
+
+    /// Where RTMP is accepted.
+    pub fn rtmp_addr(&self) -> SocketAddr {
+        self.rtmp_addr
+    }
+
+    /// Where edges subscribe.
+    pub fn relay_addr(&self) -> SocketAddr {
+        self.relay_addr
+    }
+
+    /// The relay's certificate chain, which an edge must trust.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// Runs until `cancel`, then lets go of encoders and edges.
+    pub async fn run(self, cancel: CancellationToken) {
+        self.rtmp.run(cancel).await;
+        self.relay.close().await;
+    }
+}

@@ -1,0 +1,59 @@
+//! What the origin counts beyond ingest: takes, periods, drops, and the age of what it publishes.
+
+use lectern_relay_proto::metrics::Maker;
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+
+/// The origin's metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Publisher connections that began to send media.
+    pub takes: IntCounter,
+    /// Publisher connections that send media now.
+    pub takes_live: IntGauge,
+    /// Takes that a newer publisher on the same key put an end to.
+    pub takeovers: IntCounter,
+    /// Publish attempts refused, by reason.
+    pub refused: IntCounterVec,
+    /// Periods begun.
+    pub periods: IntCounter,
+    /// Frames left out, by reason.
+    pub dropped: IntCounterVec,
+    /// From the arrival of a video frame's last byte to its chunk being handed to the relay.
+    pub publish_age: Histogram,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let maker = Maker(registry);
+        Ok(Self {
+            takes: maker.counter(
+                "lectern_origin_takes_total",
+                "Publisher connections that began to send media.",
+            )?,
+            takes_live: maker.gauge(
+                "lectern_origin_takes_live",
+                "Publisher connections that send media now.",
+            )?,
+            takeovers: maker.counter(
+                "lectern_origin_takeovers_total",
+                "Takes that a newer publisher on the same key put an end to.",
+            )?,
+            refused: maker.counters(
+                "lectern_origin_publish_refused_total",
+                "Publish attempts refused, by reason.",
+                &["reason"],
+            )?,
+            periods: maker.counter("lectern_origin_periods_total", "Periods begun.")?,
+            dropped: maker.counters(
+                "lectern_origin_dropped_total",
+                "Frames left out of broadcasts, by reason.",
+                &["reason"],
+            )?,
+            publish_age: maker.ages(
+                "lectern_origin_publish_age_seconds",
+                "From the arrival of a video frame's last byte to its chunk being handed to the relay.",
+            )?,
+        })
+    }
+}

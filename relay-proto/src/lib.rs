@@ -1,0 +1,23 @@
+//! What travels between Lectern's origins and edges, and how.
+//!
+//! The media model ([`time`], [`frame`], [`catalog`], [`segment`]) and the CMAF reader and writer
+//! ([`cmaf`]) are pure: no socket, no task, no clock. The relay itself ([`net`], feature `net`) is a
+//! thin facade over Media over QUIC that speaks the words of this crate and lets no type of the
+//! library beneath it leak out; what both roles count is made by [`metrics`].
+
+pub mod broadcast;
+pub mod catalog;
+pub mod cmaf;
+pub mod frame;
+#[cfg(feature = "net")]
+pub mod metrics;
+#[cfg(feature = "net")]
+pub mod net;
+pub mod segment;
+pub mod time;
+
+pub use broadcast::{BroadcastId, InvalidBroadcastId};
+pub use catalog::{AudioTrack, Catalog, Period, PublisherState, TrackName, VideoTrack};
+pub use frame::{Frame, GroupId};
+pub use segment::SegmentGrid;
+pub use time::{MediaTime, Timescale, UtcTime};

@@ -1,0 +1,41 @@
+//! The relay: how broadcasts travel from an origin to its edges, as Media over QUIC.
+//!
+//! An origin is a [`Publisher`], a QUIC server; an edge is a [`Subscriber`], a client that finds its
+//! way back by itself. This module owns connections, authorization and the order in which groups are
+//! handed over. It speaks of broadcasts, tracks, groups and chunks; the MoQ library beneath is not in
+//! any signature, so it can be changed. What the media means is the business of the modules around it.
+//!
+//! On the wire a broadcast is the path `live/<id>`, a group's MoQ sequence is
+//! [`GroupId::sequence`](crate::GroupId::sequence), and a chunk is one MoQ frame.
+
+mod error;
+mod metrics;
+mod publish;
+mod subscribe;
+mod subscription;
+mod tls;
+mod token;
+mod transport;
+
+pub use self::error::Error;
+pub use self::metrics::{PublisherMetrics, SubscriberMetrics};
+pub use self::publish::{BroadcastPublisher, Publisher, PublisherConfig, TrackPublisher};
+pub use self::subscribe::{Announcement, Status, Subscriber, SubscriberConfig};
+pub use self::subscription::{
+    BroadcastSubscription, CatalogSubscription, Priority, RecordSubscription, TrackEvent,
+    TrackSubscription,
+};
+pub use self::tls::{Identity, Trust};
+pub use self::token::{InvalidToken, SecretText, Token};
+
+/// Broadcasts stand under this first segment of a path.
+const LIVE: &str = "live";
+
+fn broadcast_path(id: &crate::BroadcastId) -> String {
+    format!("{LIVE}/{id}")
+}
+
+/// The broadcast of a path; `None` for a path that no publisher of ours announces.
+fn broadcast_id(path: &str) -> Option<crate::BroadcastId> {
+    path.strip_prefix(LIVE)?.strip_prefix('/')?.parse().ok()
+}

@@ -1,0 +1,350 @@
+//! The edge's end of the relay: a QUIC client that stays connected and says what is live.
+//!
+//! One task owns the connection. It dials, follows announcements, and when the connection ends says
+//! that everything is gone, waits a little and dials again. What is done with a broadcast is the
+//! caller's business.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moq_net::origin;
+use rand::Rng as _;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::{
+    BroadcastSubscription, Error, SubscriberMetrics, Token, Trust, broadcast_id, transport,
+};
+use crate::BroadcastId;
+
+/// The wait after the first failure; it doubles up to [`BACKOFF_MAX`], less a random half, so that
+/// the edges of a restarted origin do not all come back at once.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// The longest wait, and the one after a refused token.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long one address may take to answer.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Addresses of the upstream's name that are tried in turn.
+const ADDRESSES_MAX: usize = 8;
+/// A refusal arrives a round trip after the handshake; a session older than that and this margin was
+/// accepted.
+const ACCEPTED_AFTER: Duration = Duration::from_millis(250);
+/// How long the upstream's announcement may take to become a broadcast that can be subscribed to.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after a broadcast's end its readers wait for what was on the way. The end travels on a
+/// stream of its own and may overtake the last chunks.
+const TAIL: Duration = Duration::from_secs(1);
+/// Broadcasts that are followed at once; further ones are ignored, out loud.
+const BROADCASTS_MAX: usize = 4_096;
+/// Announcements that may wait for the caller. When full, the upstream's wait in its own cursor,
+/// which keeps one per path.
+const ANNOUNCEMENTS_MAX: usize = 64;
+/// How long media that the caller did not read yet is kept, and how much of it over all broadcasts.
+const KEEP: Duration = Duration::from_secs(4);
+const CACHE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// How a subscriber is set up.
+#[derive(Clone, Debug)]
+pub struct SubscriberConfig {
+    /// The origin's relay, `host:port`. The name is resolved anew for each connection.
+    pub upstream: String,
+    /// The name in the origin's certificate; the upstream's host if `None`.
+    pub server_name: Option<String>,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// What is presented to the origin.
+    pub token: Option<Token>,
+    /// What it counts.
+    pub metrics: SubscriberMetrics,
+}
+
+/// Whether the upstream is connected.
+#[derive(Clone, Debug)]
+pub enum Status {
+    /// The first connection is being made.
+    Connecting,
+    /// Connected and accepted.
+    Connected,
+    /// Not connected, and why; another attempt follows.
+    Disconnected(Arc<Error>),
+}
+
+/// What is live upstream.
+pub enum Announcement {
+    /// A broadcast can be subscribed to.
+    Live(BroadcastSubscription),
+    /// It ended, or the connection did. If it comes back, it is as a new one.
+    Gone(BroadcastId),
+}
+
+/// Follows one upstream for as long as it lives.
+pub struct Subscriber {
+    announcements: mpsc::Receiver<Announcement>,
+    status: watch::Receiver<Status>,
+    /// Aborted on drop.
+    _task: JoinSet<()>,
+}
+
+impl Subscriber {
+    /// Starts to connect, from within a tokio runtime. Fails only on a configuration that can never
+    /// work.
+    pub fn start(config: SubscriberConfig) -> Result<Self, Error> {
+        let invalid = |reason: &str| Error::Upstream {
+            upstream: config.upstream.clone(),
+            reason: reason.to_owned(),
+        };
+        let (host, port) = config.upstream.rsplit_once(':').ok_or_else(|| invalid("no port"))?;
+        port.parse::<u16>().map_err(|_| invalid("not a port"))?;
+        let server_name = match &config.server_name {
+            Some(name) => name.clone(),
+            None => host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        };
+        config.trust.client_config()?;
+
+        let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
+        let (status_sender, status) = watch::channel(Status::Connecting);
+        let upstream = Upstream { config, server_name, announce, status: status_sender };
+        let mut task = JoinSet::new();
+        task.spawn(upstream.run());
+        Ok(Self { announcements, status, _task: task })
+    }
+
+    /// Whether the upstream is connected, now and as it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// What becomes live and what goes, in order. Never ends while the subscriber lives. Cancelling
+    /// it loses nothing.
+    pub async fn next(&mut self) -> Option<Announcement> {
+        self.announcements.recv().await
+    }
+}
+
+type MoqDriver = moq_net::Driver<web_transport_quinn::Session>;
+
+/// The task that owns the connection.
+struct Upstream {
+    config: SubscriberConfig,
+    server_name: String,
+    announce: mpsc::Sender<Announcement>,
+    status: watch::Sender<Status>,
+}
+
+impl Upstream {
+    async fn run(self) {
+        let mut backoff = BACKOFF_MIN;
+        while !self.announce.is_closed() {
+            let mut accepted = false;
+            let error = match self.connect().await {
+                Ok(connection) => self.follow(connection, &mut accepted).await,
+                Err(error) => error,
+            };
+            self.config.metrics.connected.set(0);
+            self.config.metrics.disconnects.inc();
+            tracing::info!(upstream = self.config.upstream, %error, "upstream disconnected");
+            if accepted {
+                backoff = BACKOFF_MIN;
+            }
+            if matches!(error, Error::Refused) {
+                backoff = BACKOFF_MAX;
+            }
+            self.status.send_replace(Status::Disconnected(Arc::new(error)));
+            let jitter = rand::rng().random_range(0.5..=1.0);
+            tokio::time::sleep(backoff.mul_f64(jitter)).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, Error> {
+        let upstream = &self.config.upstream;
+        let failed = |reason: String| Error::Upstream { upstream: upstream.clone(), reason };
+        let addresses = tokio::net::lookup_host(upstream).await;
+        let addresses = addresses.map_err(|error| failed(error.to_string()))?;
+        let mut last = failed("the name has no address".into());
+        for address in addresses.take(ADDRESSES_MAX) {
+            let endpoint = transport::client(address, &self.config.trust)?;
+            let dialled = match endpoint.connect(address, &self.server_name) {
+                Ok(dialled) => dialled,
+                Err(error) => {
+                    last = failed(error.to_string());
+                    continue;
+                }
+            };
+            match tokio::time::timeout(DIAL_TIMEOUT, dialled).await {
+                Ok(Ok(connection)) => return self.handshake(connection).await,
+                Ok(Err(error)) => last = Error::Connection(error.to_string()),
+                Err(_) => last = Error::Timeout,
+            }
+        }
+        Err(last)
+    }
+
+    async fn handshake(&self, connection: quinn::Connection) -> Result<Connection, Error> {
+        let mut moq_config = origin::Config::default();
+        moq_config.pool = moq_net::cache::Pool::new(
+            moq_net::cache::Config::default().with_capacity(CACHE_BYTES_MAX).with_expiry(KEEP),
+        );
+        moq_config.cache_duration = KEEP;
+        let (origin, origin_driver) = origin::Producer::new(moq_config);
+        let announced = origin.consume().announced();
+        let consumer = origin.consume();
+
+        let quic = connection.clone();
+        let client = moq_net::Client::new().with_versions(transport::versions());
+        let mut client = client.with_subscriber(origin);
+        if let Some(token) = &self.config.token {
+            client = client.with_path(token.request_path());
+        }
+        let connection = web_transport_quinn::Session::raw(connection);
+        let session = client.connect(Instant::now(), connection).await;
+        let (session, session_driver) = session.map_err(|error| Error::from_moq(&error))?;
+        let mut driver = JoinSet::new();
+        driver.spawn(drive(session_driver, quic.clone()));
+        let mut origin_driver_task = JoinSet::new();
+        origin_driver_task.spawn(async move {
+            moq_net::time::run(origin_driver).await;
+        });
+        Ok(Connection {
+            consumer,
+            announced,
+            quic,
+            driver,
+            _session: session,
+            _origin_driver: origin_driver_task,
+        })
+    }
+
+    /// Follows announcements until the connection ends, and says why it did.
+    async fn follow(&self, mut connection: Connection, accepted: &mut bool) -> Error {
+        let mut live = BTreeMap::new();
+        let mut announcing = true;
+        let acceptance = tokio::time::sleep(connection.quic.rtt() * 2 + ACCEPTED_AFTER);
+        tokio::pin!(acceptance);
+        let error = loop {
+            tokio::select! {
+                biased;
+                ended = connection.driver.join_next() => break match ended {
+                    Some(Ok(error)) => error,
+                    Some(Err(panic)) => Error::Protocol(panic.to_string()),
+                    None => Error::Closed,
+                },
+                () = &mut acceptance, if !*accepted => self.accepted(accepted),
+                update = connection.announced.next(), if announcing => match update {
+                    Some(update) => {
+                        self.accepted(accepted);
+                        self.update(&connection.consumer, &mut live, update).await;
+                    }
+                    // The session is ending, and its driver is about to say why.
+                    None => announcing = false,
+                },
+            }
+        };
+        for (id, followed) in live {
+            followed.end.send_replace(Some(tokio::time::Instant::now()));
+            self.say(Announcement::Gone(id)).await;
+        }
+        error
+    }
+
+    fn accepted(&self, accepted: &mut bool) {
+        if !std::mem::replace(accepted, true) {
+            tracing::info!(upstream = self.config.upstream, "upstream connected");
+            self.config.metrics.connected.set(1);
+            self.status.send_replace(Status::Connected);
+        }
+    }
+
+    /// One announcement. `live` is what the caller knows of.
+    async fn update(
+        &self,
+        consumer: &origin::Consumer,
+        live: &mut BTreeMap<BroadcastId, Followed>,
+        update: moq_net::announce::Update,
+    ) {
+        let Some(id) = broadcast_id(update.prefix.as_str()) else {
+            tracing::debug!(path = update.prefix.as_str(), "announcement of no broadcast");
+            return;
+        };
+        let instance = update.route.hops.iter().next().copied();
+        let known = live.get(&id).is_some_and(|followed| followed.instance == instance);
+        if update.kind.is_active() && known {
+            return;
+        }
+        if let Some(followed) = live.remove(&id) {
+            followed.end.send_replace(Some(tokio::time::Instant::now() + TAIL));
+            self.say(Announcement::Gone(id.clone())).await;
+        }
+        if !update.kind.is_active() {
+            return;
+        }
+        if live.len() >= BROADCASTS_MAX {
+            tracing::warn!(broadcast = %id, "ignored: {BROADCASTS_MAX} broadcasts are followed");
+            return;
+        }
+        let request = consumer.request_broadcast(&update.prefix);
+        match tokio::time::timeout(RESOLVE_TIMEOUT, request).await {
+            Ok(Ok(broadcast)) => {
+                let (end, ends) = watch::channel(None);
+                live.insert(id.clone(), Followed { instance, end });
+                let metrics = self.config.metrics.clone();
+                let subscription = BroadcastSubscription::new(id, broadcast, ends, metrics);
+                self.say(Announcement::Live(subscription)).await;
+            }
+            // Retracted in the meantime; the retraction is the next update.
+            Ok(Err(error)) => tracing::debug!(broadcast = %id, %error, "broadcast went away"),
+            Err(_) => {
+                tracing::warn!(broadcast = %id, "upstream announced it and does not serve it")
+            }
+        }
+    }
+
+    async fn say(&self, announcement: Announcement) {
+        // The receiver goes only with the subscriber, whose drop ends this task too.
+        let _ = self.announce.send(announcement).await;
+    }
+}
+
+/// A broadcast that the caller knows of.
+struct Followed {
+    /// The first hop of its route, by which it differs from an earlier one of the same id.
+    instance: Option<moq_net::Hop>,
+    /// Tells its readers when to stop waiting.
+    end: watch::Sender<Option<tokio::time::Instant>>,
+}
+
+/// One connection to the upstream; dropping it closes it.
+struct Connection {
+    consumer: origin::Consumer,
+    announced: moq_net::announce::Consumer,
+    quic: quinn::Connection,
+    /// The one task that runs the session; it ends with the connection and says why.
+    driver: JoinSet<Error>,
+    _session: moq_net::Session,
+    _origin_driver: JoinSet<()>,
+}
+
+/// Runs the session to its end and says why it ended.
+///
+/// The library closes the connection in its turn when the peer has, and thereby forgets the code
+/// that the peer gave; so that is noted first, each time before the library runs.
+async fn drive(driver: MoqDriver, quic: quinn::Connection) -> Error {
+    let mut reason = None;
+    let mut run = pin!(moq_net::time::run(driver));
+    let error = poll_fn(|cx| {
+        reason = reason.take().or_else(|| quic.close_reason());
+        run.as_mut().poll(cx)
+    })
+    .await;
+    let refused = quinn::VarInt::from_u32(moq_net::SessionError::Unauthorized.to_code());
+    match reason {
+        Some(quinn::ConnectionError::ApplicationClosed(close)) if close.error_code == refused => {
+            Error::Refused
+        }
+        Some(reason) => Error::Connection(reason.to_string()),
+        None => Error::from_moq(&error),
+    }
+}

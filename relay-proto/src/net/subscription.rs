@@ -1,0 +1,362 @@
+//! What a subscriber reads: a broadcast's catalogs, and its tracks group by group.
+//!
+//! Groups come in order, each from its first chunk. A joiner begins with the group that is current;
+//! one that falls behind loses whole groups, never chunks out of the middle of one.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use moq_net::frame::Frame;
+use moq_net::track::{Position, Subscription};
+use moq_net::{group, track};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Error, SubscriberMetrics};
+use crate::cmaf::{self, Chunk};
+use crate::{BroadcastId, Catalog, GroupId, Timescale, TrackName};
+
+/// How far newer media may be ahead of an unfinished group, in media time, before the group is given
+/// up. The library's default of zero would give it up as soon as the next one begins.
+const GROUP_AGE_MAX: Duration = Duration::from_secs(2);
+/// How long the publisher may take to answer a subscription.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which track goes first when the path to the origin is short of room.
+///
+/// Tracks of one broadcast have distinct priorities, because between equals the oldest subscription
+/// drains first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Priority(u8);
+
+impl Priority {
+    const CATALOG: Self = Self(u8::MAX);
+    /// Comments: after audio, before video.
+    pub const COMMENTS: Self = Self(128);
+
+    /// The `index`-th audio track of the catalog, from zero.
+    pub fn audio(index: usize) -> Self {
+        Self(224 - rank(index))
+    }
+
+    /// The `index`-th video rendition of the catalog, from zero.
+    pub fn video(index: usize) -> Self {
+        Self(96 - rank(index))
+    }
+}
+
+/// An index as a step down in priority; catalogs list fewer than 64 tracks of a kind.
+fn rank(index: usize) -> u8 {
+    u8::try_from(index).unwrap_or(u8::MAX).min(63)
+}
+
+/// A broadcast that the upstream publishes, for as long as it does.
+#[derive(Clone)]
+pub struct BroadcastSubscription {
+    id: BroadcastId,
+    broadcast: moq_net::broadcast::Consumer,
+    end: End,
+    metrics: SubscriberMetrics,
+}
+
+impl BroadcastSubscription {
+    pub(super) fn new(
+        id: BroadcastId,
+        broadcast: moq_net::broadcast::Consumer,
+        end: watch::Receiver<Option<Instant>>,
+        metrics: SubscriberMetrics,
+    ) -> Self {
+        Self { id, broadcast, end: End(end), metrics }
+    }
+
+    /// Its public id.
+    pub fn id(&self) -> &BroadcastId {
+        &self.id
+    }
+
+    /// Its catalog, and every one that replaces it.
+    pub async fn catalogs(&self) -> Result<CatalogSubscription, Error> {
+        let groups = self.groups(TrackName::CATALOG, Priority::CATALOG).await?;
+        let (end, metrics) = (self.end.clone(), self.metrics.clone());
+        Ok(CatalogSubscription { groups, end, metrics, failed: false })
+    }
+
+    /// A track of CMAF chunks, in the timescale that the catalog states.
+    pub async fn track(
+        &self,
+        name: &TrackName,
+        timescale: Timescale,
+        priority: Priority,
+    ) -> Result<TrackSubscription, Error> {
+        let groups = self.groups(name.as_str(), priority).await?;
+        Ok(TrackSubscription { reader: Reader::new(groups, priority, self), timescale })
+    }
+
+    /// A track whose payloads are not CMAF, such as comments.
+    pub async fn records(
+        &self,
+        name: &TrackName,
+        priority: Priority,
+    ) -> Result<RecordSubscription, Error> {
+        let groups = self.groups(name.as_str(), priority).await?;
+        Ok(RecordSubscription { reader: Reader::new(groups, priority, self) })
+    }
+
+    /// Subscribes from the current group on. Older ones would be worth nothing to a joiner, so none
+    /// is waited for; see [`Reader::begin`] for what comes after.
+    async fn groups(&self, name: &str, priority: Priority) -> Result<track::Ordered, Error> {
+        let from_moq = |error: moq_net::Error| match Error::from_moq(&error) {
+            Error::NotFound => Error::NoSuchTrack(name.to_owned()),
+            error => error,
+        };
+        let track = self.broadcast.track(name).map_err(from_moq)?;
+        let wanted = Subscription::default().with_priority(priority.0);
+        let mut end = self.end.clone();
+        tokio::select! {
+            biased;
+            answer = track.subscribe(wanted) => Ok(answer.map_err(from_moq)?.ordered()),
+            () = end.passed() => Err(Error::Closed),
+            () = tokio::time::sleep(ANSWER_TIMEOUT) => Err(Error::Timeout),
+        }
+    }
+}
+
+/// When a broadcast that is gone has nothing more to be waited for.
+#[derive(Clone)]
+struct End(watch::Receiver<Option<Instant>>);
+
+impl End {
+    async fn passed(&mut self) {
+        // An error means that the subscriber itself is gone, and with it the connection.
+        let end = self.0.wait_for(Option::is_some).await.map_or(None, |end| *end);
+        if let Some(end) = end {
+            tokio::time::sleep_until(end).await;
+        }
+    }
+}
+
+/// The catalogs of a broadcast as they change.
+pub struct CatalogSubscription {
+    groups: track::Ordered,
+    end: End,
+    metrics: SubscriberMetrics,
+    failed: bool,
+}
+
+impl CatalogSubscription {
+    /// The next catalog; of several that wait, the newest. `None` once the broadcast is gone. After
+    /// a catalog that cannot be read, later ones still come.
+    pub async fn next(&mut self) -> Option<Result<Catalog, Error>> {
+        while !self.failed {
+            let groups = &mut self.groups;
+            let newest = async {
+                let Some(mut group) = groups.next_group().await? else { return Ok(None) };
+                // A group without its frame was superseded, or cut off.
+                Ok::<_, moq_net::Error>(Some(group.read_frame().await.ok().flatten()))
+            };
+            let newest = tokio::select! {
+                biased;
+                newest = newest => newest,
+                () = self.end.passed() => Ok(None),
+            };
+            let frame = match newest {
+                Ok(Some(Some(frame))) => frame,
+                Ok(Some(None)) => continue,
+                Ok(None) => return None,
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(Error::from_moq(&error)));
+                }
+            };
+            let catalog = Catalog::from_json(&frame.payload);
+            if catalog.is_err() {
+                self.metrics.malformed.inc();
+            }
+            return Some(catalog.map_err(Error::from));
+        }
+        None
+    }
+}
+
+/// What happens on a track of CMAF chunks.
+#[derive(Debug)]
+pub enum TrackEvent {
+    /// The next chunk of the group.
+    Chunk {
+        /// The group.
+        group: GroupId,
+        /// Counts chunks of the group, from zero, without a gap.
+        index_in_group: u64,
+        /// The chunk.
+        chunk: Chunk,
+    },
+    /// Nothing more of the group comes. It is complete, unless the network stalled between two of
+    /// its chunks until newer media was two seconds ahead.
+    GroupEnd(GroupId),
+    /// The group was begun and a chunk of it was lost: nothing more of it comes. Groups that never
+    /// began are simply absent.
+    Skipped(GroupId),
+}
+
+/// A track of CMAF chunks.
+pub struct TrackSubscription {
+    reader: Reader,
+    timescale: Timescale,
+}
+
+impl TrackSubscription {
+    /// The next event; `None` once the track has ended or the broadcast is gone. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Option<Result<TrackEvent, Error>> {
+        let step = match self.reader.next().await? {
+            Ok(step) => step,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(match step {
+            Step::Payload { group, index, payload } => {
+                match cmaf::read_chunk(payload, self.timescale) {
+                    Ok(chunk) => TrackEvent::Chunk { group, index_in_group: index, chunk },
+                    Err(error) => {
+                        // What follows may need what this chunk would have held.
+                        tracing::debug!(%group, index, %error, "group given up");
+                        self.reader.metrics.malformed.inc();
+                        self.reader.open = None;
+                        TrackEvent::Skipped(group)
+                    }
+                }
+            }
+            Step::End(group) => TrackEvent::GroupEnd(group),
+            Step::Skipped(group) => TrackEvent::Skipped(group),
+        }))
+    }
+}
+
+/// A track of payloads that are not CMAF.
+pub struct RecordSubscription {
+    reader: Reader,
+}
+
+impl RecordSubscription {
+    /// The next payload; `None` once the track has ended or the broadcast is gone. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        loop {
+            match self.reader.next().await? {
+                Ok(Step::Payload { payload, .. }) => return Some(Ok(payload)),
+                Ok(Step::End(_) | Step::Skipped(_)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// Walks the groups of a track in order and the payloads of each.
+struct Reader {
+    groups: track::Ordered,
+    priority: Priority,
+    end: End,
+    metrics: SubscriberMetrics,
+    joined: bool,
+    failed: bool,
+    open: Option<Open>,
+}
+
+struct Open {
+    id: GroupId,
+    group: group::Consumer,
+    next_index: u64,
+}
+
+enum Step {
+    Payload { group: GroupId, index: u64, payload: Bytes },
+    End(GroupId),
+    Skipped(GroupId),
+}
+
+impl Reader {
+    fn new(groups: track::Ordered, priority: Priority, of: &BroadcastSubscription) -> Self {
+        let (end, metrics) = (of.end.clone(), of.metrics.clone());
+        Self { groups, priority, end, metrics, joined: false, failed: false, open: None }
+    }
+
+    async fn next(&mut self) -> Option<Result<Step, Error>> {
+        loop {
+            let step = if let Some(open) = &mut self.open {
+                tokio::select! {
+                    biased;
+                    read = open.group.read_frame() => self.read(read),
+                    () = self.end.passed() => self.read(Err(moq_net::Error::Closed)),
+                }
+            } else if self.failed {
+                return None;
+            } else {
+                let group = tokio::select! {
+                    biased;
+                    group = self.groups.next_group() => group,
+                    () = self.end.passed() => Ok(None),
+                };
+                match group {
+                    Ok(group) => self.begin(group?),
+                    Err(error) => {
+                        self.failed = true;
+                        return Some(Err(Error::from_moq(&error)));
+                    }
+                }
+                continue;
+            };
+            if step.is_some() {
+                return step.map(Ok);
+            }
+        }
+    }
+
+    /// What a read of the open group comes to.
+    fn read(&mut self, read: Result<Option<Frame>, moq_net::Error>) -> Option<Step> {
+        let open = self.open.as_mut()?;
+        let group = open.id;
+        if let Ok(Some(frame)) = read {
+            let index = open.next_index;
+            open.next_index += 1;
+            self.metrics.chunks.inc();
+            return Some(Step::Payload { group, index, payload: frame.payload });
+        }
+        self.open = None;
+        Some(match read {
+            Ok(_) => Step::End(group),
+            Err(error) => {
+                tracing::debug!(%group, %error, "group given up");
+                self.metrics.groups_skipped.inc();
+                Step::Skipped(group)
+            }
+        })
+    }
+
+    fn begin(&mut self, group: group::Consumer) {
+        if !self.joined {
+            self.joined = true;
+            // Joining asked for the current group alone. From here on groups may overlap: an
+            // unfinished one is worth waiting for, but nothing before this one is.
+            let wanted = Subscription::default()
+                .with_priority(self.priority.0)
+                .with_max_age(GROUP_AGE_MAX)
+                .with_start(Position::group(group.sequence));
+            // Fails only if the track has ended, after which nothing can be late.
+            let _ = self.groups.update(wanted);
+        }
+        match GroupId::from_sequence(group.sequence) {
+            Some(id) if group.index() == 0 => {
+                self.open = Some(Open { id, group, next_index: 0 });
+            }
+            Some(id) => {
+                tracing::debug!(group = %id, "group without its beginning");
+                self.metrics.groups_skipped.inc();
+            }
+            None => {
+                tracing::debug!(sequence = group.sequence, "group of no period");
+                self.metrics.groups_ignored.inc();
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Origin and edge ends of the relay over real QUIC on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod harness;
+mod media;
+mod sessions;

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Installs what a verb of the Makefile needs and this machine lacks, from Debian's packages, crates.io
+# and the npm registry. Says what it does; does nothing, quickly, when nothing is missing.
+#
+#   scripts/install.sh run     what building and running needs
+#   scripts/install.sh test    that, and what the tests need
+#   scripts/install.sh fuzz    the former, and what the fuzzer needs
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else die "'$*' needs root: run it as root, or install sudo"
+    fi
+}
+
+# Installs the packages whose commands are missing. Arguments: command=package …
+apt_install() {
+    local missing=() pair
+    for pair in "$@"; do
+        PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    command -v apt-get >/dev/null || die "missing ${missing[*]}, and this is no Debian to install them on"
+    say "Installing ${missing[*]} with apt-get"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        "${missing[@]}" >/dev/null
+}
+
+command -v cargo >/dev/null || die "cargo is missing: install Rust from rustup.rs, then try again"
+command -v npm >/dev/null || die "npm is missing: install Node.js 20 or later, then try again"
+
+# cmake and a C compiler build the libopus and aws-lc that the crates bring along.
+apt_install cc=build-essential cmake=cmake ffmpeg=ffmpeg
+
+case "${1:-}" in
+run) ;;
+test)
+    # ip, nft: network namespaces in which UDP is cut off. xmllint: the MPD against its schema.
+    apt_install chromium=chromium ip=iproute2 nft=nftables xmllint=libxml2-utils
+    if ! cargo deny --version >/dev/null 2>&1; then
+        say "Building cargo-deny, once (some minutes)"
+        # It checks a lock file: how fast it does that does not matter, how fast it builds does.
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+            CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+            cargo install cargo-deny --locked --quiet --no-default-features
+    fi
+    ;;
+fuzz)
+    command -v rustup >/dev/null || die "rustup is missing: the sanitizers need its nightly toolchain"
+    if ! cargo +nightly --version >/dev/null 2>&1; then
+        say "Installing the nightly toolchain"
+        rustup toolchain install nightly --profile minimal >/dev/null
+    fi
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+        say "Building cargo-fuzz from crates.io, once"
+        cargo install cargo-fuzz --locked --quiet
+    fi
+    ;;
+*) die "usage: scripts/install.sh run|test|fuzz" ;;
+esac

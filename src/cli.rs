@@ -1,0 +1,129 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+const AFTER_HELP: &str = "\
+CONFIGURATION
+  A TOML file; a key that is not known is refused. Every key has a default, and an environment
+  variable that overrides it: LECTERN_ and the key's path with __ between its parts, such as
+  LECTERN_EDGE__HTTP=0.0.0.0:80.
+
+    data_dir = \"lectern-data\"        what must outlive the process (origin, all)
+
+    [origin]
+    rtmp  = \"0.0.0.0:1935\"           RTMP, TCP: rtmp://HOST/live/<stream-key>
+    relay = \"0.0.0.0:4443\"           edges subscribe here, QUIC over UDP
+    ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
+    relay_token = \"…\"                what edges must present; without it anyone may subscribe
+    relay_certificate, relay_key     PEM files; made on first start when absent
+    limits.connections_max = 512     encoders connected at once
+    limits.connections_per_address_max = 32
+
+    [edge]
+    http  = \"0.0.0.0:8080\"           pages, WHEP, LL-DASH
+    media = \"[::]:8189\"              all WebRTC media: UDP, and TCP where UDP is blocked; [::] is
+                                     IPv4 as well
+    media_addresses = [\"203.0.113.7\"]  where viewers reach it, also with a port as outside a NAT:
+                                     \"203.0.113.7:30189\"; this machine's when absent
+    media_tcp_max = 1000             TCP connections for media, each a file descriptor; 0 for none
+    ops   = \"0.0.0.0:9091\"           /metrics /healthz /readyz
+    upstream = \"origin.example:4443\"
+    upstream_ca, upstream_name       trust and name of the upstream's certificate
+    relay_token = \"…\"
+    workers = 0                      sender threads; 0 is one per core
+    sessions_max = 5000              WebRTC viewers at once
+    half_open_max = 1000             of these, those whose handshake is not done
+    half_open_per_client_max = 250   of these, from one IPv4 address or IPv6 /64
+    joins_per_sec_max = 0            WebRTC viewers joining; 0 is 300 for each worker
+    egress_mbps_max = 800            Mbit/s to WebRTC viewers; no limit when absent
+    playout_delay = { min_ms = 0, max_ms = 200 }
+                                     how long players may hold a picture back; theirs to choose
+                                     when absent
+    http_connections_max = 16384     and http_connections_per_client_max = 4096
+    trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed
+    window_secs = 30                 seconds kept for LL-DASH
+    window_bytes_max = 67108864      bytes kept per broadcast, whatever the window
+
+    [[edge.ice_servers]]             TURN servers for viewers, any number of them
+    urls = [\"turn:turn.example:3478\"]
+    username, credential
+
+    [[broadcast]]                    any number of them (origin, all)
+    id = \"algebra-1\"                 public, in the watch URL
+    stream_key = \"…\"                 the host's secret to publish
+
+  In `all` the edge subscribes to the origin beside it; upstream and token are set for it.";
+
+/// Low-latency live engine for lectures and webinars.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = AFTER_HELP, after_help = "--help says how it is configured.")]
+pub(crate) struct Cli {
+    /// What this process is.
+    #[command(subcommand)]
+    pub(crate) role: Role,
+
+    /// Configuration file (TOML).
+    #[arg(long, global = true, value_name = "FILE", env = "LECTERN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// What to log: a level, or a filter such as `info,lectern_edge=debug`.
+    #[arg(long, global = true, value_name = "FILTER", env = "LECTERN_LOG", default_value = "info")]
+    pub(crate) log: String,
+}
+
+/// The role of a process.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Role {
+    /// Origin and edge in one process, everything embedded. Needs no configuration file.
+    All {
+        /// Provision the broadcast `demo` with the stream key `demo` and feed it a test pattern.
+        #[arg(long)]
+        demo: bool,
+        /// Where to keep what must outlive the process.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Takes in what hosts push and publishes it to edges.
+    Origin {
+        /// Where to keep what must outlive the process.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Subscribes to an origin and serves viewers.
+    Edge,
+}
+
+impl Role {
+    /// Whether it serves viewers.
+    pub(crate) fn has_edge(&self) -> bool {
+        matches!(self, Self::All { .. } | Self::Edge)
+    }
+
+    /// The data directory given on the command line.
+    pub(crate) fn data_dir(&self) -> Option<&PathBuf> {
+        match self {
+            Self::All { data_dir, .. } | Self::Origin { data_dir } => data_dir.as_ref(),
+            Self::Edge => None,
+        }
+    }
+}
+
+impl Cli {
+    /// The log filter; ours at the level asked for, the libraries' warnings beside it.
+    pub(crate) fn log_filter(&self) -> anyhow::Result<EnvFilter> {
+        let bare_level = self.log.parse::<tracing::Level>().is_ok();
+        let filter = if bare_level {
+            let level = &self.log;
+            format!(
+                "warn,lectern={level},lectern_origin={level},lectern_edge={level},lectern_relay_proto={level}"
+            )
+        } else {
+            self.log.clone()
+        };
+        EnvFilter::try_new(&filter).with_context(|| format!("--log {:?} is not a filter", self.log))
+    }
+}

@@ -1,0 +1,144 @@
+//! The configuration: a TOML file, overridden by `LECTERN_*` variables, overridden by the command
+//! line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use figment::Figment;
+use figment::providers::{Env, Format as _, Toml};
+use figment::value::UncasedStr;
+use lectern_origin::config::{BroadcastConfig, Secret};
+use serde::Deserialize;
+
+use crate::cli::Role;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// What must outlive the process.
+    pub(crate) data_dir: PathBuf,
+    /// The origin's part.
+    pub(crate) origin: lectern_origin::config::Config,
+    /// The edge's part.
+    pub(crate) edge: lectern_edge::config::Config,
+    /// Broadcasts provisioned without the console.
+    pub(crate) broadcast: Vec<BroadcastConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "lectern-data".into(),
+            origin: Default::default(),
+            edge: Default::default(),
+            broadcast: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Loads the configuration for `role`.
+    pub(crate) fn load(file: Option<&Path>, role: &Role) -> anyhow::Result<Self> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            if !file.is_file() {
+                bail!("there is no configuration file {}", file.display());
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // Others of the prefix are not ours: Kubernetes sets LECTERN_PORT for a Service `lectern`.
+        let ours = |key: &UncasedStr| {
+            let key = key.as_str().to_ascii_lowercase();
+            key == "data_dir" || key.starts_with("origin__") || key.starts_with("edge__")
+        };
+        let environment = Env::prefixed("LECTERN_").filter(ours).split("__");
+        let mut config: Self =
+            figment.merge(environment).extract().context("the configuration is not valid")?;
+        if let Some(data_dir) = role.data_dir() {
+            config.data_dir.clone_from(data_dir);
+        }
+        match role {
+            Role::All { demo: true, .. } => config.provision_demo(),
+            Role::All { .. } | Role::Origin { .. } if config.broadcast.is_empty() => {
+                tracing::warn!(
+                    "no broadcast is provisioned: nobody can publish; add a [[broadcast]]"
+                );
+            }
+            _ => {}
+        }
+        Ok(config)
+    }
+
+    fn provision_demo(&mut self) {
+        let id = "demo".parse().expect("a valid id");
+        if !self.broadcast.iter().any(|broadcast| broadcast.id == id) {
+            self.broadcast.push(BroadcastConfig { id, stream_key: Secret::new("demo") });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str) -> anyhow::Result<Config> {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = dir.path().join("lectern.toml");
+        std::fs::write(&file, toml).expect("write");
+        Config::load(Some(&file), &Role::All { demo: true, data_dir: None })
+    }
+
+    #[test]
+    fn a_file_changes_what_it_names_and_the_demo_is_provisioned_once() {
+        let config = load("[origin]\nrtmp = \"127.0.0.1:2000\"").expect("valid");
+        assert_eq!(config.origin.rtmp.port(), 2000);
+        assert_eq!(config.origin.relay.port(), 4443);
+        assert_eq!(config.broadcast.len(), 1);
+        let mapped = load("[edge]\nmedia_addresses = [\"192.0.2.1\", \"[2001:db8::1]:30189\"]");
+        let told = mapped.expect("valid").edge.whep().public_addresses;
+        assert_eq!(
+            told.iter().map(|address| address.port).collect::<Vec<_>>(),
+            [None, Some(30_189)]
+        );
+        let own = load("[[broadcast]]\nid = \"demo\"\nstream_key = \"s3cret\"").expect("valid");
+        assert_eq!(own.broadcast[0].stream_key.expose(), "s3cret");
+        assert!(!format!("{own:?}").contains("s3cret"), "no log shows a stream key");
+    }
+
+    #[test]
+    fn limits_and_ice_servers_are_read() {
+        let toml = "[edge]\negress_mbps_max = 800\ntrusted_proxies = [\"10.0.0.0/8\"]\n\
+            [[edge.ice_servers]]\nurls = [\"turn:host\"]\nusername = \"u\"\ncredential = \"s3cret\"";
+        let config = load(toml).expect("valid");
+        assert_eq!(config.edge.whep().egress_bps_max, Some(800_000_000));
+        assert_eq!(config.edge.whep().ice_servers.len(), 1);
+        assert!(!format!("{config:?}").contains("s3cret"), "no log shows a credential");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let check = |toml: &str, expect: &str| {
+            let error = format!("{:#}", load(toml).expect_err(toml));
+            assert!(error.contains(expect), "{error}");
+        };
+        check("[origin]\nrmtp = \"0.0.0.0:1\"", "rmtp");
+        check("[edge]\nhttp = \"nowhere\"", "edge.http");
+        check("[[edge.ice_servers]]\nurl = \"turn:host\"", "unknown field");
+        check("[edge]\nmedia_addresses = [\"edge.example\"]", "no address that viewers can reach");
+        check("[[broadcast]]\nid = \"a/b\"\nstream_key = \"x\"", "a-z A-Z 0-9");
+        check("[[broadcast]]\nid = \"a\"", "stream_key");
+    }
+
+    #[test]
+    fn a_secret_of_the_wrong_type_is_not_repeated() {
+        for toml in [
+            "[[broadcast]]\nid = \"a\"\nstream_key = 271828",
+            "[origin]\nrelay_token = 271828",
+            "[origin]\nrelay_token = \"271828 and spaces\"",
+        ] {
+            let error = format!("{:#}", load(toml).expect_err(toml));
+            assert!(!error.contains("271828"), "{error}");
+        }
+    }
+}

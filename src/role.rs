@@ -1,0 +1,197 @@
+//! Runs a role: starts its parts, says where they are, and lets go of them in order at the end.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lectern_edge::{Edge, Upstream};
+use lectern_origin::{Origin, demo};
+use lectern_relay_proto::net::{Token, Trust};
+use prometheus::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Role;
+use crate::config::Config;
+use crate::ops::{Ops, Readiness};
+
+/// How long parts may take to let go of their peers. A viewer in the middle of a segment would
+/// otherwise hold the process for as long as the segment takes.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Runs `role` until SIGINT or SIGTERM, or until a part of it fails.
+pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
+    let mut parts = Parts::default();
+    match role {
+        Role::Origin { .. } => {
+            start_origin(&config, &mut parts).await?;
+        }
+        Role::Edge => {
+            let trust = match &config.edge.upstream_ca {
+                Some(file) => Trust::Certificates(read_pem(file)?),
+                None => Trust::System,
+            };
+            let upstream = Upstream {
+                address: config.edge.upstream.clone(),
+                name: config.edge.upstream_name.clone(),
+                trust,
+                token: config.edge.relay_token.clone(),
+            };
+            start_edge(&config, upstream, &mut parts).await?;
+        }
+        Role::All { demo, .. } => start_all(config, demo, &mut parts).await?,
+    }
+    parts.run().await
+}
+
+async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow::Result<()> {
+    // The relay's port may be open to the world; who subscribes without being told this is refused.
+    let token = config.origin.relay_token.get_or_insert_with(random_token).clone();
+    let origin = start_origin(&config, parts).await?;
+    let upstream = Upstream {
+        address: loopback(origin.relay).to_string(),
+        name: Some("localhost".to_owned()),
+        trust: Trust::Certificates(origin.certificate_pem),
+        token: Some(token),
+    };
+    let http = start_edge(&config, upstream, parts).await?;
+    if demo {
+        start_demo(&config, origin.rtmp, parts)?;
+    }
+    for broadcast in &config.broadcast {
+        println!("watch    http://{}/watch/{}", loopback_name(http), broadcast.id);
+    }
+    println!("publish  rtmp://{}/live with the broadcast's stream key", loopback_name(origin.rtmp));
+    Ok(())
+}
+
+struct StartedOrigin {
+    rtmp: SocketAddr,
+    relay: SocketAddr,
+    certificate_pem: String,
+}
+
+async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<StartedOrigin> {
+    let registry = Registry::new();
+    let data_dir = &config.data_dir;
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
+    let origin = Origin::start(&config.origin, &config.broadcast, data_dir, &registry)
+        .await
+        .context("the origin cannot start")?;
+    let started = StartedOrigin {
+        rtmp: origin.rtmp_addr(),
+        relay: origin.relay_addr(),
+        certificate_pem: origin.certificate_pem().to_owned(),
+    };
+    tracing::info!(rtmp = %started.rtmp, relay = %started.relay, ops = %config.origin.ops, "origin is up");
+    parts.serve_ops(config.origin.ops, registry, Arc::new(|| Ok(()))).await?;
+    let cancel = parts.cancel.clone();
+    parts.spawn(async move {
+        origin.run(cancel).await;
+        Ok(())
+    });
+    Ok(started)
+}
+
+async fn start_edge(
+    config: &Config,
+    upstream: Upstream,
+    parts: &mut Parts,
+) -> anyhow::Result<SocketAddr> {
+    let registry = Registry::new();
+    let edge =
+        Edge::start(&config.edge, upstream, &registry).await.context("the edge cannot start")?;
+    let http = edge.http_addr();
+    tracing::info!(%http, media = %edge.media_addr(), ops = %config.edge.ops, "edge is up");
+    let status = edge.upstream_status();
+    parts.serve_ops(config.edge.ops, registry, Arc::new(move || status.ready())).await?;
+    let cancel = parts.cancel.clone();
+    parts.spawn(async move {
+        edge.run(cancel).await;
+        Ok(())
+    });
+    Ok(http)
+}
+
+fn start_demo(config: &Config, rtmp: SocketAddr, parts: &mut Parts) -> anyhow::Result<()> {
+    let key = config.broadcast.iter().find(|broadcast| broadcast.id.as_str() == "demo");
+    let key = key.context("the broadcast `demo` is not provisioned")?.stream_key.expose();
+    let feed = demo::FeedConfig::new(format!("rtmp://{}/live/{key}", loopback(rtmp)));
+    let cancel = parts.cancel.clone();
+    parts.spawn(
+        async move { demo::run(feed, cancel).await.context("the demo's test pattern failed") },
+    );
+    Ok(())
+}
+
+/// What runs, and the one signal that ends it.
+#[derive(Default)]
+struct Parts {
+    cancel: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Parts {
+    fn spawn(&mut self, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.tasks.spawn(part);
+    }
+
+    async fn serve_ops(
+        &mut self,
+        listen: SocketAddr,
+        registry: Registry,
+        ready: Readiness,
+    ) -> anyhow::Result<()> {
+        let ops = Ops::bind(listen, registry, ready).await?;
+        let cancel = self.cancel.clone();
+        self.spawn(async move { ops.run(cancel).await.context("metrics and health failed") });
+        Ok(())
+    }
+
+    /// Waits for a signal or the first failure, then ends everything. A second signal does not wait.
+    async fn run(mut self) -> anyhow::Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let failure = tokio::select! {
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+            Some(ended) = self.tasks.join_next() => Some(ended),
+        };
+        self.cancel.cancel();
+        tracing::info!("stopping");
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::select! {
+            () = drained => {}
+            () = tokio::time::sleep(DRAIN_MAX) => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        failure.map_or(Ok(()), |ended| ended.context("a part of the process panicked")?)
+    }
+}
+
+fn random_token() -> Token {
+    use rand::distr::{Alphanumeric, SampleString as _};
+    Alphanumeric.sample_string(&mut rand::rng(), 43).parse().expect("letters and digits")
+}
+
+fn read_pem(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// `addr` as a process on this machine reaches it.
+fn loopback(addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addr.port())
+    } else {
+        addr
+    }
+}
+
+fn loopback_name(addr: SocketAddr) -> String {
+    if addr.ip().is_unspecified() { format!("localhost:{}", addr.port()) } else { addr.to_string() }
+}

@@ -1,0 +1,353 @@
+// Starts the real binary and a real Chromium for the browser tests and the latency bench. Owns
+// processes, ports, config files and their clean-up; what is promised of them is each test's.
+
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Browser, Page } from 'playwright-core';
+import { recordConnections } from './rtc.ts';
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** The browser's driver is one of web's packages, which Node does not find from here by itself. */
+const { chromium } = createRequire(join(ROOT, 'web/package.json'))(
+  'playwright-core',
+) as typeof import('playwright-core');
+/** A role is up within this, on a machine that is busy building something else. */
+const READY_MS = 30_000;
+/** After this a process that was asked to stop is killed. */
+const STOP_MS = 5_000;
+
+/** The binary under test. */
+export function binary(profile: 'debug' | 'release' = 'debug'): string {
+  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
+  const path = process.env.LECTERN_BIN ?? join(target, profile, 'lectern');
+  if (!existsSync(path)) throw new Error(`${path} is missing: build it, or name it in LECTERN_BIN`);
+  return path;
+}
+
+/** A child process with its output kept for when something fails. */
+export class Process {
+  readonly name: string;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<void>;
+  #log = '';
+
+  constructor(name: string, command: string, args: string[], env: Record<string, string> = {}) {
+    this.name = name;
+    this.#child = spawn(command, args, {
+      env: { ...cleanEnvironment(), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const keep = (chunk: Buffer) => {
+      this.#log = (this.#log + chunk).slice(-64_000);
+    };
+    this.#child.stdout?.on('data', keep);
+    this.#child.stderr?.on('data', keep);
+    this.#exited = new Promise((resolve) => {
+      this.#child.once('exit', () => resolve());
+      this.#child.once('error', (error) => {
+        this.#log += `\n${error}`;
+        resolve();
+      });
+    });
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  get log(): string {
+    return `--- ${this.name} ---\n${this.#log}`;
+  }
+
+  /** Ends it: at once with SIGKILL, as a crash would, or asked to first. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    if (!this.running) return;
+    this.#child.kill(signal);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+}
+
+/** Our own environment without what the binary would take for configuration. */
+function cleanEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('LECTERN_')),
+  );
+}
+
+export interface Ports {
+  readonly rtmp: number;
+  readonly relay: number;
+  readonly originOps: number;
+  readonly http: number;
+  readonly media: number;
+  readonly edgeOps: number;
+}
+
+export interface StackOptions {
+  /** Roles in one process, or each in its own. */
+  readonly roles: 'all' | 'split';
+  /** Feed the demo pattern; else an encoder is expected on RTMP, with the stream key `demo`. */
+  readonly demo?: boolean;
+  /** Addresses that the edge tells WebRTC viewers. */
+  readonly mediaAddresses?: readonly string[];
+  readonly profile?: 'debug' | 'release';
+}
+
+export type Role = 'all' | 'origin' | 'edge';
+
+/** The roles of one deployment on loopback, with ports of their own and a directory of their own. */
+export class Stack {
+  readonly ports: Ports;
+  readonly #dir: string;
+  readonly #options: StackOptions;
+  readonly #roles = new Map<Role, Process>();
+  /** Those that have ended, for their logs. */
+  readonly #past: Process[] = [];
+  #encoder: Process | null = null;
+
+  private constructor(dir: string, ports: Ports, options: StackOptions) {
+    this.#dir = dir;
+    this.ports = ports;
+    this.#options = options;
+  }
+
+  static async start(options: StackOptions): Promise<Stack> {
+    const [rtmp, originOps, http, edgeOps] = await freePorts('tcp', 4);
+    const [relay] = await freePorts('udp', 1);
+    const media = await freePortOfBoth();
+    const ports = { rtmp, relay, originOps, http, media, edgeOps } as Ports;
+    const dir = await mkdtemp(join(tmpdir(), 'lectern-test-'));
+    const stack = new Stack(dir, ports, options);
+    try {
+      for (const role of options.roles === 'all'
+        ? (['all'] as const)
+        : (['origin', 'edge'] as const)) {
+        await stack.startRole(role);
+      }
+    } catch (error) {
+      console.error(stack.logs());
+      await stack.stop();
+      throw error;
+    }
+    return stack;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.ports.http}`;
+  }
+
+  /** Starts a role and waits until it says that it is ready. */
+  async startRole(role: Role): Promise<void> {
+    const config = join(this.#dir, `${role}.toml`);
+    await writeFile(config, this.#config(role));
+    const args = [role, '--config', config];
+    if (this.#options.demo && role !== 'edge') args.push('--demo');
+    const child = new Process(role, binary(this.#options.profile), args, {
+      LECTERN_LOG: process.env.LECTERN_LOG ?? 'info',
+    });
+    this.#roles.set(role, child);
+    const ops = role === 'edge' ? [this.ports.edgeOps] : [this.ports.originOps];
+    if (role === 'all') ops.push(this.ports.edgeOps);
+    for (const port of ops) await ready(`http://127.0.0.1:${port}/readyz`, child);
+  }
+
+  async stopRole(role: Role, signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): Promise<void> {
+    const child = this.#roles.get(role);
+    this.#roles.delete(role);
+    await child?.stop(signal);
+    if (child) this.#past.push(child);
+  }
+
+  /** Pushes a moving picture and a tone by RTMP, as a host's encoder would. */
+  startEncoder(): void {
+    const args = ['-hide_banner', '-loglevel', 'warning', '-re'];
+    args.push('-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=30');
+    args.push('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000');
+    args.push('-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-bf', '0');
+    args.push('-g', '60', '-pix_fmt', 'yuv420p', '-b:v', '800k', '-c:a', 'aac', '-b:a', '96k');
+    args.push('-f', 'flv', `rtmp://127.0.0.1:${this.ports.rtmp}/live/demo`);
+    this.#encoder = new Process('encoder', 'ffmpeg', args);
+  }
+
+  async stopEncoder(): Promise<void> {
+    await this.#encoder?.stop('SIGKILL');
+    if (this.#encoder) this.#past.push(this.#encoder);
+    this.#encoder = null;
+  }
+
+  async stop(): Promise<void> {
+    await this.stopEncoder();
+    for (const role of [...this.#roles.keys()]) await this.stopRole(role, 'SIGTERM');
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  /** Everything the processes have written. */
+  logs(): string {
+    const all = [...this.#past, ...this.#roles.values(), ...(this.#encoder ? [this.#encoder] : [])];
+    return all.map(({ log }) => log).join('\n');
+  }
+
+  #config(role: Role): string {
+    const { ports } = this;
+    const addresses = JSON.stringify(this.#options.mediaAddresses ?? ['127.0.0.1']);
+    const data = join(this.#dir, 'origin');
+    const origin = `
+[origin]
+rtmp = "127.0.0.1:${ports.rtmp}"
+relay = "127.0.0.1:${ports.relay}"
+ops = "127.0.0.1:${ports.originOps}"
+`;
+    const edge = `
+[edge]
+http = "127.0.0.1:${ports.http}"
+media = "127.0.0.1:${ports.media}"
+media_addresses = ${addresses}
+ops = "127.0.0.1:${ports.edgeOps}"
+`;
+    const upstream = `upstream = "127.0.0.1:${ports.relay}"
+upstream_ca = "${join(data, 'relay/relay-cert.pem')}"
+upstream_name = "localhost"
+`;
+    const broadcast = this.#options.demo
+      ? ''
+      : '\n[[broadcast]]\nid = "demo"\nstream_key = "demo"\n';
+    switch (role) {
+      case 'all':
+        return `data_dir = "${data}"\n${origin}${edge}${broadcast}`;
+      case 'origin':
+        return `data_dir = "${data}"\n${origin}${broadcast}`;
+      case 'edge':
+        return `data_dir = "${join(this.#dir, 'edge')}"\n${edge}${upstream}`;
+    }
+  }
+}
+
+async function ready(url: string, child: Process): Promise<void> {
+  const end = Date.now() + READY_MS;
+  while (Date.now() < end && child.running) {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(1_000) }).catch(() => null);
+    if (answer?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${child.name} ${child.running ? `is not ready at ${url}` : 'has ended'}`);
+}
+
+/** Ports that are free now, all different. */
+async function freePorts(kind: 'tcp' | 'udp', count: number): Promise<number[]> {
+  const held = await Promise.all(
+    Array.from({ length: count }, () => (kind === 'tcp' ? holdTcp() : holdUdp(0))),
+  );
+  for (const { release } of held) await release();
+  return held.map(({ port }) => port);
+}
+
+/** A port that is free for UDP and for TCP. */
+async function freePortOfBoth(): Promise<number> {
+  for (;;) {
+    const tcp = await holdTcp();
+    const udp = await holdUdp(tcp.port).catch(() => null);
+    await tcp.release();
+    await udp?.release();
+    if (udp) return tcp.port;
+  }
+}
+
+interface Held {
+  readonly port: number;
+  readonly release: () => Promise<void>;
+}
+
+function holdTcp(): Promise<Held> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address ? address.port : 0;
+      resolve({ port, release: () => new Promise((done) => server.close(() => done())) });
+    });
+  });
+}
+
+function holdUdp(port: number): Promise<Held> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4').once('error', reject);
+    socket.bind(port, '127.0.0.1', () => {
+      const { port } = socket.address();
+      resolve({ port, release: () => new Promise((done) => socket.close(() => done())) });
+    });
+  });
+}
+
+/** A fresh Chromium with an empty profile, that plays with sound unasked. */
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--autoplay-policy=no-user-gesture-required',
+    ],
+  });
+}
+
+/** A watch page, whose console is kept. */
+export async function watch(
+  browser: Browser,
+  url: string,
+): Promise<{ page: Page; console: string[] }> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  const lines: string[] = [];
+  page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => lines.push(`error: ${error.message}`));
+  await recordConnections(page);
+  await page.goto(url);
+  return { page, console: lines };
+}
+
+/** Drops packets to and from one local port until `undo`; needs root and nftables. */
+export async function cut(
+  port: number,
+  protocols: readonly ('udp' | 'tcp')[],
+): Promise<{ undo: () => Promise<void> }> {
+  const table = `lectern_test_${port}`;
+  const nft = (...args: string[]) => run('nft', args);
+  await nft('add', 'table', 'inet', table);
+  try {
+    for (const [hook, field] of [
+      ['input', 'dport'],
+      ['output', 'sport'],
+    ] as const) {
+      await nft('add', 'chain', 'inet', table, hook, `{ type filter hook ${hook} priority 0 ; }`);
+      for (const protocol of protocols) {
+        await nft('add', 'rule', 'inet', table, hook, protocol, field, `${port}`, 'drop');
+      }
+    }
+  } catch (error) {
+    await nft('delete', 'table', 'inet', table);
+    throw error;
+  }
+  return { undo: async () => void (await nft('delete', 'table', 'inet', table)) };
+}
+
+/** The text of a role's `/metrics`. */
+export async function metrics(port: number): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+  if (!answer.ok) throw new Error(`/metrics answered ${answer.status}`);
+  return answer.text();
+}

@@ -1,0 +1,10 @@
+//! End to end on loopback: a real encoder, an origin, QUIC, an edge, HTTP. One file per promise.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod lip_sync;
+mod neighbours;
+mod restarts;
+mod sample_rates;
+mod stack;
+mod tracks;

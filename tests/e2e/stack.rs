@@ -1,0 +1,200 @@
+//! An origin and an edge on free ports of loopback, ffmpeg as the encoder, and patient requests.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use lectern_edge::{Edge, Upstream};
+use lectern_origin::Origin;
+use lectern_origin::config::{BroadcastConfig, Secret};
+use lectern_relay_proto::net::Trust;
+use prometheus::Registry;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Far beyond what anything here takes on an idle machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A video source of 320×180 at 25 frames a second.
+pub(crate) const VIDEO: &str = "-re -f lavfi -i testsrc2=size=320x180:rate=25";
+/// A tone at 44.1 kHz.
+pub(crate) const AUDIO: &str = "-re -f lavfi -i sine=frequency=440:sample_rate=44100";
+/// What OBS would call x264 with a keyframe every second and no B-frames.
+pub(crate) const H264: &str =
+    "-c:v libx264 -preset ultrafast -tune zerolatency -profile:v high -pix_fmt yuv420p -g 25";
+pub(crate) const AAC: &str = "-c:a aac -b:a 96k";
+
+/// Both roles, and what they keep.
+pub(crate) struct Stack {
+    pub(crate) rtmp: SocketAddr,
+    relay: SocketAddr,
+    http: SocketAddr,
+    data_dir: TempDir,
+    origin: Option<Running>,
+    _edge: Running,
+    client: reqwest::Client,
+}
+
+struct Running {
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Stack {
+    pub(crate) async fn start() -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let (origin, rtmp, relay, certificate) =
+            start_origin(ANY, ANY, data_dir.path().into()).await;
+        let config = lectern_edge::config::Config {
+            http: ANY,
+            media: ANY,
+            ..lectern_edge::config::Config::default()
+        };
+        let upstream = Upstream {
+            address: relay.to_string(),
+            name: Some("localhost".to_owned()),
+            trust: Trust::Certificates(certificate),
+            token: None,
+        };
+        let edge = Edge::start(&config, upstream, &Registry::new()).await.unwrap();
+        let http = edge.http_addr();
+        let edge = Running::spawn(async |cancel| edge.run(cancel).await);
+        let client = reqwest::Client::new();
+        Self { rtmp, relay, http, data_dir, origin: Some(origin), _edge: edge, client }
+    }
+
+    /// Stops the origin and starts another on the same ports and data.
+    pub(crate) async fn restart_origin(&mut self) {
+        let origin = self.origin.take().unwrap();
+        origin.cancel.cancel();
+        origin.task.await.unwrap();
+        let data_dir = self.data_dir.path().into();
+        let (origin, ..) = start_origin(self.rtmp, self.relay, data_dir).await;
+        self.origin = Some(origin);
+    }
+
+    /// Publishes with ffmpeg until the child is dropped. `arguments` are split at spaces.
+    pub(crate) fn publish(&self, key: &str, arguments: &str) -> Child {
+        Command::new("ffmpeg")
+            .args("-v error -nostdin".split(' '))
+            .args(arguments.split(' '))
+            .args(["-f", "flv", &format!("rtmp://{}/live/{key}", self.rtmp)])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("ffmpeg is installed")
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
+        self.client.get(self.url(path)).timeout(DEADLINE).send().await.unwrap()
+    }
+
+    /// Posts a WHEP offer.
+    pub(crate) async fn offer(&self, id: &str, sdp: &'static str) -> reqwest::Response {
+        let request = self.client.post(self.url(&format!("/whep/{id}")));
+        request.header("Content-Type", "application/sdp").body(sdp).send().await.unwrap()
+    }
+
+    /// The status of a broadcast once `ready` finds in it what it looks for.
+    pub(crate) async fn status_when<T>(
+        &self,
+        id: &str,
+        what: &str,
+        ready: impl Fn(&Value) -> Option<T>,
+    ) -> T {
+        let began = tokio::time::Instant::now();
+        loop {
+            let answer = self.get(&format!("/live/{id}")).await;
+            let status: Value = answer.json().await.unwrap_or_default();
+            if let Some(found) = ready(&status) {
+                return found;
+            }
+            assert!(began.elapsed() < DEADLINE, "{what}; the last status was {status}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the edge serves segment number `count` after the first one it has, of every
+    /// track.
+    pub(crate) async fn segments(&self, id: &str, count: u64) -> Value {
+        let what = format!("{id} never had {count} segments");
+        self.status_when(id, &what, |status| {
+            let tracks = status["tracks"].as_array().filter(|tracks| !tracks.is_empty())?;
+            let served = |track: &Value| {
+                let first = track["first_segment"].as_u64()?;
+                Some(track["last_segment"].as_u64()? - first)
+            };
+            tracks
+                .iter()
+                .all(|track| served(track).is_some_and(|served| served >= count))
+                .then(|| status.clone())
+        })
+        .await
+    }
+
+    /// Waits until the manifest is as wanted.
+    pub(crate) async fn manifest_when(&self, id: &str, wanted: impl Fn(&str) -> bool) {
+        let began = tokio::time::Instant::now();
+        loop {
+            let answer = self.get(&format!("/live/{id}/manifest.mpd")).await;
+            let manifest = answer.text().await.unwrap();
+            if wanted(&manifest) {
+                return;
+            }
+            assert!(began.elapsed() < DEADLINE, "the last manifest was {manifest}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    pub(crate) async fn manifest(&self, id: &str) -> String {
+        let answer = self.get(&format!("/live/{id}/manifest.mpd")).await;
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    }
+}
+
+async fn start_origin(
+    rtmp: SocketAddr,
+    relay: SocketAddr,
+    data_dir: PathBuf,
+) -> (Running, SocketAddr, SocketAddr, String) {
+    let config =
+        lectern_origin::config::Config { rtmp, relay, ..lectern_origin::config::Config::default() };
+    let broadcast = |id: &str| BroadcastConfig {
+        id: id.parse().unwrap(),
+        stream_key: Secret::new(format!("{id}-key")),
+    };
+    let broadcasts = ["a", "b"].map(broadcast);
+    let origin = Origin::start(&config, &broadcasts, &data_dir, &Registry::new()).await.unwrap();
+    let (rtmp, relay) = (origin.rtmp_addr(), origin.relay_addr());
+    let certificate = origin.certificate_pem().to_owned();
+    (Running::spawn(async |cancel| origin.run(cancel).await), rtmp, relay, certificate)
+}
+
+impl Running {
+    fn spawn<F>(run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(run(cancel.clone()));
+        Self { cancel, task }
+    }
+}
+
+/// The Representation ids of a manifest, in order.
+pub(crate) fn representations(manifest: &str) -> Vec<&str> {
+    let ids = manifest.split("<Representation id=\"").skip(1);
+    ids.filter_map(|rest| rest.split('"').next()).collect()
+}

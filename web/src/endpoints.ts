@@ -1,0 +1,37 @@
+// The URLs of one broadcast on one edge, derived from the player's `src`. Owns the layout of the
+// edge's HTTP names as the player sees it; who fetches them, and when, is for the engines.
+
+/** Where the pieces of one broadcast are, all absolute. */
+export interface Endpoints {
+  /** The playback id. */
+  readonly id: string;
+  /** WHEP (RFC 9725): POST an offer here. */
+  readonly whep: string;
+  /** The LL-DASH manifest. */
+  readonly manifest: string;
+  /** The server's clock, ISO 8601. */
+  readonly time: string;
+  /** The broadcasts that the edge knows, with their states. */
+  readonly live: string;
+}
+
+/**
+ * Endpoints for `src`, which is `/live/<id>` on any edge, absolute or relative to `page`, below any
+ * path prefix. Throws a `TypeError` that says so when it is not.
+ */
+export function endpoints(src: string, page: string): Endpoints {
+  const url = new URL(src, page);
+  const match = /^(.*)\/live\/([A-Za-z0-9_-]{1,64})\/?$/.exec(url.pathname);
+  const [prefix, id] = [match?.[1], match?.[2]];
+  if (prefix === undefined || id === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new TypeError(`src must look like /live/<id>, not ${JSON.stringify(src)}`);
+  }
+  const base = `${url.origin}${prefix}`;
+  return {
+    id,
+    whep: `${base}/whep/${id}`,
+    manifest: `${base}/live/${id}/manifest.mpd`,
+    time: `${base}/time`,
+    live: `${base}/live`,
+  };
+}

@@ -1,0 +1,136 @@
+// LL-DASH by dash.js, which is loaded only when this path is taken. dash.js owns buffering,
+// catch-up and its own retries; the ladder judges it by whether the picture moves.
+
+import type { MediaPlayerClass } from 'dashjs';
+import type { Failure } from '../ladder.ts';
+import { latencyMs } from '../media-clock.ts';
+import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
+import { refusal } from './engine.ts';
+
+/** A manifest is rendered from memory; slower than this is an edge in trouble. */
+const MANIFEST_TIMEOUT_MS = 5_000;
+
+export class DashEngine implements Engine {
+  readonly path = 'dash';
+  readonly #listener: Listener;
+  readonly #abort = new AbortController();
+  #player: MediaPlayerClass | null = null;
+  #video: HTMLVideoElement | null = null;
+  #source: EngineSource | null = null;
+  #t0Ms: number | null = null;
+  #playedS = 0;
+  #moving = false;
+
+  constructor(listener: Listener) {
+    this.#listener = listener;
+  }
+
+  async start(video: HTMLVideoElement, source: EngineSource, signal: AbortSignal): Promise<void> {
+    if (!('MediaSource' in globalThis) && !('ManagedMediaSource' in globalThis)) {
+      this.#fail({ kind: 'unsupported', reason: 'mse-unsupported' });
+      return;
+    }
+    signal.addEventListener('abort', () => this.stop(), { once: true });
+    this.#video = video;
+    this.#source = source;
+    try {
+      // Asked for here first, because its status says more than dash.js would pass on.
+      const [dashjs, manifest] = await Promise.all([
+        import('dashjs'),
+        fetch(source.endpoints.manifest, {
+          cache: 'no-store',
+          signal: AbortSignal.timeout(MANIFEST_TIMEOUT_MS),
+        }),
+      ]);
+      if (this.#abort.signal.aborted) return;
+      if (!manifest.ok) {
+        this.#fail(refusal(manifest.status, manifest.headers));
+        return;
+      }
+      this.#t0Ms = availabilityStartMs(await manifest.text());
+      if (this.#abort.signal.aborted) return;
+      this.#play(dashjs.MediaPlayer().create(), video, source.endpoints.manifest);
+    } catch (error) {
+      if (this.#abort.signal.aborted) return;
+      console.warn('dash:', error);
+      this.#fail({ kind: 'unreachable' });
+    }
+  }
+
+  stop(): void {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort();
+    this.#player?.destroy();
+    this.#player = null;
+  }
+
+  goLive(): void {
+    this.#player?.seekToOriginalLive();
+  }
+
+  stats(): EngineStats {
+    const video = this.#video;
+    // dash.js keeps `currentTime` on the presentation timeline, whose zero is T0.
+    const mediaMs = video && this.#moving ? video.currentTime * 1000 : null;
+    const serverNow = this.#source?.captureNowMs() ?? null;
+    const known = mediaMs !== null && this.#t0Ms !== null && serverNow !== null;
+    return {
+      mediaMs,
+      t0Ms: this.#t0Ms,
+      transport: null,
+      latencyMs: known ? latencyMs(serverNow, this.#t0Ms ?? 0, mediaMs) : null,
+    };
+  }
+
+  #play(player: MediaPlayerClass, video: HTMLVideoElement, manifest: string): void {
+    this.#player = player;
+    player.updateSettings({
+      debug: { logLevel: 0 },
+      streaming: {
+        // Latency target and catch-up rates are the broadcast's to state, in its ServiceDescription.
+        applyServiceDescription: true,
+        liveCatchup: { enabled: true },
+        // Nothing about what people watch is left behind in their browser.
+        lastBitrateCachingInfo: { enabled: false },
+        lastMediaSettingsCachingInfo: { enabled: false },
+      },
+    });
+    const { signal } = this.#abort;
+    video.addEventListener('timeupdate', () => this.#moved(video), { signal });
+    video.addEventListener(
+      'error',
+      () => this.#fail({ kind: 'unsuitable', reason: 'undecodable' }),
+      {
+        signal,
+      },
+    );
+    player.on('streamInitialized', () => this.#listener({ type: 'connected' }));
+    player.on('error', (event) => {
+      // Once it plays, one lost request is dash.js's own business; a stall will show.
+      if (!this.#moving) {
+        console.warn('dash:', event);
+        this.#fail({ kind: 'unsuitable', reason: 'dash-error' });
+      }
+    });
+    player.initialize(video, manifest, true);
+  }
+
+  #moved(video: HTMLVideoElement): void {
+    const pictures = video.getVideoPlaybackQuality?.().totalVideoFrames ?? 1;
+    if (video.currentTime === this.#playedS || pictures === 0 || video.seeking) return;
+    this.#playedS = video.currentTime;
+    this.#moving = true;
+    this.#listener({ type: 'frame' });
+  }
+
+  #fail(failure: Failure): void {
+    if (!this.#abort.signal.aborted) this.#listener({ type: 'failed', failure });
+  }
+}
+
+/** T0 of a broadcast: its manifest's availabilityStartTime (ISO/IEC 23009-1 §5.3.1.2) in Unix ms. */
+export function availabilityStartMs(mpd: string): number | null {
+  const value = /<MPD\b[^>]*?\savailabilityStartTime\s*=\s*["']([^"']+)["']/.exec(mpd)?.[1];
+  const ms = value === undefined ? Number.NaN : Date.parse(value);
+  return Number.isFinite(ms) ? ms : null;
+}

@@ -1,0 +1,91 @@
+// The one interface behind which every way of playing stands. An engine turns a broadcast into a
+// picture in the video element it is given, and says what happens; which engine runs, and when
+// another takes over, is the ladder's decision.
+
+import type { Endpoints } from '../endpoints.ts';
+import type { Failure, Path } from '../ladder.ts';
+
+/** What an engine says while it runs. */
+export type EngineEvent =
+  /** The edge has answered an attempt that it was asked to hold. */
+  | { readonly type: 'answered' }
+  /** The transport stands, though no picture may have come. */
+  | { readonly type: 'connected' }
+  /** Pictures are being presented: at the first, and then a few times a second while they move. */
+  | { readonly type: 'frame' }
+  /** It cannot go on, and has stopped trying. */
+  | { readonly type: 'failed'; readonly failure: Failure };
+
+/** What can be measured now; null where it is not known (yet). */
+export interface EngineStats {
+  /** Media time of the picture on screen, ms since T0. */
+  readonly mediaMs: number | null;
+  /** T0, Unix ms by the server's clock. */
+  readonly t0Ms: number | null;
+  /** How far behind live the picture is, ms. */
+  readonly latencyMs: number | null;
+  /** What the media comes over, where that is the engine's to know. */
+  readonly transport: Transport | null;
+}
+
+export type Transport = 'udp' | 'tcp';
+
+export interface EngineSource {
+  readonly endpoints: Endpoints;
+  /** The Unix ms that T0 plus media time would say of a picture taken now; null while unknown. */
+  readonly captureNowMs: () => number | null;
+  /** How long the edge may hold its answer until there is media; 0 for not at all. */
+  readonly waitMs: number;
+}
+
+/** One attempt to play. Started once, stopped once. */
+export interface Engine {
+  readonly path: Path;
+  /**
+   * Plays into `video` until `stop` or until `signal` aborts. Never rejects: what goes wrong is
+   * reported as `failed`.
+   */
+  start(video: HTMLVideoElement, source: EngineSource, signal: AbortSignal): Promise<void>;
+  /** Leaves, politely where the protocol has a way, and lets go of the video element. */
+  stop(): void;
+  /** Goes back to the live edge after a pause. */
+  goLive(): void;
+  stats(): EngineStats;
+}
+
+export type Listener = (event: EngineEvent) => void;
+
+/** Seconds of a `Retry-After` header in ms (RFC 9110 §10.2.3); null for none, or for a date. */
+export function retryAfterMs(headers: Headers): number | null {
+  const value = headers.get('Retry-After')?.trim() ?? '';
+  return /^\d{1,5}$/.test(value) ? Number(value) * 1000 : null;
+}
+
+/**
+ * The failure that a refusal by the edge means: 404 unknown, 409 not live yet, 410 ended, 406, 415
+ * and 422 cannot work for this viewer or this broadcast (`Lectern-Reason` says why), 429 and 503
+ * full, anything else a server in trouble.
+ */
+export function refusal(status: number, headers: Headers): Failure {
+  const retry = retryAfterMs(headers);
+  const reason = headers.get('Lectern-Reason');
+  switch (status) {
+    case 404:
+      return { kind: 'unknown' };
+    case 409:
+      return { kind: 'not-live', retryAfterMs: retry };
+    case 410:
+      return { kind: 'ended' };
+    case 400:
+    case 406:
+    case 413:
+    case 415:
+    case 422:
+      return { kind: 'unsuitable', reason: reason ?? 'refused' };
+    case 429:
+    case 503:
+      return { kind: 'unsuitable', reason: reason ?? 'full' };
+    default:
+      return { kind: 'unreachable' };
+  }
+}

@@ -1,0 +1,461 @@
+// Which path plays, and what the viewer is told: a pure state machine. Events and the time go in,
+// actions come out; engines, timers and the network are the player's.
+//
+// Every attempt runs behind the picture that is shown and comes to the front with its own first
+// frame, so a change of path, or a reconnect, keeps the last picture until there is a better one.
+
+/** A way to play: one rung of the ladder. */
+export type Path = 'webrtc' | 'dash';
+
+/** What the viewer is told. */
+export type State =
+  | 'waiting' // the broadcast is known, its host has not started
+  | 'connecting'
+  | 'live'
+  | 'reconnecting'
+  | 'paused' // the encoder sends nothing at the moment
+  | 'ended'
+  | 'unknown' // the edge does not know this broadcast
+  | 'unplayable'; // no path works in this browser
+
+/** Why an attempt failed, in kinds that call for different answers. */
+export type Failure =
+  /** This browser cannot do this path at all. */
+  | { readonly kind: 'unsupported'; readonly reason: string }
+  /** This path does not work for this viewer or broadcast now; another may. */
+  | { readonly kind: 'unsuitable'; readonly reason: string }
+  | { readonly kind: 'not-live'; readonly retryAfterMs: number | null }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'ended' }
+  /** The edge did not answer, or not sensibly: every path goes there, so changing path is no help. */
+  | { readonly kind: 'unreachable' };
+
+/** What the edge says of the broadcast when asked. */
+export type Status =
+  | 'live'
+  | 'away' // its encoder sends nothing now
+  | 'ended'
+  | 'unknown' // not in the edge's list: it has never had media, or does not exist
+  | 'unreachable';
+
+export type LadderEvent =
+  | { readonly type: 'start' }
+  /** The edge has answered an attempt that it was asked to hold. */
+  | { readonly type: 'answered'; readonly attempt: number }
+  | { readonly type: 'connected'; readonly attempt: number }
+  | { readonly type: 'frame'; readonly attempt: number }
+  | { readonly type: 'failed'; readonly attempt: number; readonly failure: Failure }
+  | { readonly type: 'status'; readonly status: Status }
+  /** The viewer paused or resumed: frames stop because they should. */
+  | { readonly type: 'hold'; readonly held: boolean }
+  /** The network came back or changed: waiting any longer is pointless. */
+  | { readonly type: 'network' };
+
+export type Action =
+  /** Begin an attempt behind the picture. The edge may hold it for `waitMs`, until there is media. */
+  | {
+      readonly type: 'start';
+      readonly attempt: number;
+      readonly path: Path;
+      readonly waitMs: number;
+    }
+  /** End an attempt. */
+  | { readonly type: 'stop'; readonly attempt: number }
+  /** Show this attempt's picture, then stop the one shown before. */
+  | { readonly type: 'promote'; readonly attempt: number }
+  /** Ask the edge for the broadcast's status and report it. */
+  | { readonly type: 'probe' };
+
+export interface LadderOptions {
+  /** Only this path, and no other, ever. */
+  readonly pin: Path | null;
+  /** 0 to 1, for jitter. */
+  readonly random: () => number;
+}
+
+/**
+ * How long an attempt may take to its first frame. WebRTC: measured, 80 ms to connect and 75 ms to
+ * the picture on a clean network; four seconds leave room for three lost DTLS flights (1 s, then 2 s)
+ * and are about as long as people look at a black rectangle before they reload. DASH is the last
+ * resort and loads its engine first, so it is given more.
+ */
+export const FIRST_FRAME_MS = { webrtc: 4_000, dash: 12_000 } as const;
+/** How long the edge is asked to hold an attempt at a broadcast that has no media; it grants 30 s. */
+export const HOLD_MS = 20_000;
+/** Frames missing for this long make the ladder ask the edge; a keyframe's burst is far shorter. */
+export const STALL_ASK_MS = 2_000;
+/** Frames missing for this long, while the edge has them, mean that the connection is dead. */
+export const STALL_DEAD_MS = 5_000;
+/** Between two questions to the edge while frames are missing. */
+export const PROBE_MS = 1_500;
+/** After an edge's restart it takes a moment to learn which broadcasts exist: no "unknown" before this. */
+export const UNKNOWN_GRACE_MS = 10_000;
+/** Retries back off from the first to the last, doubling, with half of it random. */
+export const RETRY_MS = { first: 500, last: 10_000 } as const;
+/** From DASH, WebRTC is tried again after the first, doubling up to the last. */
+export const UPGRADE_MS = { first: 30_000, last: 300_000 } as const;
+
+/** So many failures of every path without a first picture, and the viewer is told that it is no use. */
+export const FAILURES_UNPLAYABLE = 2;
+
+interface Attempt {
+  readonly id: number;
+  readonly path: Path;
+  /** No first frame by then, and it has failed. */
+  deadline: number;
+  connected: boolean;
+}
+
+interface Front {
+  readonly id: number;
+  readonly path: Path;
+  lastFrameAt: number;
+  /** The engine gave up; its last picture stands until another takes its place. */
+  dead: boolean;
+}
+
+export class Ladder {
+  readonly #options: LadderOptions;
+  readonly #unsupported = new Set<Path>();
+  #actions: Action[] = [];
+  #ids = 0;
+  #state: State = 'connecting';
+  #front: Front | null = null;
+  #trying: Attempt | null = null;
+  #retryAt: number | null = null;
+  #failures = 0;
+  /** The edge said that there is no media yet: it may answer when there is. */
+  #awaiting = false;
+  #held = false;
+  #probing = false;
+  #probeAt: number | null = null;
+  #unknownSince: number | null = null;
+  /** What an engine's refusal alone would mean, until the edge's list has been asked. */
+  #absence: State | null = null;
+  /** Why WebRTC is not played, and when it may be tried again. */
+  #blocked: { reason: string; until: number; waitMs: number } | null = null;
+
+  constructor(options: LadderOptions) {
+    this.#options = options;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** The path whose picture is shown. */
+  get path(): Path | null {
+    return this.#front?.path ?? null;
+  }
+
+  /** Why it is not WebRTC; null while it is, or while nothing speaks against it. */
+  get fallbackReason(): string | null {
+    return this.#blocked?.reason ?? null;
+  }
+
+  /** Takes what is to be done since the last call, in order. */
+  drain(): Action[] {
+    const actions = this.#actions;
+    this.#actions = [];
+    return actions;
+  }
+
+  /** When `timeout` wants to be called next; null for not at all. */
+  deadline(): number | null {
+    const times = [this.#trying?.deadline, this.#retryAt, this.#probeDue(), this.#upgradeDue()];
+    const due = times.filter((time): time is number => typeof time === 'number');
+    return due.length > 0 ? Math.min(...due) : null;
+  }
+
+  handle(event: LadderEvent, now: number): void {
+    switch (event.type) {
+      case 'start':
+        return this.#try(now);
+      case 'answered':
+        if (this.#trying?.id === event.attempt) {
+          this.#trying.deadline = now + FIRST_FRAME_MS[this.#trying.path];
+        }
+        return;
+      case 'connected':
+        if (this.#trying?.id === event.attempt) this.#trying.connected = true;
+        return;
+      case 'frame':
+        return this.#frame(event.attempt, now);
+      case 'failed':
+        return this.#failed(event.attempt, event.failure, now);
+      case 'status':
+        this.#probing = false;
+        return this.#status(event.status, now);
+      case 'hold':
+        this.#held = event.held;
+        if (this.#front) this.#front.lastFrameAt = now;
+        return;
+      case 'network':
+        this.#failures = 0;
+        if (this.#retryAt !== null) this.#retryAt = now;
+        if (this.#blocked) this.#blocked.until = now;
+        return;
+    }
+  }
+
+  /** Does what is due at `now`. */
+  timeout(now: number): void {
+    if (this.#trying && now >= this.#trying.deadline) this.#late(this.#trying, now);
+    const upgrade = this.#upgradeDue();
+    if (upgrade !== null && now >= upgrade) this.#start('webrtc', now);
+    if (this.#retryAt !== null && now >= this.#retryAt) this.#try(now);
+    const probe = this.#probeDue();
+    if (probe !== null && now >= probe) this.#probe(now);
+  }
+
+  /** When to ask the edge why no frames come. */
+  #probeDue(): number | null {
+    if (this.#probing || this.#held) return null;
+    if (this.#probeAt !== null) return this.#probeAt;
+    const front = this.#front;
+    if (!front || front.dead || this.#trying || this.#retryAt !== null) return null;
+    return front.lastFrameAt + STALL_ASK_MS;
+  }
+
+  /** When to try WebRTC again behind a healthy DASH picture. */
+  #upgradeDue(): number | null {
+    const healthy = this.#state === 'live' && this.#front?.path === 'dash' && !this.#held;
+    if (!healthy || this.#trying || !this.#allowed('webrtc')) return null;
+    return this.#blocked?.until ?? null;
+  }
+
+  #allowed(path: Path): boolean {
+    const pinned = this.#options.pin;
+    return (pinned === null || pinned === path) && !this.#unsupported.has(path);
+  }
+
+  /** The highest rung that may be tried now. */
+  #best(now: number): Path | null {
+    if (
+      this.#allowed('webrtc') &&
+      (this.#options.pin || !this.#blocked || now >= this.#blocked.until)
+    ) {
+      return 'webrtc';
+    }
+    return this.#allowed('dash') ? 'dash' : null;
+  }
+
+  #try(now: number): void {
+    this.#retryAt = null;
+    const path = this.#best(now);
+    if (path) return this.#start(path, now);
+    // WebRTC is blocked and DASH is impossible here: WebRTC later is the only hope there is.
+    if (this.#allowed('webrtc') && this.#blocked) this.#retryAt = this.#blocked.until;
+    this.#state = 'unplayable';
+  }
+
+  #start(path: Path, now: number): void {
+    if (this.#trying) this.#stop(this.#trying.id);
+    const id = ++this.#ids;
+    const waitMs = this.#awaiting && path === 'webrtc' ? HOLD_MS : 0;
+    const deadline = now + waitMs + FIRST_FRAME_MS[path];
+    this.#trying = { id, path, deadline, connected: false };
+    this.#retryAt = null;
+    this.#probeAt = null;
+    this.#actions.push({ type: 'start', attempt: id, path, waitMs });
+  }
+
+  #stop(attempt: number): void {
+    this.#actions.push({ type: 'stop', attempt });
+    if (this.#trying?.id === attempt) this.#trying = null;
+  }
+
+  #frame(attempt: number, now: number): void {
+    const trying = this.#trying;
+    if (trying?.id === attempt) {
+      this.#trying = null;
+      this.#front = { id: attempt, path: trying.path, lastFrameAt: now, dead: false };
+      this.#actions.push({ type: 'promote', attempt });
+      if (trying.path === 'webrtc') this.#blocked = null;
+    } else if (this.#front?.id === attempt && !this.#front.dead) {
+      this.#front.lastFrameAt = now;
+      // It moves again by itself: a replacement on its way is not needed, a step up still is.
+      const upgrading = trying?.path === 'webrtc' && this.#front.path === 'dash';
+      if (trying && !upgrading) this.#stop(trying.id);
+    } else {
+      return;
+    }
+    this.#state = 'live';
+    this.#failures = 0;
+    this.#awaiting = false;
+    this.#retryAt = null;
+    this.#probeAt = null;
+    this.#unknownSince = null;
+    this.#absence = null;
+  }
+
+  #failed(attempt: number, failure: Failure, now: number): void {
+    if (this.#trying?.id === attempt) {
+      const { path } = this.#trying;
+      this.#stop(attempt);
+      this.#resolve(path, failure, now);
+    } else if (this.#front?.id === attempt && !this.#front.dead) {
+      this.#front.dead = true;
+      this.#probeAt = null;
+      this.#reconnecting();
+      if (this.#trying || this.#retryAt !== null) return;
+      // A picture was here: whatever the engine says of its end, the edge knows better.
+      this.#probe(now);
+    }
+  }
+
+  /** An attempt has had no frame in its time. */
+  #late(trying: Attempt, now: number): void {
+    if (trying.connected && !this.#alive()) {
+      // The way is open and nothing comes: most likely the encoder pauses. Only the edge knows.
+      trying.deadline = now + FIRST_FRAME_MS[trying.path];
+      if (!this.#probing) this.#probe(now);
+      return;
+    }
+    this.#stop(trying.id);
+    const reason = trying.connected ? 'no-media' : 'no-connection';
+    this.#resolve(trying.path, { kind: 'unsuitable', reason }, now);
+  }
+
+  /** A picture that moves is on the screen. */
+  #alive(): boolean {
+    return this.#front !== null && !this.#front.dead && this.#state === 'live';
+  }
+
+  /** Decides what follows the failure of an attempt on `path`. */
+  #resolve(path: Path, failure: Failure, now: number): void {
+    if (failure.kind === 'unsupported') this.#unsupported.add(path);
+    if (path === 'webrtc') {
+      const reason = 'reason' in failure ? failure.reason : null;
+      if (reason !== null) this.#block(reason, now);
+      else if (this.#blocked) this.#blocked.until = now + this.#blocked.waitMs;
+    }
+    if (this.#alive()) return;
+    if (failure.kind !== 'unknown') this.#unknownSince = null;
+    this.#awaiting = failure.kind === 'not-live';
+
+    switch (failure.kind) {
+      case 'unsupported':
+        return this.#try(now);
+      case 'unsuitable':
+        if (path === 'webrtc' && this.#allowed('dash')) return this.#try(now);
+        this.#reconnecting();
+        // Every path has failed, and more than once: say so, and keep trying all the same.
+        if (!this.#front && this.#failures >= FAILURES_UNPLAYABLE) this.#state = 'unplayable';
+        return this.#retry(now);
+      case 'not-live':
+        this.#absent(this.#front ? 'paused' : 'waiting');
+        this.#failures = 0;
+        return this.#retry(now, failure.retryAfterMs ?? PROBE_MS);
+      case 'ended':
+        this.#state = 'ended';
+        return this.#retry(now, RETRY_MS.last);
+      case 'unknown':
+        this.#absent(this.#unknownState(now));
+        return this.#retry(now);
+      case 'unreachable':
+        this.#reconnecting();
+        return this.#retry(now);
+    }
+  }
+
+  #block(reason: string, now: number): void {
+    const before = this.#blocked?.waitMs;
+    const waitMs = before ? Math.min(before * 2, UPGRADE_MS.last) : UPGRADE_MS.first;
+    this.#blocked = { reason, until: now + this.#jittered(waitMs), waitMs };
+  }
+
+  #reconnecting(): void {
+    this.#state = this.#front ? 'reconnecting' : 'connecting';
+  }
+
+  #unknownState(now: number): State {
+    this.#unknownSince ??= now;
+    const known = this.#front !== null && now - this.#unknownSince < UNKNOWN_GRACE_MS;
+    return known ? 'reconnecting' : 'unknown';
+  }
+
+  /** An engine was told that there is nothing to play. Its list may say more: paused, or ended. */
+  #absent(state: State): void {
+    if (this.#state !== 'paused' && this.#state !== 'ended') this.#state = state;
+    this.#absence = state;
+    if (this.#probing) return;
+    this.#probing = true;
+    this.#actions.push({ type: 'probe' });
+  }
+
+  #retry(now: number, afterMs?: number): void {
+    const backoff = Math.min(RETRY_MS.first * 2 ** this.#failures, RETRY_MS.last);
+    this.#failures++;
+    const wait = afterMs === undefined ? backoff : Math.min(afterMs, RETRY_MS.last);
+    this.#retryAt = now + this.#jittered(wait);
+  }
+
+  /** Half fixed, half random: a thousand viewers of a restarted edge must not return as one. */
+  #jittered(ms: number): number {
+    return ms / 2 + (ms / 2) * this.#options.random();
+  }
+
+  #probe(now: number): void {
+    this.#probing = true;
+    this.#probeAt = null;
+    if (this.#front && now - this.#front.lastFrameAt >= STALL_DEAD_MS) this.#reconnecting();
+    this.#actions.push({ type: 'probe' });
+  }
+
+  /** The edge has said what it knows, because frames are missing or an engine was refused. */
+  #status(status: Status, now: number): void {
+    if (this.#alive() && this.#front && now - this.#front.lastFrameAt < STALL_ASK_MS) return;
+    if (status !== 'unknown') this.#unknownSince = null;
+    if (this.#retryAt !== null) return this.#refine(status);
+    const trying = this.#trying;
+    switch (status) {
+      case 'live':
+        return this.#stalled(now);
+      case 'away':
+        this.#state = 'paused';
+        // An engine that gave up hears of no return: ask for a new one until there is media.
+        if (this.#front?.dead && !trying) return this.#retry(now, PROBE_MS);
+        break;
+      case 'ended':
+        this.#state = 'ended';
+        break;
+      case 'unknown':
+        this.#state = this.#unknownState(now);
+        break;
+      case 'unreachable':
+        this.#reconnecting();
+        break;
+    }
+    if (!trying) this.#probeAt = now + this.#jittered(PROBE_MS * 2);
+  }
+
+  /** What the viewer is told while a retry is pending. */
+  #refine(status: Status): void {
+    if (status === 'away') this.#state = 'paused';
+    else if (status === 'ended') this.#state = 'ended';
+    else if (status === 'unknown' && this.#absence) this.#state = this.#absence;
+  }
+
+  /** No frames come although the edge has media. */
+  #stalled(now: number): void {
+    const trying = this.#trying;
+    if (trying) {
+      // Its transport stands, so this path is no good; without one it still has its time.
+      if (trying.connected) this.#overdue(trying, now);
+      return;
+    }
+    const silent = this.#front ? now - this.#front.lastFrameAt : STALL_DEAD_MS;
+    if (!this.#front?.dead && silent < STALL_DEAD_MS) {
+      this.#probeAt = now + this.#jittered(PROBE_MS * 2);
+      return;
+    }
+    this.#reconnecting();
+    this.#try(now);
+  }
+
+  #overdue(trying: Attempt, now: number): void {
+    this.#stop(trying.id);
+    this.#resolve(trying.path, { kind: 'unsuitable', reason: 'no-media' }, now);
+  }
+}

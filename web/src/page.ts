@@ -1,0 +1,20 @@
+// The watch and embed pages: takes the id from the address and gives it to the player.
+
+import './page.css';
+import './lectern-player.ts';
+
+/** The id in `/watch/<id>` and `/embed/<id>`, and what comes before it. */
+const match = /^(.*)\/(?:watch|embed)\/([A-Za-z0-9_-]{1,64})\/?$/.exec(location.pathname);
+const player = document.querySelector('lectern-player');
+const [, prefix = '', id = ''] = match ?? [];
+
+document.title = id ? `${id} · Lectern` : 'Lectern';
+const title = document.querySelector('h1');
+if (title) title.textContent = id;
+
+if (player) {
+  // `?path=webrtc` or `?path=dash` pins a path: for tests, and for those who want to compare.
+  const path = new URLSearchParams(location.search).get('path');
+  if (path === 'webrtc' || path === 'dash') player.pin = path;
+  player.src = `${prefix}/live/${id}`;
+}

@@ -1,0 +1,3 @@
+// The stable entry `/player.js`: one script tag brings `<lectern-player>` to any page.
+
+export { LecternPlayer } from './lectern-player.ts';

@@ -1,0 +1,222 @@
+// One broadcast being played in one page: drives the ladder with real time, real engines and the
+// real network. Owns the attempts, their video elements and the probes; what it looks like, and
+// what the viewer wants, is the element's.
+
+import { type Endpoints, endpoints } from './endpoints.ts';
+import { DashEngine } from './engines/dash.ts';
+import type { Engine, EngineStats, Listener } from './engines/engine.ts';
+import { WhepEngine } from './engines/whep.ts';
+import {
+  type Action,
+  Ladder,
+  type LadderEvent,
+  type Path,
+  type State,
+  type Status,
+} from './ladder.ts';
+import { ServerClock } from './server-clock.ts';
+
+/** How often to ask after the encoder's clock: at 50 ppm it drifts by 2 ms meanwhile. */
+const CAPTURE_RESYNC_MS = 30_000;
+/** A question to the edge that takes longer is a "no". */
+const PROBE_TIMEOUT_MS = 3_000;
+/** Frames are reported by the engines twice a second and more; the ladder's clock needs no finer. */
+const TIMER_MIN_MS = 20;
+
+interface Attempt {
+  readonly engine: Engine;
+  readonly video: HTMLVideoElement;
+  readonly abort: AbortController;
+}
+
+/** What the element is told. */
+export interface SessionHost {
+  /** A new picture takes the place of the old (null for the first), which is removed after this. */
+  promoted(video: HTMLVideoElement, old: HTMLVideoElement | null): void;
+  /** A video element for an attempt, in the document, behind the picture, muted. */
+  createVideo(): HTMLVideoElement;
+  /** State, path or reason may have changed. */
+  changed(): void;
+}
+
+export class Session {
+  readonly #host: SessionHost;
+  readonly #endpoints: Endpoints;
+  readonly #clock: ServerClock;
+  #captureOffsetMs = 0;
+  #captureAskedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #ladder: Ladder;
+  readonly #attempts = new Map<number, Attempt>();
+  #front: number | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  /** Throws a `TypeError` where `src` is not one of a broadcast. */
+  constructor(src: string, pin: Path | null, host: SessionHost) {
+    this.#host = host;
+    this.#endpoints = endpoints(src, document.baseURI);
+    this.#clock = new ServerClock(this.#endpoints.time);
+    this.#ladder = new Ladder({ pin, random: Math.random });
+    void this.#clock.sync();
+    this.#handle({ type: 'start' });
+  }
+
+  get state(): State {
+    return this.#ladder.state;
+  }
+
+  get path(): Path | null {
+    return this.#ladder.path;
+  }
+
+  get fallbackReason(): string | null {
+    return this.#ladder.fallbackReason;
+  }
+
+  stats(): EngineStats | null {
+    void this.#clock.sync();
+    void this.#syncCapture();
+    return this.#frontAttempt()?.engine.stats() ?? null;
+  }
+
+  /** The viewer paused or resumed. */
+  hold(held: boolean): void {
+    if (!held) this.#frontAttempt()?.engine.goLive();
+    this.#handle({ type: 'hold', held });
+  }
+
+  /** The network came back. */
+  network(): void {
+    this.#handle({ type: 'network' });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const { abort, video } of this.#attempts.values()) {
+      abort.abort();
+      video.remove();
+    }
+    this.#attempts.clear();
+  }
+
+  #frontAttempt(): Attempt | undefined {
+    return this.#front === null ? undefined : this.#attempts.get(this.#front);
+  }
+
+  #handle(event: LadderEvent): void {
+    if (this.#closed) return;
+    this.#ladder.handle(event, performance.now());
+    this.#settle();
+  }
+
+  /** Does what the ladder asks for and sets the timer for when it wants to be asked again. */
+  #settle(): void {
+    for (const action of this.#ladder.drain()) this.#act(action);
+    this.#host.changed();
+    clearTimeout(this.#timer);
+    const deadline = this.#ladder.deadline();
+    if (deadline === null) return;
+    const wait = Math.max(TIMER_MIN_MS, deadline - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#ladder.timeout(performance.now());
+      this.#settle();
+    }, wait);
+  }
+
+  #act(action: Action): void {
+    switch (action.type) {
+      case 'start':
+        return this.#start(action.attempt, action.path, action.waitMs);
+      case 'stop':
+        return this.#stop(action.attempt);
+      case 'promote':
+        return this.#promote(action.attempt);
+      case 'probe':
+        void this.#probe();
+        return;
+    }
+  }
+
+  #start(id: number, path: Path, waitMs: number): void {
+    const listener: Listener = (event) => {
+      if (this.#attempts.has(id)) this.#handle({ ...event, attempt: id });
+    };
+    const engine = path === 'webrtc' ? new WhepEngine(listener) : new DashEngine(listener);
+    const attempt = { engine, video: this.#host.createVideo(), abort: new AbortController() };
+    this.#attempts.set(id, attempt);
+    const captureNowMs = () => this.#captureNowMs();
+    const source = { endpoints: this.#endpoints, captureNowMs, waitMs };
+    // In a task of its own: a failure at once must not re-enter the ladder in the middle of a step.
+    queueMicrotask(() => {
+      if (!attempt.abort.signal.aborted) {
+        void engine.start(attempt.video, source, attempt.abort.signal);
+      }
+    });
+  }
+
+  #stop(id: number): void {
+    const attempt = this.#attempts.get(id);
+    this.#attempts.delete(id);
+    attempt?.abort.abort();
+    attempt?.video.remove();
+  }
+
+  #promote(id: number): void {
+    const attempt = this.#attempts.get(id);
+    if (!attempt) return;
+    const [oldId, old] = [this.#front, this.#frontAttempt()];
+    this.#front = id;
+    this.#host.promoted(attempt.video, old?.video ?? null);
+    if (oldId !== null) this.#stop(oldId);
+  }
+
+  #captureNowMs(): number | null {
+    const now = this.#clock.nowMs();
+    return now === null ? null : now - this.#captureOffsetMs;
+  }
+
+  /** Asks how far media time is from the time at which pictures are taken, now and then. */
+  async #syncCapture(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#captureAskedAtMs < CAPTURE_RESYNC_MS) return;
+    this.#captureAskedAtMs = now;
+    this.#captureOffsetMs = (await askCaptureOffset(this.#endpoints)) ?? this.#captureOffsetMs;
+  }
+
+  async #probe(): Promise<void> {
+    this.#handle({ type: 'status', status: await askStatus(this.#endpoints) });
+  }
+}
+
+/** What to add to T0 plus media time to get the time at which a picture was taken, in ms. */
+async function askCaptureOffset({ id, live }: Endpoints): Promise<number | null> {
+  try {
+    const answer = await fetch(`${live}/${id}`, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    const offset: unknown = (await answer.json()).capture_offset_ms;
+    return typeof offset === 'number' && Number.isFinite(offset) ? offset : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What the edge says of the broadcast in its list of those it knows. */
+async function askStatus({ id, live }: Endpoints): Promise<Status> {
+  try {
+    const answer = await fetch(live, {
+      cache: 'no-store',
+      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    });
+    return answer.ok ? listedStatus(await answer.json(), id) : 'unreachable';
+  } catch {
+    return 'unreachable';
+  }
+}
+
+/** The status of one broadcast in the edge's list; whatever is not understood counts as live. */
+export function listedStatus(list: unknown, id: string): Status {
+  const broadcasts = (list as { broadcasts?: unknown } | null)?.broadcasts;
+  const entry = (Array.isArray(broadcasts) ? broadcasts : []).find((entry) => entry?.id === id);
+  if (!entry) return 'unknown';
+  return entry.state === 'away' || entry.state === 'ended' ? entry.state : 'live';
+}

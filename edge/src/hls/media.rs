@@ -68,6 +68,17 @@ impl<'a> MediaPlaylist<'a> {
         Some(Self { snapshot, track, entries, target, part_target })
     }
 
+    /// The media sequence number of its first segment.
+    pub fn first(&self) -> u64 {
+        self.entries.first().map_or(0, |first| first.sequence)
+    }
+
+    /// Without the segments before `sequence`: what a playlist begins with may never go down.
+    pub fn from(mut self, sequence: u64) -> Self {
+        self.entries.retain(|entry| entry.sequence >= sequence);
+        self
+    }
+
     /// How far it reaches.
     pub fn reach(&self) -> Reach {
         let (open, parts) = match self.entries.last().map(|last| &last.media) {

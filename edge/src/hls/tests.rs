@@ -184,6 +184,16 @@ fn what_two_edges_say_of_a_segment_is_the_same_wherever_they_joined() {
 }
 
 #[test]
+fn what_was_fetched_later_is_left_out_of_a_playlist_that_was_read() {
+    let snapshot = snapshot(&[Script::new(&[2_000; 5])]);
+    let track = name(TrackName::VIDEO_MAIN);
+    let playlist = MediaPlaylist::new(&snapshot, &track).unwrap();
+    assert_eq!(playlist.first(), 0);
+    let text = playlist.from(2).render();
+    assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:2\n") && !text.contains("/1.m4s"), "{text}");
+}
+
+#[test]
 fn parts_are_the_segment_cut_up() {
     let snapshot = regular();
     for track in &snapshot.current().unwrap().tracks {

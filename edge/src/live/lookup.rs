@@ -7,6 +7,12 @@ use lectern_relay_proto::{MediaTime, PublisherState};
 
 use crate::timeline::{Locator, PeriodView, Segment, Snapshot, TrackView};
 
+/// Segments after a period's last that are answered as empty. Players learn of a period's end with
+/// the next manifest, up to two seconds later, and until then ask for what the last one promised;
+/// dash.js never recovers from a refusal of it, and every player reports one as an error. Shaka asks
+/// for segments all the way to the next period's start.
+const EMPTY_MAX: u64 = 4;
+
 /// The answer to a request for one segment.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -14,6 +20,8 @@ pub(super) enum Answer {
     Found(Arc<Segment>),
     /// It is the next to begin, within about this long: wait.
     Next(Duration),
+    /// The period ended before it: an empty segment.
+    Empty,
     /// Not there, perhaps later.
     NotYet(&'static str),
     /// It was there and will not be again.
@@ -67,10 +75,26 @@ pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64) -> An
     let current = snapshot.current().is_some_and(|current| current.info.id == period.info.id);
     let over = !current || snapshot.state != PublisherState::Live;
     if over && newest.is_none_or(|newest| newest.complete) {
-        return Answer::NotYet("the period is over");
+        let end = last_nominal(snapshot, period).map(|last| last.saturating_add(EMPTY_MAX));
+        return match end {
+            Some(end) if number <= end => Answer::Empty,
+            _ => Answer::NotYet("the period is over"),
+        };
     }
     if number <= next_max {
         return Answer::Next(Duration::from_millis(u64::from(grid.duration_ms())));
     }
     Answer::NotYet("too far ahead")
+}
+
+/// The last segment that a player may take a period to have: its last, or, as a nominal duration
+/// counts, the one in which the next period begins.
+fn last_nominal(snapshot: &Snapshot, period: &PeriodView) -> Option<u64> {
+    let next = snapshot.periods.iter().find(|next| next.info.id > period.info.id);
+    let count = next.map_or(0, |next| {
+        let ms = next.info.start_ms.saturating_sub(period.info.start_ms);
+        ms / u64::from(period.info.grid.duration_ms()).max(1)
+    });
+    let first = period.info.grid.number(MediaTime::from_millis(period.info.start_ms));
+    period.last_number.map(|last| last.max(first.saturating_add(count)))
 }

@@ -21,6 +21,12 @@ use crate::timeline::{Locator, Segment, State};
 /// window can be, a day.
 const IMMUTABLE: &str = "public, max-age=86400, immutable";
 
+/// A segment without media: a segment type box alone (ISO/IEC 14496-12 §8.16.2), of the brand `msdh`.
+/// Players append it, and nothing comes of it.
+const EMPTY_SEGMENT: &[u8] = b"\0\0\0\x14stypmsdh\0\0\0\0msdh";
+/// ISO/IEC 23009-1 Annex C, for sound as well.
+const SEGMENT_TYPE: &str = "video/iso.segment";
+
 /// What a request says beside its path.
 pub(super) struct Asks<'a> {
     pub(super) method: &'a Method,
@@ -216,6 +222,13 @@ fn refuse(answer: &Answer) -> Response<Body> {
             refusal(StatusCode::GONE, "public, max-age=60", "no longer in the window")
         }
         Answer::NotYet(reason) => refusal(StatusCode::NOT_FOUND, SHORT, reason),
+        Answer::Empty => {
+            let mut response = Response::new(Body::from(EMPTY_SEGMENT));
+            describe(&mut response, SEGMENT_TYPE, None);
+            // No longer than a refusal would be kept: media that the catalog overtook may yet come.
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(SHORT));
+            response
+        }
         Answer::Found(_) | Answer::Next(_) => refusal(StatusCode::NOT_FOUND, SHORT, "not there"),
     }
 }

@@ -151,18 +151,20 @@ fn utc_timing(d: &mut Document) {
     });
 }
 
-/// What a period says of its end. While it is the last, only the number of its last segment: were it
-/// to state a duration, dash.js would take the broadcast for ended, and hear of no later period.
-/// When another follows after a gap, both: without a duration dash.js waits for media in the gap.
+/// What a period says of its end. While it is the last and more may follow, nothing: were it to state
+/// a duration or the number of its last segment, dash.js would take the broadcast for ended, and
+/// hear of no later period. When another follows, the number, and, after a gap, the duration as well:
+/// without it dash.js waits for media in the gap.
 fn period(d: &mut Document, snapshot: &Snapshot, period: &PeriodView, next: Option<&PeriodView>) {
     let current = snapshot.current().is_some_and(|last| last.info.id == period.info.id);
     let over = !current || snapshot.state != PublisherState::Live;
     let listed = || period.tracks.iter().filter(|track| track.is_playable());
     let settled =
         over && listed().all(|track| track.segments.last().is_some_and(|segment| segment.complete));
+    let closed = settled && (next.is_some() || snapshot.state == PublisherState::Ended);
     let next = next.map(|next| MediaTime::from_millis(next.info.start_ms));
     let gap = |end: &MediaTime| next.is_some_and(|next| next.saturating_since(*end) > GAP_MIN);
-    let end = period.end().filter(|_| settled).filter(gap);
+    let end = period.end().filter(|_| closed).filter(gap);
     let start = MediaTime::from_millis(period.info.start_ms);
     d.element(
         "Period",
@@ -173,7 +175,7 @@ fn period(d: &mut Document, snapshot: &Snapshot, period: &PeriodView, next: Opti
         },
         |d| {
             for set in sets(period) {
-                set.render(d, snapshot, period, settled);
+                set.render(d, snapshot, period, closed);
             }
         },
     );
@@ -227,7 +229,7 @@ fn set_key(track: &TrackView) -> (&'static str, &str, u32) {
 }
 
 impl AdaptationSet<'_> {
-    fn render(&self, d: &mut Document, snapshot: &Snapshot, period: &PeriodView, settled: bool) {
+    fn render(&self, d: &mut Document, snapshot: &Snapshot, period: &PeriodView, closed: bool) {
         let Some(first) = self.tracks.first() else { return };
         d.element(
             "AdaptationSet",
@@ -241,7 +243,7 @@ impl AdaptationSet<'_> {
             },
             |d| {
                 self.timing(d, snapshot);
-                d.empty("SegmentTemplate", |a| self.template(a, period, settled));
+                d.empty("SegmentTemplate", |a| self.template(a, period, closed));
                 self.tracks.iter().for_each(|track| representation(d, track));
             },
         );
@@ -271,7 +273,7 @@ impl AdaptationSet<'_> {
         }
     }
 
-    fn template(&self, a: &mut Attributes<'_>, period: &PeriodView, settled: bool) {
+    fn template(&self, a: &mut Attributes<'_>, period: &PeriodView, closed: bool) {
         let Some(first) = self.tracks.first() else { return };
         let timescale = first.timescale;
         // The same for every track of a period.
@@ -280,7 +282,7 @@ impl AdaptationSet<'_> {
         let ticks = MediaTime::from_millis(u64::from(grid.duration_ms())).rescale(timescale).ticks;
         let offset = MediaTime::from_millis(period.info.start_ms).rescale(timescale).ticks;
         let last = self.tracks.iter().filter_map(|track| track.segments.last());
-        let end = last.map(|segment| segment.number).max().filter(|_| settled);
+        let end = last.map(|segment| segment.number).max().filter(|_| closed);
         a.set("timescale", timescale.hz())
             .set("duration", ticks)
             .set("presentationTimeOffset", offset)

@@ -1,7 +1,7 @@
 //! Responses that carry media: headers of tracks, and segments whole or in progress.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::header::{
@@ -10,6 +10,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
+use lectern_relay_proto::UtcTime;
 
 use super::lookup::{self, Answer};
 use super::metrics::{Kind, Metrics};
@@ -133,9 +134,13 @@ async fn begun(live: &Live, locator: &Locator, number: u64) -> Result<Arc<Segmen
     }
 }
 
+fn now() -> UtcTime {
+    UtcTime::from(SystemTime::now())
+}
+
 fn answer(live: &Live, locator: &Locator, number: u64) -> Answer {
     match live.snapshot() {
-        Some(snapshot) => lookup::segment(&snapshot, locator, number),
+        Some(snapshot) => lookup::segment(&snapshot, locator, number, now()),
         None => Answer::NotYet("nothing published yet"),
     }
 }
@@ -148,7 +153,7 @@ async fn wait(live: &Live, locator: &Locator, number: u64) -> Answer {
         let Some(snapshot) = snapshot else {
             return Answer::NotYet("the broadcast was closed");
         };
-        match lookup::segment(&snapshot, locator, number) {
+        match lookup::segment(&snapshot, locator, number, now()) {
             Answer::Next(_) => {}
             answer => return answer,
         }

@@ -84,8 +84,9 @@ export function install(): void {
       player.on(window.Hls.Events.ERROR, (_event: unknown, data: ErrorData) => {
         const what = `${data.details}${data.response ? ` ${data.response.code}` : ''}`;
         const url = data.url ?? data.frag?.url ?? '';
-        // What hls.js mends by itself and no request was refused for: a stall is counted as one.
-        const mended = !data.fatal && data.details.startsWith('buffer');
+        // What hls.js mends by itself without a request having been refused: a stall is counted as
+        // one, and while the encoder is away a playlist that waits for media waits in vain.
+        const mended = !data.fatal && /^buffer|LoadTimeOut$/.test(data.details);
         const text = `${data.fatal ? 'fatal ' : ''}${what} ${url} ${data.reason ?? ''}`;
         if (!mended) failed(playing, text);
         else if (playing.recorded.mended.length < ERRORS_MAX) playing.recorded.mended.push(text);

@@ -24,7 +24,7 @@ export interface Recorded {
   /** Of the newest picture, pixels. */
   readonly width: number;
   readonly errors: readonly string[];
-  /** Errors that the player mended by itself, all about its buffer. */
+  /** What the player mended by itself: stalls, and playlists that waited for media in vain. */
   readonly mended: readonly string[];
   readonly ticks: readonly Tick[];
   /** Media times at which a flash was first seen, seconds. */
@@ -40,7 +40,7 @@ export interface Freeze {
   readonly fromMs: number;
   readonly ms: number;
   readonly time: number;
-  /** The least media, in seconds, that lay ahead of the position in its second half. */
+  /** The least media that lay ahead of the position meanwhile, seconds. */
   readonly aheadS: number;
 }
 
@@ -63,8 +63,7 @@ export function freezes({ ticks }: Recorded, fromMs: number, leastMs: number): F
     const last = after[end] ?? after.at(-1) ?? first;
     const ms = last.atMs - first.atMs;
     if (ms >= leastMs) {
-      const half = after.slice(i, end).filter(({ atMs }) => atMs >= first.atMs + ms / 2);
-      const aheadS = Math.min(...half.map(ahead));
+      const aheadS = Math.min(...after.slice(i, end).map(ahead));
       found.push({ fromMs: Math.round(first.atMs), ms: Math.round(ms), time: first.time, aheadS });
     }
     i = end;

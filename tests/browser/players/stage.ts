@@ -102,6 +102,21 @@ export class Stage {
     );
   }
 
+  /** Waits until none of them has moved for a second. */
+  async untilStopped(players: readonly PlayerName[], timeout: number): Promise<void> {
+    await this.page.waitForFunction(
+      (players) =>
+        players.every((player) => {
+          const { ticks } = window.players.recorded(player);
+          const now = ticks.at(-1);
+          const before = ticks.findLast(({ atMs }) => now && atMs < now.atMs - 1_000);
+          return before !== undefined && before.time === now?.time;
+        }),
+      players,
+      { timeout },
+    );
+  }
+
   async close(): Promise<void> {
     await this.page.evaluate(() => window.players.stop()).catch(() => {});
     await this.page.close();

@@ -251,6 +251,12 @@ impl Broadcast {
         if let Err(error) = self.publish(state) {
             tracing::warn!(%error, "the end of the take was not published");
         }
+        // Or edges would take the last group for one whose end was lost, and cut off its readers.
+        for (_, track) in &mut state.tracks {
+            if let Err(error) = track.finish_group() {
+                tracing::warn!(%error, "the last group of the take was not finished");
+            }
+        }
         if let Some(take) = state.take.take() {
             state.floor_ms = take.end_ms() + 1;
             state.grid = take.grid();

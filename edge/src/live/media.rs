@@ -1,7 +1,7 @@
 //! Responses that carry media: headers of tracks, and segments whole or in progress.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::header::{
@@ -10,6 +10,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
+use lectern_relay_proto::UtcTime;
 
 use super::lookup::{self, Answer};
 use super::metrics::{Kind, Metrics};
@@ -21,6 +22,12 @@ use crate::timeline::{Locator, Segment, State, Tail};
 /// Media under a URL never changes, whichever edge serves it: caches keep it for as long as any
 /// window can be, a day.
 const IMMUTABLE: &str = "public, max-age=86400, immutable";
+
+/// A segment without media: a segment type box alone (ISO/IEC 14496-12 §8.16.2), of the brand `msdh`.
+/// Players append it, and nothing comes of it.
+const EMPTY_SEGMENT: &[u8] = b"\0\0\0\x14stypmsdh\0\0\0\0msdh";
+/// ISO/IEC 23009-1 Annex C, for sound as well.
+const SEGMENT_TYPE: &str = "video/iso.segment";
 
 /// How long a part that is the next to be complete is waited for: many times what it lasts.
 const PART_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -127,9 +134,13 @@ async fn begun(live: &Live, locator: &Locator, number: u64) -> Result<Arc<Segmen
     }
 }
 
+fn now() -> UtcTime {
+    UtcTime::from(SystemTime::now())
+}
+
 fn answer(live: &Live, locator: &Locator, number: u64) -> Answer {
     match live.snapshot() {
-        Some(snapshot) => lookup::segment(&snapshot, locator, number),
+        Some(snapshot) => lookup::segment(&snapshot, locator, number, now()),
         None => Answer::NotYet("nothing published yet"),
     }
 }
@@ -142,7 +153,7 @@ async fn wait(live: &Live, locator: &Locator, number: u64) -> Answer {
         let Some(snapshot) = snapshot else {
             return Answer::NotYet("the broadcast was closed");
         };
-        match lookup::segment(&snapshot, locator, number) {
+        match lookup::segment(&snapshot, locator, number, now()) {
             Answer::Next(_) => {}
             answer => return answer,
         }
@@ -253,6 +264,13 @@ pub(super) fn refuse(answer: &Answer) -> Response<Body> {
             refusal(StatusCode::GONE, "public, max-age=60", "no longer in the window")
         }
         Answer::NotYet(reason) => refusal(StatusCode::NOT_FOUND, SHORT, reason),
+        Answer::Empty => {
+            let mut response = Response::new(Body::from(EMPTY_SEGMENT));
+            describe(&mut response, SEGMENT_TYPE, None);
+            // No longer than a refusal would be kept: media that the catalog overtook may yet come.
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(SHORT));
+            response
+        }
         Answer::Busy => {
             let reason = "too many requests wait for this broadcast";
             let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason);

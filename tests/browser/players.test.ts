@@ -49,14 +49,22 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-/** Whether both kinds of manifest are there. */
+/** Waits until both kinds of manifest are there, and every playlist has a segment. */
 async function published(broadcast: string): Promise<void> {
   const end = Date.now() + DEADLINE_MS;
-  for (const manifest of ['manifest.mpd', 'index.m3u8']) {
-    while (!(await fetch(`${stack.url}/live/${broadcast}/${manifest}`)).ok) {
-      if (Date.now() > end) throw new Error(`${broadcast} has no ${manifest}`);
+  const has = async (path: string, what: RegExp) => {
+    for (;;) {
+      const answer = await fetch(`${stack.url}/live/${broadcast}/${path}`);
+      const text = await answer.text();
+      if (answer.ok && what.test(text)) return text;
+      if (Date.now() > end) throw new Error(`${broadcast} has no ${path}: ${text}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
+  };
+  await has('manifest.mpd', /<Representation/);
+  const playlist = await has('index.m3u8', /#EXT-X-STREAM-INF/);
+  for (const [track] of playlist.matchAll(/(video|audio)-\w+\/index\.m3u8/g)) {
+    await has(track, /#EXTINF/);
   }
 }
 

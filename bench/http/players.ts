@@ -11,7 +11,7 @@ import type { Browser } from 'playwright-core';
 import { launch, Stack } from '../../tests/browser/harness.ts';
 import { latencies, quantile, watchClock } from '../../tests/browser/player.ts';
 import { freezes, PLAYERS, type PlayerName } from '../../tests/browser/players/record.ts';
-import { Stage } from '../../tests/browser/players/stage.ts';
+import { published, Stage } from '../../tests/browser/players/stage.ts';
 import { ms, table } from '../latency/report.ts';
 
 /** Left out at the start: joining and catching up are not what is measured. */
@@ -114,6 +114,7 @@ function render(results: readonly Result[]): string {
 const stack = await Stack.start({ roles: 'all', demo: true, profile: 'release' });
 const browser = await launch();
 try {
+  await published(stack, 'demo', START_MS_MAX);
   const results: Result[] = [];
   for (const player of players) {
     console.error(`measuring ${NAMES[player]} for ${seconds} s …`);

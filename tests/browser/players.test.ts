@@ -7,7 +7,7 @@ import type { EncoderOptions } from './encoder.ts';
 import { launch, Stack } from './harness.ts';
 import { quantile } from './player.ts';
 import { freezes, lipSync, PLAYERS, type PlayerName, type Recorded } from './players/record.ts';
-import { Stage } from './players/stage.ts';
+import { published, Stage } from './players/stage.ts';
 
 /** After this a player has found its place: until then it may seek and wait. */
 const START_UP_MS = 4_000;
@@ -49,25 +49,6 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-/** Waits until both kinds of manifest are there, and every playlist has a segment. */
-async function published(broadcast: string): Promise<void> {
-  const end = Date.now() + DEADLINE_MS;
-  const has = async (path: string, what: RegExp) => {
-    for (;;) {
-      const answer = await fetch(`${stack.url}/live/${broadcast}/${path}`);
-      const text = await answer.text();
-      if (answer.ok && what.test(text)) return text;
-      if (Date.now() > end) throw new Error(`${broadcast} has no ${path}: ${text}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  };
-  await has('manifest.mpd', /<Representation/);
-  const playlist = await has('index.m3u8', /#EXT-X-STREAM-INF/);
-  for (const [track] of playlist.matchAll(/(video|audio)-\w+\/index\.m3u8/g)) {
-    await has(track, /#EXTINF/);
-  }
-}
-
 describe.each(CASES)('$name', ({ name, encoder, playS, restarts }) => {
   let stage: Stage;
   let failed = false;
@@ -83,7 +64,7 @@ describe.each(CASES)('$name', ({ name, encoder, playS, restarts }) => {
     const options = { broadcast: name, ...encoder };
     stack.startEncoder(options);
     try {
-      await published(name);
+      await published(stack, name, DEADLINE_MS);
       stage = await Stage.open(browser, stack);
       await stage.play(PLAYERS, name);
       await played();

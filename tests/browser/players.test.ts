@@ -7,7 +7,7 @@ import type { EncoderOptions } from './encoder.ts';
 import { launch, Stack } from './harness.ts';
 import { quantile } from './player.ts';
 import { freezes, lipSync, PLAYERS, type PlayerName, type Recorded } from './players/record.ts';
-import { Stage } from './players/stage.ts';
+import { published, Stage } from './players/stage.ts';
 
 /** After this a player has found its place: until then it may seek and wait. */
 const START_UP_MS = 4_000;
@@ -49,17 +49,6 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-/** Whether both kinds of manifest are there. */
-async function published(broadcast: string): Promise<void> {
-  const end = Date.now() + DEADLINE_MS;
-  for (const manifest of ['manifest.mpd', 'index.m3u8']) {
-    while (!(await fetch(`${stack.url}/live/${broadcast}/${manifest}`)).ok) {
-      if (Date.now() > end) throw new Error(`${broadcast} has no ${manifest}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-}
-
 describe.each(CASES)('$name', ({ name, encoder, playS, restarts }) => {
   let stage: Stage;
   let failed = false;
@@ -75,7 +64,7 @@ describe.each(CASES)('$name', ({ name, encoder, playS, restarts }) => {
     const options = { broadcast: name, ...encoder };
     stack.startEncoder(options);
     try {
-      await published(name);
+      await published(stack, name, DEADLINE_MS);
       stage = await Stage.open(browser, stack);
       await stage.play(PLAYERS, name);
       await played();

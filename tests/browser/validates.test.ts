@@ -3,10 +3,11 @@
 
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import type * as M3u8Parser from 'm3u8-parser';
 import type * as Mp4box from 'mp4box';
 import type * as MpdParser from 'mpd-parser';
 import { beforeAll, expect, test } from 'vitest';
@@ -16,10 +17,11 @@ import { scene } from './scene.ts';
 
 const run = promisify(execFile);
 const { parse } = webRequire('mpd-parser') as typeof MpdParser;
+const { Parser } = webRequire('m3u8-parser') as typeof M3u8Parser;
 const mp4box = webRequire('mp4box') as typeof Mp4box;
 
 /** Manifests as the edge renders them in states that no one test can bring about. */
-const GOLDEN = join(ROOT, 'edge/src/dash/golden');
+const GOLDEN = (kind: 'dash' | 'hls') => join(ROOT, `edge/src/${kind}/golden`);
 /** Of each Representation so many segments are taken apart. */
 const SEGMENTS = 2;
 const READY_MS = 60_000;
@@ -67,9 +69,11 @@ test('dash.js parses the MPD, and those that the edge renders in every other sta
   const page = await s.open('/time');
   await page.addScriptTag({ path: Stage.library('dashjs') });
   await page.route('**/golden/*', (route) =>
-    route.fulfill({ path: join(GOLDEN, basename(route.request().url())) }),
+    route.fulfill({
+      path: join(GOLDEN('dash'), basename(new URL(route.request().url()).pathname)),
+    }),
   );
-  const goldens = (await readdir(GOLDEN)).map((name) => `/golden/${name}`);
+  const goldens = (await readdir(GOLDEN('dash'))).map((name) => `/golden/${name}`);
   for (const path of ['/live/demo/manifest.mpd', ...goldens]) {
     const periods = await page.evaluate(
       (url) =>
@@ -87,6 +91,99 @@ test('dash.js parses the MPD, and those that the edge renders in every other sta
     expect(periods, path).toBe(path.includes('two_periods') ? 2 : 1);
   }
 });
+
+test('hls.js parses the playlists, and those that the edge renders in every other state', async () => {
+  const live = '/live/demo/index.m3u8';
+  const variants = await eventually(s.stack.url + live);
+  const page = await s.open('/time');
+  await page.addScriptTag({ path: Stage.library('hlsjs') });
+  const contentType = 'application/vnd.apple.mpegurl';
+  await page.route('**/golden/*', (route) =>
+    route.fulfill({
+      path: join(GOLDEN('hls'), basename(new URL(route.request().url()).pathname)),
+      contentType,
+    }),
+  );
+  // hls.js reads media playlists of one rendition by themselves; what a multivariant one leads to is
+  // there only while it is live.
+  const goldens = (await readdir(GOLDEN('hls'))).map((name) => join(GOLDEN('hls'), name));
+  const texts = await Promise.all(
+    goldens.map(async (file) => [file, await readFile(file, 'utf8')]),
+  );
+  const media = texts.flatMap(([file = '', text = '']) =>
+    text.includes('#EXT-X-STREAM-INF') ? [] : [`/golden/${basename(file)}`],
+  );
+  expect(variants).toContain('#EXT-X-STREAM-INF');
+  expect(media).not.toEqual([]);
+  for (const path of [live, ...media]) {
+    const fragments = await page.evaluate(
+      (url) =>
+        new Promise<number>((resolve, reject) => {
+          const player = new window.Hls({ enableWorker: false });
+          player.on(window.Hls.Events.LEVEL_LOADED, (_event, { details }) => {
+            const { fragments, playlistParsingError } = details;
+            if (playlistParsingError) reject(playlistParsingError);
+            else resolve(fragments.length);
+            player.destroy();
+          });
+          player.on(window.Hls.Events.ERROR, (_event, { details, reason }) => {
+            reject(new Error(`${details} ${reason}`));
+            player.destroy();
+          });
+          player.loadSource(url);
+        }),
+      s.stack.url + path,
+    );
+    expect(fragments, path).toBeGreaterThan(0);
+  }
+});
+
+test('m3u8-parser finds parts that add up to their segments', async () => {
+  const url = `${s.stack.url}/live/demo/index.m3u8`;
+  const { playlists = [], mediaGroups } = m3u8(await eventually(url));
+  const sound = Object.values(mediaGroups?.AUDIO ?? {}).flatMap((group) => Object.values(group));
+  const tracks = [...playlists, ...sound].map(({ uri }) => new URL(uri, url).href);
+  expect(tracks.map((track) => new URL(track).pathname)).toEqual([
+    '/live/demo/video-main/index.m3u8',
+    expect.stringMatching(/^\/live\/demo\/audio-\w+\/index\.m3u8$/),
+  ]);
+  for (const track of tracks) {
+    const whole = await wholeSegment(track);
+    const segment = await bytes(new URL(whole.uri ?? '', track).href);
+    const parts = await Promise.all(
+      (whole.parts ?? []).map(({ uri }) => bytes(new URL(uri, track).href)),
+    );
+    expect(parts.length).toBeGreaterThan(1);
+    expect(Buffer.concat(parts).equals(segment), track).toBe(true);
+    const init = await bytes(new URL(whole.map?.uri ?? '', track).href);
+    expect(await probe([init, ...parts])).toBe(samples([init, segment]));
+  }
+});
+
+/** The newest segment of a media playlist that is whole, once there is one. */
+async function wholeSegment(track: string): Promise<M3u8Parser.Segment> {
+  const end = Date.now() + READY_MS;
+  for (;;) {
+    const { segments } = m3u8(await eventually(track));
+    const whole = segments.findLast(({ uri, parts }) => uri && parts && parts.length > 1);
+    if (whole) return whole;
+    if (Date.now() > end) throw new Error(`${track} has no whole segment`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+/** What m3u8-parser makes of a playlist, of which it must not complain. */
+function m3u8(text: string): M3u8Parser.Manifest {
+  const parser = new Parser();
+  const complaints: string[] = [];
+  for (const kind of ['warn', 'error'] as const) {
+    parser.on(kind, ({ message }) => complaints.push(message));
+  }
+  parser.push(text);
+  parser.end();
+  expect(complaints, text).toEqual([]);
+  return parser.manifest;
+}
 
 test('mpd-parser finds media that ffprobe and mp4box.js take apart alike', async () => {
   const url = `${s.stack.url}/live/demo/manifest.mpd`;

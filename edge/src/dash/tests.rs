@@ -83,7 +83,7 @@ fn an_ended_broadcast_has_an_end_and_no_updates() {
 }
 
 #[test]
-fn while_the_encoder_is_away_the_period_has_an_end_and_updates_go_on() {
+fn while_the_encoder_is_away_the_period_stays_open_and_updates_go_on() {
     check(&settled(PublisherState::Away), "away");
 }
 

@@ -122,3 +122,22 @@ export class Stage {
     await this.page.close();
   }
 }
+
+/** Waits until both kinds of manifest are there, and every playlist has a segment. */
+export async function published(stack: Stack, broadcast: string, timeout: number): Promise<void> {
+  const end = Date.now() + timeout;
+  const has = async (path: string, what: RegExp) => {
+    for (;;) {
+      const answer = await fetch(`${stack.url}/live/${broadcast}/${path}`);
+      const text = await answer.text();
+      if (answer.ok && what.test(text)) return text;
+      if (Date.now() > end) throw new Error(`${broadcast} has no ${path}: ${text}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  };
+  await has('manifest.mpd', /<Representation/);
+  const playlist = await has('index.m3u8', /#EXT-X-STREAM-INF/);
+  for (const [track] of playlist.matchAll(/(video|audio)-\w+\/index\.m3u8/g)) {
+    await has(track, /#EXTINF/);
+  }
+}

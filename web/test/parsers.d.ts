@@ -31,3 +31,31 @@ declare module 'mpd-parser' {
   ): Parsed;
   export function parseUTCTiming(mpd: string): { method: string; value: string } | null;
 }
+
+declare module 'm3u8-parser' {
+  export interface Segment {
+    /** Seconds; none for what has only begun. */
+    readonly duration?: number;
+    readonly uri?: string;
+    readonly map?: { readonly uri: string };
+    readonly parts?: readonly { readonly duration: number; readonly uri: string }[];
+  }
+  export interface Manifest {
+    readonly playlists?: readonly {
+      readonly uri: string;
+      readonly attributes: { readonly CODECS: string; readonly BANDWIDTH: number };
+    }[];
+    readonly mediaGroups?: {
+      readonly AUDIO: Record<string, Record<string, { readonly uri: string }>>;
+    };
+    readonly segments: readonly Segment[];
+    readonly targetDuration?: number;
+    readonly partTargetDuration?: number;
+  }
+  export class Parser {
+    readonly manifest: Manifest;
+    on(kind: 'warn' | 'error' | 'info', listener: (event: { message: string }) => void): void;
+    push(text: string): void;
+    end(): void;
+  }
+}

@@ -49,6 +49,13 @@ pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64) -> An
         return Answer::Found(segment.clone());
     }
     let first = track.segments.first().map(|segment| segment.number);
+    let before_first = match first {
+        Some(first) => number < first,
+        None => period.last_number.is_some_and(|last| number <= last),
+    };
+    if track.older_to_come && before_first {
+        return Answer::NotYet("older segments are being fetched");
+    }
     let newest = track.segments.last();
     let grid = period.info.grid;
     // Before anything is there, the first segment is the one to wait for.

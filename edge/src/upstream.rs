@@ -7,8 +7,8 @@
 
 mod backfill;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -127,6 +127,9 @@ struct Broadcast {
     /// The newest group of each track, over all subscriptions to it.
     newest: Mutex<HashMap<TrackName, Newest>>,
     fetcher: Arc<Fetcher>,
+    /// Tracks that have arrived over the current announcement. What is fetched on a connection before
+    /// its subscription arrives would be taken for live.
+    heard: Mutex<HashSet<TrackName>>,
     /// Wakes the fetcher: a track has come that may miss what was before.
     joined: Notify,
 }
@@ -153,6 +156,7 @@ impl Broadcast {
             catalog: watch::Sender::new(None),
             newest: Mutex::default(),
             fetcher: fetcher.clone(),
+            heard: Mutex::default(),
             joined: Notify::new(),
         })
     }
@@ -175,11 +179,11 @@ impl Broadcast {
                     tokio::time::sleep(RESUBSCRIBE_AFTER).await;
                 }
             };
-            // Something may be left from the subscription before this one.
-            self.joined.notify_one();
+            self.heard().clear();
+            let heard = |track: &TrackName| self.heard().contains(track);
             tokio::select! {
                 () = subscribing => {}
-                () = self.fetcher.run(&self.live, &subscription, &self.joined) => {}
+                () = self.fetcher.run(&self.live, &subscription, heard, &self.joined) => {}
             }
             self.say_away();
             tokio::time::sleep(GONE_LINGER).await;
@@ -293,6 +297,7 @@ impl Broadcast {
                     }
                     self.live.push(name, group, chunk);
                     if joining {
+                        self.heard().insert(name.clone());
                         self.joined.notify_one();
                     }
                 }
@@ -307,6 +312,10 @@ impl Broadcast {
                 }
             }
         }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, HashSet<TrackName>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes the group of a track that arrives; returns the one before.

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::stack::{AAC, H264, Stack, representations};
 
-/// An encoder that is in a hurry: six seconds of media in one.
-const VIDEO: &str = "-readrate 6 -f lavfi -i testsrc2=size=320x180:rate=25";
-const AUDIO: &str = "-readrate 6 -f lavfi -i sine=frequency=440:sample_rate=44100";
+/// An encoder in a hurry. The origin lets go of one that is ten seconds ahead of the clock.
+const VIDEO: &str = "-readrate 1.3 -f lavfi -i testsrc2=size=320x180:rate=25";
+const AUDIO: &str = "-readrate 1.3 -f lavfi -i sine=frequency=440:sample_rate=44100";
 /// Segments of two seconds that are over when the second edge starts.
 const SEGMENTS: u64 = 11;
 
@@ -48,7 +48,7 @@ async fn an_edge_that_starts_late_serves_what_was_before_it() {
         for number in first..=last {
             let path = format!("/live/a/{locator}/{number}.m4s");
             let (early, late) = tokio::join!(early.get(&path), late.get(&path));
-            assert_eq!((early.status(), late.status()), (200.into(), 200.into()), "{path}");
+            assert_eq!((early.status().as_u16(), late.status().as_u16()), (200, 200), "{path}");
             assert_eq!(early.headers()["etag"], late.headers()["etag"]);
             let (early, late) = tokio::join!(early.bytes(), late.bytes());
             assert!(early.unwrap() == late.unwrap(), "{path} differs");

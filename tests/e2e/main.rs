@@ -5,6 +5,7 @@
 mod late_edge;
 mod lip_sync;
 mod neighbours;
+mod outage;
 mod restarts;
 mod sample_rates;
 mod stack;

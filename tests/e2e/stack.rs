@@ -33,7 +33,7 @@ pub(crate) const AAC: &str = "-c:a aac -b:a 96k";
 /// Both roles, and what they keep.
 pub(crate) struct Stack {
     pub(crate) rtmp: SocketAddr,
-    relay: SocketAddr,
+    pub(crate) relay: SocketAddr,
     certificate: String,
     http: SocketAddr,
     data_dir: TempDir,
@@ -60,7 +60,12 @@ impl Stack {
 
     /// Another edge of the same origin.
     pub(crate) async fn another_edge(&self) -> Self {
-        let (edge, http) = start_edge(self.relay, &self.certificate).await;
+        self.another_edge_by(self.relay).await
+    }
+
+    /// The same, which finds the origin's relay at `relay`.
+    pub(crate) async fn another_edge_by(&self, relay: SocketAddr) -> Self {
+        let (edge, http) = start_edge(relay, &self.certificate).await;
         Self {
             certificate: self.certificate.clone(),
             http,

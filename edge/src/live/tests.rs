@@ -39,7 +39,7 @@ impl Edge {
     fn new(script: Script) -> Self {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        let window = std::time::Duration::from_secs(30);
+        let window = Duration::from_secs(30);
         let directory = Directory::new(Config { window, ..Config::default() }, metrics);
         let live = directory.open("talk".parse().unwrap()).unwrap();
         Self { routes: routes(directory.clone()), live, directory, registry, script }

@@ -74,18 +74,20 @@ impl Fetcher {
         Self { slots: Semaphore::new(FETCHES_MAX), pace, metrics }
     }
 
-    /// Fetches what `live` is missing, and again whenever `woken`. Never ends by itself; once the
-    /// broadcast is gone there is nothing to be had.
+    /// Fetches what `live` is missing of the tracks that are `heard`, and again whenever `woken`.
+    /// Never ends by itself; once the broadcast is gone there is nothing to be had.
     pub(super) async fn run(
         &self,
         live: &Live,
         subscription: &BroadcastSubscription,
+        heard: impl Fn(&TrackName) -> bool,
         woken: &Notify,
     ) {
         loop {
             woken.notified().await;
             loop {
-                let missing = live.missing(BATCH_MAX);
+                let mut missing = live.missing(BATCH_MAX);
+                missing.retain(|missing| heard(&missing.track));
                 if missing.is_empty() {
                     break;
                 }

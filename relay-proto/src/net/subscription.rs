@@ -112,7 +112,8 @@ impl BroadcastSubscription {
     /// All chunks of a group that is over, if the upstream still has it.
     ///
     /// It yields to everything that is subscribed to: an origin sends what is fetched when nothing
-    /// live of the same connection waits. At most 8192 chunks and 32 MiB, as much as a group holds.
+    /// live of the same connection waits. To be used once the track's subscription has begun to arrive:
+    /// one that begins on a connection that has only fetched begins with what was fetched. At most 8192 chunks and 32 MiB, as much as a group holds.
     pub async fn fetch(
         &self,
         name: &TrackName,

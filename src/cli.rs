@@ -20,6 +20,9 @@ CONFIGURATION
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     relay_token = \"…\"                what edges must present; without it anyone may subscribe
     relay_certificate, relay_key     PEM files; made on first start when absent
+    relay_window_secs = 120          seconds of media kept for edges that start later
+    relay_window_bytes_max = 536870912
+                                     bytes of it, over all broadcasts
     limits.connections_max = 512     encoders connected at once
     limits.connections_per_address_max = 32
 
@@ -45,8 +48,9 @@ CONFIGURATION
                                      when absent
     http_connections_max = 16384     and http_connections_per_client_max = 4096
     trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed
-    window_secs = 30                 seconds kept for LL-DASH
-    window_bytes_max = 67108864      bytes kept per broadcast, whatever the window
+    window_secs = 120                seconds that viewers of LL-DASH can seek back
+    window_bytes_max = 134217728     bytes kept per broadcast, whatever the window
+    window_fetch_mbps_max = 50       Mbit/s at which a new edge fetches what was before it
 
     [[edge.ice_servers]]             TURN servers for viewers, any number of them
     urls = [\"turn:turn.example:3478\"]

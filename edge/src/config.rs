@@ -64,10 +64,16 @@ pub struct Config {
     pub egress_mbps_max: Option<u32>,
     /// STUN and TURN servers that players are told of; the edge itself needs none.
     pub ice_servers: Vec<whep::IceServer>,
-    /// Seconds of media kept for LL-DASH; each costs the bitrate of all tracks.
+    /// Seconds that a viewer of LL-DASH can seek back; each costs the bitrate of all tracks, of every
+    /// live broadcast. What was sent before this edge joined is fetched from the origin, as far as
+    /// its `relay_window_secs` reach.
     pub window_secs: u32,
     /// The most bytes of media kept per broadcast, whatever the window.
     pub window_bytes_max: usize,
+    /// The most Mbit/s at which such older media is fetched, over all broadcasts; at least 1. Live
+    /// media goes before it on the way, whatever this is. While it is fetched, the last six seconds of
+    /// it take memory twice.
+    pub window_fetch_mbps_max: u32,
 }
 
 impl Default for Config {
@@ -95,8 +101,9 @@ impl Default for Config {
             joins_per_sec_max: whep.joins_per_sec_max,
             egress_mbps_max: None,
             ice_servers: Vec::new(),
-            window_secs: 30,
+            window_secs: 120,
             window_bytes_max: timeline::Config::default().bytes_max,
+            window_fetch_mbps_max: 50,
         }
     }
 }
@@ -127,6 +134,11 @@ impl Config {
             connections_per_client_max: self.http_connections_per_client_max,
             proxies: Proxies::parse(&self.trusted_proxies)?,
         })
+    }
+
+    /// How fast older media is fetched.
+    pub fn window_fetch_bytes_per_sec(&self) -> u64 {
+        u64::from(self.window_fetch_mbps_max.max(1)) * 1_000_000 / 8
     }
 
     /// How much each broadcast's timeline keeps.

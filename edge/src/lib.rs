@@ -44,6 +44,7 @@ pub struct Edge {
     subscriber: Subscriber,
     directory: Arc<Directory>,
     engine: whep::Engine,
+    fetcher: upstream::Fetcher,
 }
 
 /// Why an edge could not start.
@@ -99,6 +100,10 @@ impl Edge {
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
         let directory = Directory::new(config.timeline(), live::Metrics::register(registry)?);
+        let fetcher = upstream::Fetcher::new(
+            config.window_fetch_bytes_per_sec(),
+            upstream::Metrics::register(registry)?,
+        );
         let subscriber = Subscriber::start(SubscriberConfig {
             upstream: upstream.address,
             server_name: upstream.name,
@@ -119,6 +124,7 @@ impl Edge {
             subscriber,
             directory,
             engine,
+            fetcher,
         })
     }
 
@@ -140,7 +146,9 @@ impl Edge {
     /// Serves until `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
         let engine = self.engine.clone();
-        let follow = upstream::run(self.subscriber, self.directory, self.engine, cancel.clone());
+        let cancelled = cancel.clone();
+        let follow =
+            upstream::run(self.subscriber, self.directory, self.engine, self.fetcher, cancelled);
         let following = tokio::spawn(follow);
         let drained = cancel.clone();
         let draining = tokio::spawn(async move {

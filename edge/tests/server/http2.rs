@@ -285,6 +285,22 @@ async fn requests_at_once_are_bounded_on_a_connection_and_count_as_connections()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_is_replaced_when_it_is_old_and_in_order() {
+    let served = serve(|_| {}).await;
+    let began = tokio::time::Instant::now();
+    let mut peer = Peer::to(served.address).await;
+    while let Ok(answer) = peer.send(Method::GET, "/", b"").await {
+        assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(began.elapsed() < Duration::from_secs(700));
+    }
+    assert!(began.elapsed() > Duration::from_secs(590));
+    peer.ended().await.unwrap();
+    served.emptied().await;
+    assert_eq!(served.metric("lectern_http_connections_cut_total", "slow"), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn at_the_end_what_was_asked_for_is_answered_and_the_rest_refused() {
     let served = serve(|_| {}).await;
     let mut peer = Peer::to(served.address).await;

@@ -27,7 +27,10 @@ CONFIGURATION
     limits.connections_per_address_max = 32
 
     [edge]
-    http  = \"0.0.0.0:8080\"           pages, WHEP, LL-DASH
+    http  = \"0.0.0.0:8080\"           pages, WHEP, LL-DASH; HTTP/1.1, and HTTP/2 by prior knowledge
+    https = \"0.0.0.0:8443\"           the same over TLS, HTTP/2 and HTTP/1.1; none when absent
+    tls_certificate, tls_key         PEM files, read again when they change; without them a
+                                     certificate for localhost is made, for development
     media = \"[::]:8189\"              all WebRTC media: UDP, and TCP where UDP is blocked; [::] is
                                      IPv4 as well
     media_addresses = [\"203.0.113.7\"]  where viewers reach it, also with a port as outside a NAT:

@@ -148,12 +148,13 @@ function quantiles({ p50, p95, p99 }: Quantiles): string[] {
 }
 
 /** Milliseconds with three significant digits or so. */
-function ms(value: number): string {
+export function ms(value: number): string {
   if (!Number.isFinite(value)) return '–';
   return value.toFixed(Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0);
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+/** Lines of a table whose first column is text and whose others are numbers. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     row

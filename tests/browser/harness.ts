@@ -12,14 +12,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
+import { type EncoderOptions, encoderArguments } from './encoder.ts';
 import { recordConnections } from './rtc.ts';
 
 const run = promisify(execFile);
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** The browser's driver is one of web's packages, which Node does not find from here by itself. */
-const { chromium } = createRequire(join(ROOT, 'web/package.json'))(
-  'playwright-core',
-) as typeof import('playwright-core');
+/** The repository. */
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Finds web's packages, which Node does not find from here by itself. */
+export const webRequire = createRequire(join(ROOT, 'web/package.json'));
+const { chromium } = webRequire('playwright-core') as typeof import('playwright-core');
 /** A role is up within this, on a machine that is busy building something else. */
 const READY_MS = 30_000;
 /** After this a process that was asked to stop is killed. */
@@ -97,8 +98,10 @@ export interface Ports {
 export interface StackOptions {
   /** Roles in one process, or each in its own. */
   readonly roles: 'all' | 'split';
-  /** Feed the demo pattern; else an encoder is expected on RTMP, with the stream key `demo`. */
+  /** Feed the demo pattern; else encoders are expected on RTMP. */
   readonly demo?: boolean;
+  /** Broadcasts whose stream keys are their ids, `demo` if nothing is said. */
+  readonly broadcasts?: readonly string[];
   /** Addresses that the edge tells WebRTC viewers. */
   readonly mediaAddresses?: readonly string[];
   readonly profile?: 'debug' | 'release';
@@ -114,7 +117,8 @@ export class Stack {
   readonly #roles = new Map<Role, Process>();
   /** Those that have ended, for their logs. */
   readonly #past: Process[] = [];
-  #encoder: Process | null = null;
+  /** By broadcast. */
+  readonly #encoders = new Map<string, Process>();
 
   private constructor(dir: string, ports: Ports, options: StackOptions) {
     this.#dir = dir;
@@ -169,32 +173,29 @@ export class Stack {
     if (child) this.#past.push(child);
   }
 
-  /** Pushes a moving picture and a tone by RTMP, as a host's encoder would. */
-  startEncoder(): void {
-    const args = ['-hide_banner', '-loglevel', 'warning', '-re'];
-    args.push('-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=30');
-    args.push('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000');
-    args.push('-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-bf', '0');
-    args.push('-g', '60', '-pix_fmt', 'yuv420p', '-b:v', '800k', '-c:a', 'aac', '-b:a', '96k');
-    args.push('-f', 'flv', `rtmp://127.0.0.1:${this.ports.rtmp}/live/demo`);
-    this.#encoder = new Process('encoder', 'ffmpeg', args);
+  /** Pushes a moving picture and beeps by RTMP, as a host's encoder would. */
+  startEncoder(options: EncoderOptions = {}): void {
+    const { broadcast = 'demo' } = options;
+    const args = encoderArguments(`rtmp://127.0.0.1:${this.ports.rtmp}/live/${broadcast}`, options);
+    this.#encoders.set(broadcast, new Process(`encoder of ${broadcast}`, 'ffmpeg', args));
   }
 
-  async stopEncoder(): Promise<void> {
-    await this.#encoder?.stop('SIGKILL');
-    if (this.#encoder) this.#past.push(this.#encoder);
-    this.#encoder = null;
+  async stopEncoder(broadcast = 'demo'): Promise<void> {
+    const encoder = this.#encoders.get(broadcast);
+    this.#encoders.delete(broadcast);
+    await encoder?.stop('SIGKILL');
+    if (encoder) this.#past.push(encoder);
   }
 
   async stop(): Promise<void> {
-    await this.stopEncoder();
+    for (const broadcast of [...this.#encoders.keys()]) await this.stopEncoder(broadcast);
     for (const role of [...this.#roles.keys()]) await this.stopRole(role, 'SIGTERM');
     await rm(this.#dir, { recursive: true, force: true });
   }
 
   /** Everything the processes have written. */
   logs(): string {
-    const all = [...this.#past, ...this.#roles.values(), ...(this.#encoder ? [this.#encoder] : [])];
+    const all = [...this.#past, ...this.#roles.values(), ...this.#encoders.values()];
     return all.map(({ log }) => log).join('\n');
   }
 
@@ -219,9 +220,9 @@ ops = "127.0.0.1:${ports.edgeOps}"
 upstream_ca = "${join(data, 'relay/relay-cert.pem')}"
 upstream_name = "localhost"
 `;
-    const broadcast = this.#options.demo
-      ? ''
-      : '\n[[broadcast]]\nid = "demo"\nstream_key = "demo"\n';
+    const broadcast = (this.#options.demo ? [] : (this.#options.broadcasts ?? ['demo']))
+      .map((id) => `\n[[broadcast]]\nid = "${id}"\nstream_key = "${id}"\n`)
+      .join('');
     switch (role) {
       case 'all':
         return `data_dir = "${data}"\n${origin}${edge}${broadcast}`;

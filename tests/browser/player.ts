@@ -100,7 +100,8 @@ export async function watchClock(page: Page, ms: number): Promise<Watched> {
       const end = performance.now() + ms;
       const player = document.querySelector('lectern-player');
       while (performance.now() < end) {
-        const video = player?.video;
+        // On a page without our player, the one video that there is.
+        const video = player ? player.video : document.querySelector('video');
         if (!video || !context) throw new Error('no picture is shown');
         const shown = await new Promise<number | null>((resolve) => {
           const late = setTimeout(() => resolve(null), 1_000);

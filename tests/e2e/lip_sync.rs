@@ -30,13 +30,13 @@ async fn the_flash_and_the_beep_are_decoded_at_the_same_time() {
     let status = stack.segments("a", 4).await;
     let manifest = stack.manifest("a").await;
     let [video, opus] = ["video-main~", "audio-opus~"].map(|track| {
-        let ids = representations(&manifest);
-        *ids.iter().find(|id| id.starts_with(track)).expect("listed")
+        let places = representations(&manifest);
+        places.into_iter().find(|place| place.starts_with(track)).expect("listed")
     });
     let first = status["tracks"][0]["first_segment"].as_u64().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let video = fetch(&stack, video, first, 4, Timescale::VIDEO, dir.path()).await;
-    let opus = fetch(&stack, opus, first, 4, Timescale::OPUS, dir.path()).await;
+    let video = fetch(&stack, &video, first, 4, Timescale::VIDEO, dir.path()).await;
+    let opus = fetch(&stack, &opus, first, 4, Timescale::OPUS, dir.path()).await;
     stop.cancel();
     feeding.await.unwrap().unwrap();
 

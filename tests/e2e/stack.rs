@@ -193,8 +193,19 @@ impl Running {
     }
 }
 
-/// The Representation ids of a manifest, in order.
-pub(crate) fn representations(manifest: &str) -> Vec<&str> {
-    let ids = manifest.split("<Representation id=\"").skip(1);
-    ids.filter_map(|rest| rest.split('"').next()).collect()
+/// Where each Representation of a manifest is found, in order: its id in the template of its set.
+pub(crate) fn representations(manifest: &str) -> Vec<String> {
+    let value = |rest: &str| rest.split('"').next().unwrap_or_default().to_owned();
+    let mut template = String::new();
+    let mut found = Vec::new();
+    for line in manifest.lines() {
+        if let Some((_, rest)) = line.split_once("initialization=\"") {
+            template = value(rest);
+        }
+        if let Some((_, rest)) = line.split_once("<Representation id=\"") {
+            let init = template.replace("$RepresentationID$", &value(rest));
+            found.push(init.trim_end_matches("/init.mp4").to_owned());
+        }
+    }
+    found
 }

@@ -11,9 +11,9 @@ use crate::stack::{AAC, AUDIO, H264, Stack, VIDEO, representations};
 /// What Chromium offers to receive.
 const OFFER: &str = include_str!("../../edge/src/whep/chromium_offer.sdp");
 
-fn tracks(manifest: &str) -> Vec<&str> {
-    let name = |id: &&'_ str| id.find('~').unwrap_or(id.len());
-    representations(manifest).into_iter().map(|id| &id[..name(&id)]).collect()
+fn tracks(manifest: &str) -> Vec<String> {
+    let name = |id: String| id.split('~').next().unwrap_or_default().to_owned();
+    representations(manifest).into_iter().map(name).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

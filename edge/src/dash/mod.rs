@@ -53,6 +53,10 @@ const EARLY_MIN: Duration = Duration::from_millis(50);
 /// Earliness is rounded up to a multiple of this, so that the manifest settles.
 const EARLY_STEP_MS: u64 = 100;
 
+/// A period whose media ends sooner than this before the next begins is followed by it directly: its
+/// frames are no longer than that.
+const GAP_MIN: Duration = Duration::from_millis(150);
+
 const PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,\
      urn:mpeg:dash:profile:cmaf:2019,\
      http://www.dashif.org/guidelines/low-latency-live-v5";
@@ -61,30 +65,13 @@ const CHANNELS_SCHEME: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 /// Where the edge tells the time, see [`crate::live::routes`].
 const TIME_PATH: &str = "/time";
 
-/// Whether there is enough to describe: the main track of some period has a segment, and every
-/// track that has one has a bit rate.
-pub fn is_ready(snapshot: &Snapshot) -> bool {
-    let tracks = || snapshot.periods.iter().flat_map(|period| &period.tracks);
-    let started = |track: &&TrackView| !track.segments.is_empty();
-    let main_whole =
-        snapshot.periods.iter().filter_map(PeriodView::main).any(|main| {
-            main.segments.iter().any(|segment| segment.complete) && main.bitrate.is_some()
-        });
-    // Until a segment is whole, a track without media may only be late.
-    let all_started = snapshot.current().is_some_and(|period| {
-        !period.tracks.is_empty()
-            && period
-                .tracks
-                .iter()
-                .all(|track| !track.segments.is_empty() && track.bitrate.is_some())
-    });
-    all_started || (main_whole && tracks().filter(started).any(|track| track.bitrate.is_some()))
-}
-
 /// The MPD, as published at `now`. Two renders of equal snapshots differ only in `publishTime`.
 pub fn render(snapshot: &Snapshot, now: UtcTime) -> String {
-    let periods: Vec<&PeriodView> =
-        snapshot.periods.iter().filter(|period| period.tracks.iter().any(is_listed)).collect();
+    let periods: Vec<&PeriodView> = snapshot
+        .periods
+        .iter()
+        .filter(|period| period.tracks.iter().any(TrackView::is_playable))
+        .collect();
     let mut document = Document::new();
     document.element(
         "MPD",
@@ -92,10 +79,7 @@ pub fn render(snapshot: &Snapshot, now: UtcTime) -> String {
         |d| {
             service_description(d);
             for (at, period) in periods.iter().enumerate() {
-                let current = snapshot.current().is_some_and(|last| last.info.id == period.info.id);
-                let over = !current || snapshot.state != PublisherState::Live;
-                let last = at + 1 == periods.len();
-                self::period(d, snapshot, period, over, last);
+                self::period(d, snapshot, period, periods.get(at + 1).copied());
             }
             utc_timing(d);
         },
@@ -167,13 +151,20 @@ fn utc_timing(d: &mut Document) {
     });
 }
 
-fn period(d: &mut Document, snapshot: &Snapshot, period: &PeriodView, over: bool, last: bool) {
-    let listed = || period.tracks.iter().filter(|track| is_listed(track));
+/// What a period says of its end. While it is the last and more may follow, nothing: were it to state
+/// a duration or the number of its last segment, dash.js would take the broadcast for ended, and
+/// hear of no later period. When another follows, the number, and, after a gap, the duration as well:
+/// without it dash.js waits for media in the gap.
+fn period(d: &mut Document, snapshot: &Snapshot, period: &PeriodView, next: Option<&PeriodView>) {
+    let current = snapshot.current().is_some_and(|last| last.info.id == period.info.id);
+    let over = !current || snapshot.state != PublisherState::Live;
+    let listed = || period.tracks.iter().filter(|track| track.is_playable());
     let settled =
         over && listed().all(|track| track.segments.last().is_some_and(|segment| segment.complete));
-    // A period that is followed by another ends where that one begins; one that is over while no
-    // other has begun must say so, or players would go on asking for segments.
-    let end = period.end().filter(|_| settled && last && snapshot.state != PublisherState::Ended);
+    let closed = settled && (next.is_some() || snapshot.state == PublisherState::Ended);
+    let next = next.map(|next| MediaTime::from_millis(next.info.start_ms));
+    let gap = |end: &MediaTime| next.is_some_and(|next| next.saturating_since(*end) > GAP_MIN);
+    let end = period.end().filter(|_| closed).filter(gap);
     let start = MediaTime::from_millis(period.info.start_ms);
     d.element(
         "Period",
@@ -184,7 +175,7 @@ fn period(d: &mut Document, snapshot: &Snapshot, period: &PeriodView, over: bool
         },
         |d| {
             for set in sets(period) {
-                set.render(d, snapshot, period, settled);
+                set.render(d, snapshot, period, closed);
             }
         },
     );
@@ -201,7 +192,7 @@ struct AdaptationSet<'a> {
 /// it is the same in every period; the order of the catalog says which codec is preferred.
 fn sets(period: &PeriodView) -> Vec<AdaptationSet<'_>> {
     let mut sets: Vec<AdaptationSet<'_>> = Vec::new();
-    for track in period.tracks.iter().filter(|track| is_listed(track)) {
+    for track in period.tracks.iter().filter(|track| track.is_playable()) {
         let alike = |set: &&mut AdaptationSet<'_>| {
             set.tracks.first().is_some_and(|first| set_key(first) == set_key(track))
         };
@@ -238,7 +229,7 @@ fn set_key(track: &TrackView) -> (&'static str, &str, u32) {
 }
 
 impl AdaptationSet<'_> {
-    fn render(&self, d: &mut Document, snapshot: &Snapshot, period: &PeriodView, settled: bool) {
+    fn render(&self, d: &mut Document, snapshot: &Snapshot, period: &PeriodView, closed: bool) {
         let Some(first) = self.tracks.first() else { return };
         d.element(
             "AdaptationSet",
@@ -252,7 +243,7 @@ impl AdaptationSet<'_> {
             },
             |d| {
                 self.timing(d, snapshot);
-                d.empty("SegmentTemplate", |a| self.template(a, period, settled));
+                d.empty("SegmentTemplate", |a| self.template(a, period, closed));
                 self.tracks.iter().for_each(|track| representation(d, track));
             },
         );
@@ -282,13 +273,16 @@ impl AdaptationSet<'_> {
         }
     }
 
-    fn template(&self, a: &mut Attributes<'_>, period: &PeriodView, settled: bool) {
-        let Some(timescale) = self.tracks.first().map(|track| track.timescale) else { return };
+    fn template(&self, a: &mut Attributes<'_>, period: &PeriodView, closed: bool) {
+        let Some(first) = self.tracks.first() else { return };
+        let timescale = first.timescale;
+        // The same for every track of a period.
+        let (_, place) = split(&first.locator);
         let grid = period.info.grid;
         let ticks = MediaTime::from_millis(u64::from(grid.duration_ms())).rescale(timescale).ticks;
         let offset = MediaTime::from_millis(period.info.start_ms).rescale(timescale).ticks;
         let last = self.tracks.iter().filter_map(|track| track.segments.last());
-        let end = last.map(|segment| segment.number).max().filter(|_| settled);
+        let end = last.map(|segment| segment.number).max().filter(|_| closed);
         a.set("timescale", timescale.hz())
             .set("duration", ticks)
             .set("presentationTimeOffset", offset)
@@ -296,14 +290,23 @@ impl AdaptationSet<'_> {
             .maybe("endNumber", end)
             .set("availabilityTimeOffset", Decimal(availability_offset(period)))
             .set("availabilityTimeComplete", "false")
-            .set("initialization", "$RepresentationID$/init.mp4")
-            .set("media", "$RepresentationID$/$Number$.m4s");
+            .set("initialization", format_args!("$RepresentationID${place}/init.mp4"))
+            .set("media", format_args!("$RepresentationID${place}/$Number$.m4s"));
     }
+}
+
+/// A locator as the track's own part and what follows, `~` T0 `~` period. The first is the id of the
+/// Representation: by it players know a track again in the next period (mpd-parser joins on it).
+fn split(locator: &str) -> (&str, &str) {
+    let at = locator.rmatch_indices('~').nth(1).map_or(locator.len(), |(at, _)| at);
+    locator.split_at(at)
 }
 
 fn representation(d: &mut Document, track: &TrackView) {
     let common = |a: &mut Attributes<'_>| {
-        a.set("id", &track.locator).set("codecs", &track.codec).maybe("bandwidth", track.bitrate);
+        a.set("id", split(&track.locator).0)
+            .set("codecs", &track.codec)
+            .maybe("bandwidth", track.bitrate);
     };
     match track.kind {
         Kind::Video { width, height, framerate } => d.empty("Representation", |a| {
@@ -335,16 +338,8 @@ fn frame_rate(rate: Option<f64>) -> Option<String> {
     })
 }
 
-/// Whether a track has something to play and can be described. A codec string that is not one (RFC
-/// 6381 §3.1) would make the whole manifest invalid.
-fn is_listed(track: &TrackView) -> bool {
-    let codec_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    let named = !track.codec.is_empty() && track.codec.bytes().all(codec_ok);
-    named && !track.segments.is_empty() && track.bitrate.is_some()
-}
-
 fn start_number(period: &PeriodView) -> u64 {
-    period.info.grid.number(MediaTime::from_millis(period.info.start_ms))
+    period.info.first_number()
 }
 
 fn duration(period: &PeriodView) -> Duration {

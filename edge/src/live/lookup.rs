@@ -3,9 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lectern_relay_proto::{MediaTime, PublisherState};
+use lectern_relay_proto::{PublisherState, SegmentGrid, UtcTime};
 
 use crate::timeline::{Locator, PeriodView, Segment, Snapshot, TrackView};
+
+/// How many segments after the last that a player may take a period to have are answered as empty.
+/// Players learn of a period's end with the next manifest, up to two seconds later, and until then
+/// ask for what the former one promised; dash.js never recovers from a refusal of it, and every
+/// player reports one as an error.
+const EMPTY_MAX: u64 = 4;
+/// How long the next segment is waited for. The one before may last for longer than the grid says: it
+/// is when its GOP ends that a longer grid, and a new period, begin.
+const WAIT_MAX: Duration = Duration::from_millis(SegmentGrid::DURATION_MS_MAX as u64 + 1_000);
 
 /// The answer to a request for one segment.
 #[derive(Debug)]
@@ -14,10 +23,14 @@ pub(super) enum Answer {
     Found(Arc<Segment>),
     /// It is the next to begin, within about this long: wait.
     Next(Duration),
+    /// The period ended before it: an empty segment.
+    Empty,
     /// Not there, perhaps later.
     NotYet(&'static str),
     /// It was there and will not be again.
     Expired,
+    /// It would be waited for, but too many wait already.
+    Busy,
 }
 
 /// The track at `locator`, or why there is none.
@@ -40,7 +53,7 @@ pub(super) fn track<'a>(
 }
 
 /// The answer for segment `number` of the track at `locator`.
-pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64) -> Answer {
+pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64, now: UtcTime) -> Answer {
     let (period, track) = match track(snapshot, locator) {
         Ok(found) => found,
         Err(answer) => return answer,
@@ -50,11 +63,10 @@ pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64) -> An
     }
     let first = track.segments.first().map(|segment| segment.number);
     let newest = track.segments.last();
-    let grid = period.info.grid;
     // Before anything is there, the first segment is the one to wait for.
     let next_max = match period.last_number {
         Some(last) => last.saturating_add(1),
-        None => grid.number(MediaTime::from_millis(period.info.start_ms)),
+        None => period.info.first_number(),
     };
     if first.is_some_and(|first| number < first)
         || (first.is_none() && period.last_number.is_some_and(|last| number < last))
@@ -67,10 +79,26 @@ pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64) -> An
     let current = snapshot.current().is_some_and(|current| current.info.id == period.info.id);
     let over = !current || snapshot.state != PublisherState::Live;
     if over && newest.is_none_or(|newest| newest.complete) {
-        return Answer::NotYet("the period is over");
+        let end = last_nominal(snapshot, period, now).map(|last| last.saturating_add(EMPTY_MAX));
+        return match end {
+            Some(end) if number <= end => Answer::Empty,
+            _ => Answer::NotYet("the period is over"),
+        };
     }
     if number <= next_max {
-        return Answer::Next(Duration::from_millis(u64::from(grid.duration_ms())));
+        return Answer::Next(WAIT_MAX);
     }
     Answer::NotYet("too far ahead")
+}
+
+/// The last segment that a player may take a period to have, which is over: as nominal durations
+/// count, the one in which the next period begins. As long as there is none, the one of now.
+fn last_nominal(snapshot: &Snapshot, period: &PeriodView, now: UtcTime) -> Option<u64> {
+    let next = snapshot.periods.iter().find(|next| next.info.id > period.info.id);
+    let now_ms = now.as_millis().saturating_sub(snapshot.t0.as_millis());
+    let end_ms = next.map_or(now_ms, |next| next.info.start_ms);
+    let ms = end_ms.saturating_sub(period.info.start_ms);
+    let count = ms / u64::from(period.info.grid.duration_ms()).max(1);
+    let nominal = period.info.first_number().saturating_add(count);
+    period.last_number.map(|last| last.max(nominal))
 }

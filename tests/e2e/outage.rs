@@ -1,6 +1,7 @@
 //! Promise: what an edge could not hear while its way to the origin was gone, it has once it is back.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,23 +41,33 @@ async fn forward(front: Arc<UdpSocket>, relay: SocketAddr, is_cut: Arc<AtomicBoo
     let mut datagram = vec![0; 65_536];
     loop {
         let Ok((len, client)) = front.recv_from(&mut datagram).await else { continue };
-        if !backs.contains_key(&client) {
-            let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-            back.connect(relay).await.unwrap();
-            backs.insert(client, back.clone());
-            let (front, is_cut) = (front.clone(), is_cut.clone());
-            returning.spawn(async move {
-                let mut datagram = vec![0; 65_536];
-                loop {
-                    let Ok(len) = back.recv(&mut datagram).await else { continue };
-                    if !is_cut.load(Ordering::Relaxed) {
-                        let _ = front.send_to(&datagram[..len], client).await;
-                    }
-                }
-            });
-        }
+        let back = match backs.entry(client) {
+            Entry::Occupied(back) => back.into_mut(),
+            Entry::Vacant(new) => {
+                let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
+                back.connect(relay).await.unwrap();
+                let (front, is_cut) = (front.clone(), is_cut.clone());
+                returning.spawn(give_back(back.clone(), front, client, is_cut));
+                new.insert(back)
+            }
+        };
         if !is_cut.load(Ordering::Relaxed) {
-            let _ = backs[&client].send(&datagram[..len]).await;
+            let _ = back.send(&datagram[..len]).await;
+        }
+    }
+}
+
+async fn give_back(
+    back: Arc<UdpSocket>,
+    front: Arc<UdpSocket>,
+    client: SocketAddr,
+    is_cut: Arc<AtomicBool>,
+) {
+    let mut datagram = vec![0; 65_536];
+    loop {
+        let Ok(len) = back.recv(&mut datagram).await else { continue };
+        if !is_cut.load(Ordering::Relaxed) {
+            let _ = front.send_to(&datagram[..len], client).await;
         }
     }
 }

@@ -21,8 +21,13 @@ export interface Refusal {
   readonly path: string;
 }
 
+/** Answers that are kept, to be printed when a test fails. */
+const ANSWERS_MAX = 4_000;
+
 export class Stage {
   readonly page: Page;
+  /** The newest answers to all of them, oldest first: time, player, status, what was asked for. */
+  readonly answers: string[] = [];
   readonly refusals: Refusal[] = [];
   readonly console: string[] = [];
   readonly #stack: Stack;
@@ -38,10 +43,14 @@ export class Stage {
     page.on('console', (message) => stage.console.push(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => stage.console.push(`error: ${error.message}`));
     page.on('response', (response) => {
-      const { hostname, pathname } = new URL(response.url());
+      const { hostname, pathname, search } = new URL(response.url());
       const status = response.status();
-      if (status < 400 || !pathname.startsWith('/live/')) return;
-      stage.refusals.push({ player: hostname.split('.')[0] ?? '', status, path: pathname });
+      const player = hostname.split('.')[0] ?? '';
+      if (!pathname.startsWith('/live/')) return;
+      const time = new Date().toISOString().slice(11, 23);
+      stage.answers.push(`${time} ${player} ${status} ${pathname}${search}`);
+      if (stage.answers.length > ANSWERS_MAX) stage.answers.shift();
+      if (status >= 400) stage.refusals.push({ player, status, path: pathname });
     });
     // The edge's plainest page. It must come from the edge: one that the test's driver makes up is
     // no local page to Chromium, and may ask nothing of this machine.

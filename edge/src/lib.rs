@@ -7,6 +7,7 @@
 pub mod client;
 pub mod config;
 pub mod dash;
+pub mod hls;
 pub mod live;
 pub mod pages;
 pub mod server;

@@ -184,7 +184,13 @@ impl Broadcast {
         Catalog {
             t0,
             state: PublisherState::Live,
-            period: Period { id: 0, take: 0, start_ms: 0, grid: SegmentGrid::new(2_000) },
+            period: Period {
+                id: 0,
+                take: 0,
+                start_ms: 0,
+                grid: SegmentGrid::new(2_000),
+                sequence: 0,
+            },
             video: vec![VideoTrack {
                 name: track(TrackName::VIDEO_MAIN),
                 codec: format!("avc1.{:02x}{:02x}{:02x}", profile[0], profile[1], profile[2]),

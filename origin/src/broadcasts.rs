@@ -23,7 +23,7 @@ use crate::ingest::{self, Refusal, TakeError};
 use crate::metrics::Metrics;
 use crate::package::{Lane, Packaged};
 use crate::store::{self, Store, Timeline};
-use crate::take::{Output, Take};
+use crate::take::{Continuation, Output, Take};
 
 /// All broadcasts of this origin.
 pub struct Broadcasts {
@@ -234,7 +234,13 @@ impl Broadcast {
         self.metrics.takes.inc();
         self.metrics.takes_live.inc();
         tracing::info!(take = number, "a take begins");
-        Ok(Take::new(timeline.t0(), number, timeline.next_period, state.grid, state.floor_ms))
+        let from = Continuation {
+            next_period: timeline.next_period,
+            next_sequence: timeline.next_sequence(arrived),
+            grid: state.grid,
+            floor_ms: state.floor_ms,
+        };
+        Ok(Take::new(timeline.t0(), number, from))
     }
 
     fn end_take(&self, state: &mut State, clean: bool) {
@@ -248,6 +254,13 @@ impl Broadcast {
         if let Some(take) = state.take.take() {
             state.floor_ms = take.end_ms() + 1;
             state.grid = take.grid();
+            if let Some(timeline) = &mut state.timeline {
+                timeline.count_to(take.next_sequence());
+                if let Err(error) = self.store.save(&self.id, timeline) {
+                    // What is stored says that a count goes on, which is safe, if not exact.
+                    tracing::warn!(%error, "how far the segments were counted is not stored");
+                }
+            }
             self.metrics.takes_live.dec();
             tracing::info!(clean, "the take ended");
         }
@@ -277,6 +290,7 @@ impl Broadcast {
         let next_period = catalog.period.id + 1;
         if let Some(timeline) = state.timeline.as_mut().filter(|at| at.next_period < next_period) {
             timeline.next_period = next_period;
+            timeline.count_from(catalog.period.sequence, catalog.period.start_ms);
             self.store.save(&self.id, timeline)?;
             self.metrics.periods.inc();
         }
@@ -386,6 +400,7 @@ fn empty_catalog(timeline: Option<&Timeline>) -> Catalog {
             take: timeline.map_or(0, |timeline| timeline.next_take.saturating_sub(1)),
             start_ms: 0,
             grid,
+            sequence: 0,
         },
         video: Vec::new(),
         audio: Vec::new(),

@@ -124,6 +124,11 @@ impl Packager {
         self.current.is_some()
     }
 
+    /// The number of the segment to which the newest group belongs.
+    pub fn last_number(&self) -> Option<u64> {
+        self.current.map(|(_, began)| self.grid.number(began))
+    }
+
     /// Packages one video frame. `frame.duration` is replaced by the running cadence.
     pub fn push_video(
         &mut self,

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use lectern_relay_proto::{BroadcastId, UtcTime};
+use lectern_relay_proto::{BroadcastId, SegmentGrid, UtcTime};
 use serde::{Deserialize, Serialize};
 
 /// How a broadcast's timeline began and how far its counters have come.
@@ -15,6 +15,14 @@ pub struct Timeline {
     pub next_period: u32,
     /// The next take's number.
     pub next_take: u32,
+    /// The media sequence number that the next period's first segment has; or, while a period goes
+    /// on, that its own first segment has.
+    #[serde(default)]
+    sequence: u64,
+    /// Since when a period goes on, in media milliseconds, and segments are counted that are not
+    /// stored.
+    #[serde(default)]
+    counting_since_ms: Option<u64>,
 }
 
 impl Timeline {
@@ -28,7 +36,31 @@ impl Timeline {
             t0_ms: now.as_millis().saturating_sub(Self::LEAD_IN_MS),
             next_period: 0,
             next_take: 0,
+            sequence: 0,
+            counting_since_ms: None,
         }
+    }
+
+    /// A period begins at `start_ms` with segment `sequence`.
+    pub fn count_from(&mut self, sequence: u64, start_ms: u64) {
+        self.sequence = sequence;
+        self.counting_since_ms = Some(start_ms);
+    }
+
+    /// The next period begins with segment `next`.
+    pub fn count_to(&mut self, next: u64) {
+        self.sequence = next;
+        self.counting_since_ms = None;
+    }
+
+    /// The media sequence number of the first segment after `now`. If a process ended without saying
+    /// how far it had come, one that it cannot have reached: no number may ever be given twice.
+    pub fn next_sequence(&self, now: UtcTime) -> u64 {
+        let Some(since_ms) = self.counting_since_ms else { return self.sequence };
+        let began_ms = self.t0_ms.saturating_add(since_ms);
+        let went_on_ms = now.as_millis().saturating_sub(began_ms);
+        let segments_max = went_on_ms / u64::from(SegmentGrid::DURATION_MS_MIN) + 2;
+        self.sequence.saturating_add(segments_max)
     }
 
     /// The UTC instant that media time counts from.
@@ -111,6 +143,22 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_sequence_number_is_given_twice_even_after_a_crash() {
+        let t0_ms = 1_795_000_000_000;
+        let at = |media_ms| UtcTime::from_millis(t0_ms + media_ms);
+        let mut timeline = Timeline::begin(at(Timeline::LEAD_IN_MS));
+        assert_eq!(timeline.next_sequence(at(5_000)), 0);
+        timeline.count_from(0, 1_000);
+        // Ten seconds later there can be six segments, those in progress counted.
+        assert_eq!(timeline.next_sequence(at(11_000)), 7);
+        timeline.count_to(5);
+        assert_eq!(timeline.next_sequence(at(600_000)), 5);
+        // A clock that was set back does not lead to less.
+        timeline.count_from(5, 700_000);
+        assert_eq!(timeline.next_sequence(at(0)), 7);
+    }
 
     #[test]
     fn a_timeline_outlives_the_store_and_damage_is_put_aside() {

@@ -70,11 +70,26 @@ pub enum Error {
     Parameters(#[from] h264::Error),
 }
 
+/// Where the take before this one left off.
+#[derive(Clone, Copy, Debug)]
+pub struct Continuation {
+    /// The id of the first period.
+    pub next_period: u32,
+    /// The media sequence number of its first segment.
+    pub next_sequence: u64,
+    /// The grid of its segments.
+    pub grid: SegmentGrid,
+    /// No frame lies before this media time, in milliseconds.
+    pub floor_ms: u64,
+}
+
 /// One publisher connection's media.
 pub struct Take {
     t0: UtcTime,
     take: u32,
     next_period: u32,
+    /// What the next period's first segment is counted as.
+    next_sequence: u64,
     clock: TakeClock,
     grid: SegmentGrid,
     metadata: Metadata,
@@ -104,13 +119,14 @@ enum Phase {
 }
 
 impl Take {
-    /// Take number `take` of a broadcast that counts from `t0`. Its first period is `next_period`,
-    /// on `grid`, and no frame of it lies before `floor_ms`.
-    pub fn new(t0: UtcTime, take: u32, next_period: u32, grid: SegmentGrid, floor_ms: u64) -> Self {
+    /// Take number `take` of a broadcast that counts from `t0`. It goes on as `from` says.
+    pub fn new(t0: UtcTime, take: u32, from: Continuation) -> Self {
+        let Continuation { next_period, next_sequence, grid, floor_ms } = from;
         Self {
             t0,
             take,
             next_period,
+            next_sequence,
             clock: TakeClock::new(t0, floor_ms),
             grid,
             metadata: Metadata::default(),
@@ -130,6 +146,18 @@ impl Take {
     /// The grid of the newest period: the next take begins with it.
     pub fn grid(&self) -> SegmentGrid {
         self.grid
+    }
+
+    /// The media sequence number that the first segment of the next period will have.
+    pub fn next_sequence(&self) -> u64 {
+        let packaged = match &self.phase {
+            Phase::Running { packager, .. } => packager.last_number(),
+            Phase::Gathering { .. } => None,
+        };
+        match (&self.catalog, packaged) {
+            (Some(catalog), Some(last)) => catalog.period.sequence_of(last) + 1,
+            _ => self.next_sequence,
+        }
     }
 
     /// Where the next take may begin, in media milliseconds.
@@ -420,6 +448,7 @@ impl Take {
             packager.flush(&mut self.packaged)?;
         }
         self.drain(out);
+        self.next_sequence = self.next_sequence();
         let packager = self.new_packager();
         let catalog = self.describe(start)?;
         let period = catalog.period;
@@ -488,12 +517,16 @@ impl Take {
                 bitrate: stated_bitrate(self.metadata.audiodatarate),
             });
         }
-        let period = Period {
+        let mut period = Period {
             id: self.next_period,
             take: self.take,
             start_ms: start.as_micros() / 1_000,
             grid: self.grid,
+            sequence: self.next_sequence,
         };
+        // The millisecond before `start` may lie on the other side of a grid point.
+        let rounded = self.grid.number(start) - period.first_number();
+        period.sequence = period.sequence.saturating_sub(rounded);
         Ok(Catalog { t0: self.t0, state: PublisherState::Live, period, video, audio })
     }
 

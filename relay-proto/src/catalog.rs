@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::segment::SegmentGrid;
-use crate::time::UtcTime;
+use crate::time::{MediaTime, UtcTime};
 
 /// The most renditions of one kind that a catalog may list.
 pub const RENDITIONS_MAX: usize = 16;
@@ -117,6 +117,21 @@ pub struct Period {
     pub start_ms: u64,
     /// The grid that numbers its segments.
     pub grid: SegmentGrid,
+    /// The media sequence number of the segment that begins the period, by which HLS counts segments
+    /// over all periods: what follows at once on the period before goes on without a gap.
+    pub sequence: u64,
+}
+
+impl Period {
+    /// The number, on its grid, that a segment at its very start has.
+    pub fn first_number(&self) -> u64 {
+        self.grid.number(MediaTime::from_millis(self.start_ms))
+    }
+
+    /// The media sequence number of segment `number` (RFC 8216bis §3.2).
+    pub fn sequence_of(&self, number: u64) -> u64 {
+        self.sequence.saturating_add(number.saturating_sub(self.first_number()))
+    }
 }
 
 /// One video rendition.
@@ -286,6 +301,8 @@ struct WirePeriod {
     take: u32,
     start_ms: u64,
     segment_duration_ms: u32,
+    #[serde(default)]
+    sequence: u64,
 }
 
 impl From<&Catalog> for Wire {
@@ -333,6 +350,7 @@ impl From<&Catalog> for Wire {
                     take: catalog.period.take,
                     start_ms: catalog.period.start_ms,
                     segment_duration_ms: catalog.period.grid.duration_ms(),
+                    sequence: catalog.period.sequence,
                 },
             },
         }
@@ -393,6 +411,7 @@ impl TryFrom<Wire> for Catalog {
                 take: period.take,
                 start_ms: period.start_ms,
                 grid: SegmentGrid::new(period.segment_duration_ms),
+                sequence: period.sequence,
             },
             video: video.into_iter().map(|(_, track)| track).collect(),
             audio: audio.into_iter().map(|(_, track)| track).collect(),
@@ -420,7 +439,13 @@ mod tests {
         Catalog {
             t0: UtcTime::from_millis(1_795_000_000_123),
             state: PublisherState::Live,
-            period: Period { id: 4, take: 2, start_ms: 61_500, grid: SegmentGrid::new(4_000) },
+            period: Period {
+                id: 4,
+                take: 2,
+                start_ms: 61_500,
+                grid: SegmentGrid::new(4_000),
+                sequence: 31,
+            },
             video: vec![VideoTrack {
                 name: name(TrackName::VIDEO_MAIN),
                 codec: "avc1.64001f".into(),

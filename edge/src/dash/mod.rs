@@ -61,30 +61,13 @@ const CHANNELS_SCHEME: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 /// Where the edge tells the time, see [`crate::live::routes`].
 const TIME_PATH: &str = "/time";
 
-/// Whether there is enough to describe: the main track of some period has a segment, and every
-/// track that has one has a bit rate.
-pub fn is_ready(snapshot: &Snapshot) -> bool {
-    let tracks = || snapshot.periods.iter().flat_map(|period| &period.tracks);
-    let started = |track: &&TrackView| !track.segments.is_empty();
-    let main_whole =
-        snapshot.periods.iter().filter_map(PeriodView::main).any(|main| {
-            main.segments.iter().any(|segment| segment.complete) && main.bitrate.is_some()
-        });
-    // Until a segment is whole, a track without media may only be late.
-    let all_started = snapshot.current().is_some_and(|period| {
-        !period.tracks.is_empty()
-            && period
-                .tracks
-                .iter()
-                .all(|track| !track.segments.is_empty() && track.bitrate.is_some())
-    });
-    all_started || (main_whole && tracks().filter(started).any(|track| track.bitrate.is_some()))
-}
-
 /// The MPD, as published at `now`. Two renders of equal snapshots differ only in `publishTime`.
 pub fn render(snapshot: &Snapshot, now: UtcTime) -> String {
-    let periods: Vec<&PeriodView> =
-        snapshot.periods.iter().filter(|period| period.tracks.iter().any(is_listed)).collect();
+    let periods: Vec<&PeriodView> = snapshot
+        .periods
+        .iter()
+        .filter(|period| period.tracks.iter().any(TrackView::is_playable))
+        .collect();
     let mut document = Document::new();
     document.element(
         "MPD",
@@ -168,7 +151,7 @@ fn utc_timing(d: &mut Document) {
 }
 
 fn period(d: &mut Document, snapshot: &Snapshot, period: &PeriodView, over: bool, last: bool) {
-    let listed = || period.tracks.iter().filter(|track| is_listed(track));
+    let listed = || period.tracks.iter().filter(|track| track.is_playable());
     let settled =
         over && listed().all(|track| track.segments.last().is_some_and(|segment| segment.complete));
     // A period that is followed by another ends where that one begins; one that is over while no
@@ -201,7 +184,7 @@ struct AdaptationSet<'a> {
 /// it is the same in every period; the order of the catalog says which codec is preferred.
 fn sets(period: &PeriodView) -> Vec<AdaptationSet<'_>> {
     let mut sets: Vec<AdaptationSet<'_>> = Vec::new();
-    for track in period.tracks.iter().filter(|track| is_listed(track)) {
+    for track in period.tracks.iter().filter(|track| track.is_playable()) {
         let alike = |set: &&mut AdaptationSet<'_>| {
             set.tracks.first().is_some_and(|first| set_key(first) == set_key(track))
         };
@@ -335,16 +318,8 @@ fn frame_rate(rate: Option<f64>) -> Option<String> {
     })
 }
 
-/// Whether a track has something to play and can be described. A codec string that is not one (RFC
-/// 6381 §3.1) would make the whole manifest invalid.
-fn is_listed(track: &TrackView) -> bool {
-    let codec_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    let named = !track.codec.is_empty() && track.codec.bytes().all(codec_ok);
-    named && !track.segments.is_empty() && track.bitrate.is_some()
-}
-
 fn start_number(period: &PeriodView) -> u64 {
-    period.info.grid.number(MediaTime::from_millis(period.info.start_ms))
+    period.info.first_number()
 }
 
 fn duration(period: &PeriodView) -> Duration {

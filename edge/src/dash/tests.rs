@@ -128,9 +128,9 @@ fn there_is_no_manifest_before_there_is_media() {
     let script = Script::new(&[2_000]);
     let mut timeline = crate::timeline::Timeline::new(crate::timeline::Config::default());
     timeline.set_catalog(&script.catalog());
-    assert!(!is_ready(&timeline.snapshot().unwrap()));
+    assert!(!timeline.snapshot().unwrap().is_playable());
     script.events().iter().for_each(|e| crate::timeline::testing::feed(&mut timeline, e));
-    assert!(is_ready(&timeline.snapshot().unwrap()));
+    assert!(timeline.snapshot().unwrap().is_playable());
 }
 
 /// Milliseconds after `T0` at which the manifest lets a player ask for segment `number`.

@@ -18,6 +18,8 @@ pub(super) enum Answer {
     NotYet(&'static str),
     /// It was there and will not be again.
     Expired,
+    /// It would be waited for, but too many wait already.
+    Busy,
 }
 
 /// The track at `locator`, or why there is none.

@@ -1,6 +1,7 @@
 //! Responses that carry media: headers of tracks, and segments whole or in progress.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{
@@ -13,13 +14,16 @@ use bytes::Bytes;
 use super::lookup::{self, Answer};
 use super::metrics::{Kind, Metrics};
 use super::range::{self, Asked};
-use super::routes::{NO_STORE, SHORT, refusal};
+use super::routes::{NO_STORE, SHORT, refusal, retry_after};
 use super::{Live, body};
-use crate::timeline::{Locator, Segment, State};
+use crate::timeline::{Locator, Segment, State, Tail};
 
 /// Media under a URL never changes, whichever edge serves it: caches keep it for as long as any
 /// window can be, a day.
 const IMMUTABLE: &str = "public, max-age=86400, immutable";
+
+/// How long a part that is the next to be complete is waited for: many times what it lasts.
+const PART_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// What a request says beside its path.
 pub(super) struct Asks<'a> {
@@ -49,17 +53,66 @@ pub(super) async fn segment(
     number: u64,
     asks: &Asks<'_>,
 ) -> Response<Body> {
+    match begun(live, locator, number).await {
+        Ok(segment) => found(&segment, locator, asks, &live.metrics),
+        Err(answer) => refuse(&answer),
+    }
+}
+
+/// Part `part` of segment `number` of a track; waits if it is the next to be complete.
+pub(super) async fn part(
+    live: &Live,
+    locator: &Locator,
+    number: u64,
+    part: usize,
+    asks: &Asks<'_>,
+) -> Response<Body> {
+    let ahead = "too far ahead";
+    if part > 0 && matches!(answer(live, locator, number), Answer::Next(_)) {
+        return refuse(&Answer::NotYet(ahead));
+    }
+    let segment = match begun(live, locator, number).await {
+        Ok(segment) => segment,
+        Err(answer) => return refuse(&answer),
+    };
+    let settled = |tail: &Tail| tail.parts.len() > part || tail.state != State::Open;
+    let mut follow = segment.follow();
+    let waits = {
+        let tail = follow.borrow();
+        if !settled(&tail) && part > tail.parts.len() {
+            return refuse(&Answer::NotYet(ahead));
+        }
+        !settled(&tail)
+    };
+    if waits {
+        let Some(held) = live.hold() else { return refuse(&Answer::Busy) };
+        let waited = async { follow.wait_for(settled).await.is_ok() };
+        if !tokio::time::timeout(PART_WAIT_MAX, waited).await.unwrap_or(false) {
+            return refuse(&Answer::NotYet("the part was not complete in time"));
+        }
+        drop(held);
+    }
+    let (bytes, state, damaged) = {
+        let tail = follow.borrow();
+        let bytes = tail.parts.get(part).map(|part| part.bytes.clone());
+        (bytes, tail.state, tail.damaged)
+    };
+    match bytes {
+        _ if state == State::Gone => refuse(&Answer::Expired),
+        Some(bytes) => {
+            let etag = (!damaged).then(|| format!("\"{locator}-{number}.{part}\""));
+            let media_type = media_type_of(locator);
+            whole(bytes, media_type, etag.as_deref(), asks, Kind::Part, &live.metrics)
+        }
+        None => refuse(&Answer::NotYet("the segment has no such part")),
+    }
+}
+
+/// Segment `number`, once it has begun, or why not.
+async fn begun(live: &Live, locator: &Locator, number: u64) -> Result<Arc<Segment>, Answer> {
     let answer = match answer(live, locator, number) {
         Answer::Next(patience) => {
-            // Counted as long as it waits; a viewer that hangs up ends the wait with this future.
-            let Ok(_permit) = live.held.try_acquire() else {
-                live.metrics.held_refused();
-                let reason = "too many requests wait for this broadcast";
-                let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason);
-                super::routes::retry_after(&mut response);
-                return response;
-            };
-            let _held = Held::new(&live.metrics);
+            let _held = live.hold().ok_or(Answer::Busy)?;
             let wait = wait(live, locator, number);
             match tokio::time::timeout(patience, wait).await {
                 Ok(answer) => answer,
@@ -69,8 +122,8 @@ pub(super) async fn segment(
         answer => answer,
     };
     match answer {
-        Answer::Found(segment) => found(&segment, locator, asks, &live.metrics),
-        other => refuse(&other),
+        Answer::Found(segment) => Ok(segment),
+        other => Err(other),
     }
 }
 
@@ -100,29 +153,13 @@ async fn wait(live: &Live, locator: &Locator, number: u64) -> Answer {
     }
 }
 
-struct Held<'a>(&'a Metrics);
-
-impl<'a> Held<'a> {
-    fn new(metrics: &'a Metrics) -> Self {
-        metrics.held().inc();
-        Self(metrics)
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.held().dec();
-    }
-}
-
 fn found(
     segment: &Segment,
     locator: &Locator,
     asks: &Asks<'_>,
     metrics: &Arc<Metrics>,
 ) -> Response<Body> {
-    let media_type =
-        media_type(if locator.track.as_str().starts_with("video/") { "video" } else { "audio" });
+    let media_type = media_type_of(locator);
     let (state, complete, damaged) = {
         let tail = segment.tail();
         (tail.state, tail.whole.clone(), tail.damaged)
@@ -210,12 +247,18 @@ fn set(response: &mut Response<Body>, name: axum::http::HeaderName, value: &str)
     }
 }
 
-fn refuse(answer: &Answer) -> Response<Body> {
+pub(super) fn refuse(answer: &Answer) -> Response<Body> {
     match answer {
         Answer::Expired => {
             refusal(StatusCode::GONE, "public, max-age=60", "no longer in the window")
         }
         Answer::NotYet(reason) => refusal(StatusCode::NOT_FOUND, SHORT, reason),
+        Answer::Busy => {
+            let reason = "too many requests wait for this broadcast";
+            let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason);
+            retry_after(&mut response);
+            response
+        }
         Answer::Found(_) | Answer::Next(_) => refusal(StatusCode::NOT_FOUND, SHORT, "not there"),
     }
 }
@@ -227,6 +270,10 @@ pub(super) fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
             candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag
         })
     })
+}
+
+fn media_type_of(locator: &Locator) -> &'static str {
+    media_type(if locator.track.as_str().starts_with("video/") { "video" } else { "audio" })
 }
 
 fn media_type(kind: &str) -> &'static str {

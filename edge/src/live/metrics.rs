@@ -12,8 +12,10 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 pub(super) enum Kind {
     Status,
     Manifest,
+    Playlist,
     Init,
     Segment,
+    Part,
     Time,
     Other,
 }
@@ -76,7 +78,7 @@ impl Metrics {
         )?;
         let held = maker.gauge(
             "lectern_edge_http_held_requests",
-            "Requests that wait for a segment to begin.",
+            "Requests that wait for a segment, a part or a playlist.",
         )?;
         let held_refused = maker.counter(
             "lectern_edge_http_held_refused_total",
@@ -106,8 +108,10 @@ impl Metrics {
         self.sent_bytes.with_label_values(&[kind.as_str()])
     }
 
-    pub(super) fn held(&self) -> &IntGauge {
-        &self.held
+    /// Counts a request that waits.
+    pub(super) fn hold(&self) -> HeldRequest<'_> {
+        self.held.inc();
+        HeldRequest(self)
     }
 
     pub(super) fn held_refused(&self) {
@@ -130,13 +134,24 @@ impl Metrics {
     }
 }
 
+/// A request that waits, until this is dropped.
+pub(super) struct HeldRequest<'a>(&'a Metrics);
+
+impl Drop for HeldRequest<'_> {
+    fn drop(&mut self) {
+        self.0.held.dec();
+    }
+}
+
 impl Kind {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Status => "status",
             Self::Manifest => "manifest",
+            Self::Playlist => "playlist",
             Self::Init => "init",
             Self::Segment => "segment",
+            Self::Part => "part",
             Self::Time => "time",
             Self::Other => "other",
         }

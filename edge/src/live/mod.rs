@@ -7,29 +7,31 @@
 mod body;
 mod capture_clock;
 mod directory;
+mod document;
 mod lookup;
 mod media;
 mod metrics;
+mod playlists;
 mod range;
 mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use lectern_relay_proto::cmaf::Chunk;
 use lectern_relay_proto::{
     BroadcastId, Catalog, Frame, GroupId, PublisherState, TrackName, UtcTime,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
 use self::capture_clock::CaptureClock;
+use self::document::Document;
+use self::metrics::HeldRequest;
+use self::playlists::Playlists;
 use crate::dash;
 use crate::timeline::{Fault, Snapshot, Timeline};
 pub use directory::{Directory, DirectoryFull};
@@ -39,7 +41,7 @@ pub use routes::routes;
 /// How long after a catalog that ends a period its last segments wait for media that the catalog
 /// overtook. Readers of those segments wait as long, so it is kept short.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
-/// The most requests per broadcast that wait for a segment to begin. Each costs a task and a
+/// The most requests per broadcast that wait for a segment, a part or a playlist. Each costs a task and a
 /// connection, a few KiB; with irregular GOPs every viewer waits at every segment, twice.
 const HELD_MAX: usize = 16_384;
 
@@ -49,6 +51,7 @@ pub struct Live {
     timeline: Mutex<Timeline>,
     snapshot: watch::Sender<Option<Arc<Snapshot>>>,
     manifest: Mutex<Option<Manifest>>,
+    playlists: Playlists,
     settling: Mutex<Option<AbortHandle>>,
     capture_clock: Mutex<CaptureClock>,
     held: Semaphore,
@@ -60,8 +63,13 @@ pub struct Live {
 struct Manifest {
     snapshot: Arc<Snapshot>,
     published: UtcTime,
-    body: Bytes,
-    etag: String,
+    document: Document,
+}
+
+/// A request that waits, counted for as long as it does.
+struct Held<'a> {
+    _permit: SemaphorePermit<'a>,
+    _counted: HeldRequest<'a>,
 }
 
 impl Live {
@@ -71,6 +79,7 @@ impl Live {
             timeline: Mutex::new(timeline),
             snapshot: watch::Sender::new(None),
             manifest: Mutex::new(None),
+            playlists: Playlists::default(),
             settling: Mutex::new(None),
             capture_clock: Mutex::default(),
             held: Semaphore::new(HELD_MAX),
@@ -151,15 +160,23 @@ impl Live {
         }
         self.update(Timeline::clear);
         *lock(&self.manifest) = None;
+        self.playlists.clear();
     }
 
     fn update(&self, change: impl FnOnce(&mut Timeline)) {
         let mut timeline = lock(&self.timeline);
         change(&mut timeline);
         let faults = timeline.take_faults();
-        if timeline.changed() {
-            // Sent under the lock, so that snapshots come in the order they were taken.
-            self.snapshot.send_replace(timeline.snapshot());
+        // Sent under the lock, so that snapshots come in the order they were taken.
+        let segments = timeline.changed();
+        if segments || timeline.parted() {
+            let snapshot = timeline.snapshot();
+            if let Some(snapshot) = &snapshot {
+                self.playlists.publish(snapshot, segments);
+            }
+            if segments {
+                self.snapshot.send_replace(snapshot);
+            }
         }
         drop(timeline);
         if !faults.is_empty() {
@@ -178,6 +195,15 @@ impl Live {
                 }
             }
         }
+    }
+
+    /// Lets a request wait, unless too many do. A viewer that hangs up ends the wait by dropping it.
+    fn hold(&self) -> Option<Held<'_>> {
+        let Ok(permit) = self.held.try_acquire() else {
+            self.metrics.held_refused();
+            return None;
+        };
+        Some(Held { _permit: permit, _counted: self.metrics.hold() })
     }
 
     /// Settles the timeline a moment from now; a call meanwhile starts the moment anew.
@@ -201,22 +227,19 @@ impl Live {
         if let Some(manifest) = cached.as_ref().filter(|m| Arc::ptr_eq(&m.snapshot, &snapshot)) {
             return Some(manifest.clone());
         }
-        if !dash::is_ready(&snapshot) {
+        if !snapshot.is_playable() {
             return None;
         }
         // The publish time moves only if anything else did (ISO/IEC 23009-1 §5.3.1.2).
         if let Some(manifest) = cached.as_mut()
-            && dash::render(&snapshot, manifest.published).as_bytes() == manifest.body
+            && manifest.document.is(&dash::render(&snapshot, manifest.published))
         {
             manifest.snapshot = snapshot;
             return Some(manifest.clone());
         }
         let published = UtcTime::from(SystemTime::now());
-        let body = Bytes::from(dash::render(&snapshot, published));
-        let mut hasher = DefaultHasher::new();
-        body.hash(&mut hasher);
-        let etag = format!("\"{:016x}\"", hasher.finish());
-        Some(cached.insert(Manifest { snapshot, published, body, etag }).clone())
+        let document = Document::new(dash::render(&snapshot, published));
+        Some(cached.insert(Manifest { snapshot, published, document }).clone())
     }
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Path, Request, State};
+use axum::extract::{MatchedPath, Path, RawQuery, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
-    ETAG, RETRY_AFTER,
+    RETRY_AFTER,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::{self, Next};
@@ -20,9 +20,9 @@ use serde::Serialize;
 use super::directory::Directory;
 use super::media::{self, Asks};
 use super::metrics::Kind;
-use super::{Live, Manifest};
-use crate::dash;
+use super::{Live, playlists};
 use crate::timeline::{self, Locator};
+use crate::{dash, hls};
 
 pub(super) const NO_STORE: &str = "no-store";
 /// For answers that will soon be another.
@@ -37,14 +37,15 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Range, If-None-Match, If-Range, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session",
 );
 
-/// The routes `/live`, `/live/{id}`, `/live/{id}/manifest.mpd`, `/live/{id}/{track}/init.mp4`,
-/// `/live/{id}/{track}/{n}.m4s` and `/time`.
+/// The routes `/live`, `/live/{id}`, `/live/{id}/manifest.mpd`, `/live/{id}/index.m3u8`, the files of
+/// tracks (see [`File::parse`]) and `/time`.
 pub fn routes(directory: Arc<Directory>) -> Router {
     Router::new()
         .route("/time", get(time))
         .route("/live", get(list))
         .route("/live/{id}", get(status))
         .route("/live/{id}/manifest.mpd", get(manifest))
+        .route("/live/{id}/index.m3u8", get(multivariant))
         .route("/live/{id}/{track}/{file}", get(file))
         .route_layer(middleware::from_fn_with_state(directory.clone(), common))
         .with_state(directory)
@@ -73,9 +74,14 @@ fn kind(request: &Request) -> Kind {
         "/time" => Kind::Time,
         "/live" | "/live/{id}" => Kind::Status,
         "/live/{id}/manifest.mpd" => Kind::Manifest,
-        _ if request.uri().path().ends_with("/init.mp4") => Kind::Init,
-        _ if request.uri().path().ends_with(".m4s") => Kind::Segment,
-        _ => Kind::Other,
+        "/live/{id}/index.m3u8" => Kind::Playlist,
+        _ => match request.uri().path().rsplit('/').next().and_then(File::parse) {
+            Some(File::Playlist) => Kind::Playlist,
+            Some(File::Media(Media::Init)) => Kind::Init,
+            Some(File::Media(Media::Segment(_))) => Kind::Segment,
+            Some(File::Media(Media::Part(..))) => Kind::Part,
+            None => Kind::Other,
+        },
     }
 }
 
@@ -168,7 +174,7 @@ async fn status(State(directory): State<Arc<Directory>>, Path(id): Path<String>)
     };
     json(Status {
         summary,
-        ready: dash::is_ready(&snapshot),
+        ready: snapshot.is_playable(),
         edge_ms: edge.map(|edge| edge.as_micros() / 1_000),
         tracks: tracks
             .map(|track| TrackStatus {
@@ -191,51 +197,93 @@ async fn manifest(
     headers: HeaderMap,
 ) -> Response<Body> {
     let Some(live) = find(&directory, &id) else { return unknown() };
-    let Some(Manifest { body, etag, .. }) = live.manifest() else { return not_ready() };
-    let unchanged = media::matches_etag(&headers, &etag);
-    if !unchanged && method == Method::GET {
-        directory.metrics().sent_bytes(Kind::Manifest).inc_by(body.len() as u64);
-    }
-    let mut response = Response::new(if unchanged { Body::empty() } else { Body::from(body) });
-    if unchanged {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(dash::CONTENT_TYPE));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(SHORT));
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        headers.insert(ETAG, etag);
-    }
-    response
+    let Some(manifest) = live.manifest() else { return not_ready() };
+    let asks = Asks { method: &method, headers: &headers };
+    manifest.document.respond(dash::CONTENT_TYPE, Kind::Manifest, &asks, directory.metrics())
 }
 
-/// `init.mp4` or `<n>.m4s` of a track.
+async fn multivariant(
+    State(directory): State<Arc<Directory>>,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let Some(live) = find(&directory, &id) else { return unknown() };
+    playlists::multivariant(&live, &Asks { method: &method, headers: &headers })
+}
+
+/// What there is of a track.
+enum File {
+    /// Over all periods.
+    Playlist,
+    /// In one period.
+    Media(Media),
+}
+
+enum Media {
+    Init,
+    Segment(u64),
+    Part(u64, usize),
+}
+
+impl File {
+    /// Reads `index.m3u8`, `init.mp4`, `<n>.m4s` or `<n>.<p>.m4s`.
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            hls::FILE => return Some(Self::Playlist),
+            "init.mp4" => return Some(Self::Media(Media::Init)),
+            _ => {}
+        }
+        let numbers = name.strip_suffix(".m4s")?;
+        Some(Self::Media(match numbers.split_once('.') {
+            None => Media::Segment(canonical(numbers)?),
+            Some((number, part)) => {
+                let part = u16::try_from(canonical(part)?).ok()?;
+                Media::Part(canonical(number)?, part.into())
+            }
+        }))
+    }
+}
+
+/// Decimal without sign or leading zeros: a file has one address.
+fn canonical(digits: &str) -> Option<u64> {
+    let canonical = digits == "0" || !digits.starts_with('0');
+    let plain = digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    (canonical && plain).then(|| digits.parse().ok()).flatten()
+}
+
+/// A file of a track.
 async fn file(
     State(directory): State<Arc<Directory>>,
     Path((id, track, file)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> Response<Body> {
     // A stranger's path is read before anything is looked up, and nothing of it is kept.
-    let Some(locator) = Locator::parse(&track) else {
-        return refusal(StatusCode::NOT_FOUND, SHORT, "no such track");
+    let Some(file) = File::parse(&file) else {
+        return refusal(StatusCode::NOT_FOUND, SHORT, "no such file");
     };
-    let Some(live) = find(&directory, &id) else { return unknown() };
     let asks = Asks { method: &method, headers: &headers };
-    if file == "init.mp4" {
-        return media::init(&live, &locator, &asks);
+    let no_track = || refusal(StatusCode::NOT_FOUND, SHORT, "no such track");
+    match file {
+        File::Playlist => {
+            let Some(track) = timeline::unescaped(&track) else { return no_track() };
+            let Some(live) = find(&directory, &id) else { return unknown() };
+            playlists::media(&live, &track, query.as_deref(), &asks).await
+        }
+        File::Media(media) => {
+            let Some(locator) = Locator::parse(&track) else { return no_track() };
+            let Some(live) = find(&directory, &id) else { return unknown() };
+            match media {
+                Media::Init => media::init(&live, &locator, &asks),
+                Media::Segment(number) => media::segment(&live, &locator, number, &asks).await,
+                Media::Part(number, part) => {
+                    media::part(&live, &locator, number, part, &asks).await
+                }
+            }
+        }
     }
-    match file.strip_suffix(".m4s").and_then(segment_number) {
-        Some(number) => media::segment(&live, &locator, number, &asks).await,
-        None => refusal(StatusCode::NOT_FOUND, SHORT, "no such file"),
-    }
-}
-
-/// Decimal without sign or leading zeros: a segment has one address.
-fn segment_number(digits: &str) -> Option<u64> {
-    let canonical = digits == "0" || !digits.starts_with('0');
-    let plain = digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    (canonical && plain).then(|| digits.parse().ok()).flatten()
 }
 
 fn find(directory: &Directory, id: &str) -> Option<Arc<Live>> {
@@ -248,7 +296,7 @@ fn unknown() -> Response<Body> {
     response
 }
 
-fn not_ready() -> Response<Body> {
+pub(super) fn not_ready() -> Response<Body> {
     let reason = "the broadcast has not begun, or this edge is just joining it";
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason);
     retry_after(&mut response);

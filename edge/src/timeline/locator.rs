@@ -36,29 +36,36 @@ impl Locator {
         let mut parts = segment.rsplitn(3, '~');
         let period = u32::try_from(from_base36(parts.next()?)?).ok()?;
         let t0_s = from_base36(parts.next()?)?;
-        let name: String = parts
-            .next()?
-            .chars()
-            .map(|c| match c {
-                '-' => '/',
-                '~' => '-',
-                c => c,
-            })
-            .collect();
-        // A slash would be read back as itself, and give one track two addresses.
-        let track = TrackName::new(name).ok().filter(|_| !segment.contains('/'))?;
-        Some(Self { track, t0_s, period })
+        Some(Self { track: unescaped(parts.next()?)?, t0_s, period })
     }
+}
+
+/// A track's name as one path segment.
+pub(crate) fn escaped(track: &TrackName) -> impl Iterator<Item = char> {
+    track.as_str().chars().map(|c| match c {
+        '/' => '-',
+        '-' => '~',
+        c => c,
+    })
+}
+
+/// Reads what [`escaped`] wrote.
+pub(crate) fn unescaped(segment: &str) -> Option<TrackName> {
+    // A slash would be read back as itself, and give one track two addresses.
+    if segment.len() > LEN_MAX || segment.contains('/') {
+        return None;
+    }
+    let name = segment.chars().map(|c| match c {
+        '-' => '/',
+        '~' => '-',
+        c => c,
+    });
+    TrackName::new(name.collect::<String>()).ok()
 }
 
 impl fmt::Display for Locator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.track.as_str().chars() {
-            let c = match c {
-                '/' => '-',
-                '-' => '~',
-                c => c,
-            };
+        for c in escaped(&self.track) {
             fmt::Write::write_char(f, c)?;
         }
         write!(f, "~{}~{}", Base36(self.t0_s), Base36(u64::from(self.period)))

@@ -20,6 +20,7 @@
 mod fault;
 mod locator;
 mod numbers;
+mod parts;
 mod period;
 mod segment;
 mod snapshot;
@@ -38,8 +39,9 @@ use lectern_relay_proto::{Catalog, GroupId, MediaTime, PublisherState, TrackName
 
 pub use fault::{Fault, Faults};
 pub use locator::Locator;
+pub(crate) use locator::{escaped, unescaped};
 use period::PeriodState;
-pub use segment::{Piece, Segment, State, Tail};
+pub use segment::{Part, Piece, Segment, State, Tail};
 pub use snapshot::{Kind, PeriodView, SegmentView, Snapshot, TrackView};
 
 /// The most periods kept, however short: an encoder that reconnects every second fills a window of
@@ -77,6 +79,7 @@ pub struct Timeline {
     ahead: Ahead,
     faults: Faults,
     changed: bool,
+    parted: bool,
 }
 
 /// What the newest catalog says of the broadcast as a whole.
@@ -110,6 +113,7 @@ impl Timeline {
             ahead: Ahead::default(),
             faults: Faults::default(),
             changed: false,
+            parted: false,
         }
     }
 
@@ -179,15 +183,22 @@ impl Timeline {
         self.evict();
     }
 
-    /// Whether [`Self::snapshot`] would differ from the last one. Chunks that are added to a segment
-    /// in progress do not change it.
+    /// Whether [`Self::snapshot`] would differ from the last one in more than parts of segments in
+    /// progress.
     pub fn changed(&self) -> bool {
         self.changed
+    }
+
+    /// Whether it would differ from the last one in parts of segments in progress. Chunks alone do
+    /// not change it.
+    pub fn parted(&self) -> bool {
+        self.parted
     }
 
     /// What can be served now; `None` before the first catalog.
     pub fn snapshot(&mut self) -> Option<Arc<Snapshot>> {
         self.changed = false;
+        self.parted = false;
         let head = self.head.as_ref()?;
         let periods = self.periods.iter().map(PeriodState::view).collect();
         Some(Arc::new(Snapshot {
@@ -239,6 +250,7 @@ impl Timeline {
             Event::End => period.end_group(track, index, faults),
             Event::Lost => period.lose_group(track, index, faults),
         };
+        self.parted |= period.take_parted();
         // A track goes on in the next period only after its last group in this one.
         for former in self.periods.iter_mut().take(at) {
             self.changed |= former.finish(track);

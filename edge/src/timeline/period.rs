@@ -12,6 +12,7 @@ use lectern_relay_proto::{
 use super::fault::{Fault, Faults};
 use super::locator::Locator;
 use super::numbers::Numbers;
+use super::parts::{self, Cutter};
 use super::segment::{Segment, State};
 use super::snapshot::{Kind, PeriodView, SegmentView, TrackView};
 use super::track::{Context, Track};
@@ -126,11 +127,13 @@ impl PeriodState {
         };
         let main = at == 0;
         let before = self.numbers.last_index();
-        let mut cx = Context { numbers: &mut self.numbers, main, open_bytes_max, faults };
+        let cutter = self.tracks[at].cutter();
+        let mut cx = Context { numbers: &mut self.numbers, main, cutter, open_bytes_max, faults };
         f(&mut self.tracks[at].track, &mut cx);
         if main && cx.numbers.last_index() != before {
             cx.main = false;
             for follower in self.tracks.iter_mut().skip(1) {
+                cx.cutter = follower.cutter();
                 follower.track.advance(&mut cx);
             }
         }
@@ -149,6 +152,12 @@ impl PeriodState {
             }
         }
         changed
+    }
+
+    /// Whether parts of segments in progress were completed since the last call.
+    pub(super) fn take_parted(&mut self) -> bool {
+        let parted = |parted, described: &mut Described| described.track.take_parted() || parted;
+        self.tracks.iter_mut().fold(false, parted)
     }
 
     /// Completes the last segment of a track that goes on in a later period.
@@ -245,6 +254,10 @@ impl Described {
         })
     }
 
+    fn cutter(&self) -> Cutter {
+        Cutter::new(parts::target(&self.kind), self.timescale)
+    }
+
     fn bitrate(&self) -> Option<u64> {
         // In steps of about a tenth, so that the figure settles.
         let measured = self.track.bitrate_max().map(|rate| {
@@ -264,6 +277,7 @@ impl Described {
             timescale: self.timescale,
             bitrate: self.bitrate(),
             chunk_ticks_max: self.track.chunk_ticks_max(),
+            part_target: parts::target(&self.kind),
             segments: self.track.segments().iter().map(SegmentView::new).collect(),
         }
     }
@@ -277,6 +291,8 @@ impl SegmentView {
             start: segment.start(),
             end: tail.end,
             complete: tail.state == State::Complete,
+            damaged: tail.damaged,
+            parts: tail.parts.clone(),
             segment: segment.clone(),
         }
     }

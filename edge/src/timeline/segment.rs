@@ -4,24 +4,34 @@
 //! `watch` channel is the cell that they share: a lock taken once per chunk, and a way to wait for
 //! the next one; it needs neither a runtime nor a clock.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use lectern_relay_proto::MediaTime;
 use lectern_relay_proto::cmaf::Chunk;
 use tokio::sync::watch;
+
+use super::parts::{Cut, Cutter};
 
 /// A segment of one track.
 #[derive(Debug)]
 pub struct Segment {
     number: u64,
     start: MediaTime,
+    cutter: Cutter,
     tail: watch::Sender<Tail>,
 }
 
 /// What there is of a segment so far.
 #[derive(Clone, Debug)]
 pub struct Tail {
-    /// The chunks, in order. Once the segment is complete they share one piece of memory.
+    /// The chunks, in order. Those of a part share one piece of memory, and once the segment is
+    /// complete all do.
     pub pieces: Vec<Piece>,
+    /// The parts that are complete, in order; all chunks of a complete segment are in one.
+    pub parts: Arc<Vec<Part>>,
+    /// How many of the chunks are in a part.
+    parted: usize,
     /// All chunks as one; empty until the segment is complete.
     pub whole: Bytes,
     /// Bytes so far.
@@ -47,6 +57,24 @@ pub struct Piece {
     pub independent: bool,
 }
 
+impl Piece {
+    /// Where it ends, in ticks of the track's timescale.
+    pub(super) fn end_ticks(&self) -> u64 {
+        self.start.ticks.saturating_add(u64::from(self.duration))
+    }
+}
+
+/// A run of chunks that LL-HLS addresses by itself (RFC 8216bis §4.4.4.9).
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its chunks.
+    pub bytes: Bytes,
+    /// Ticks of the track's timescale.
+    pub duration: u32,
+    /// Whether it begins with a frame from which decoding can begin.
+    pub independent: bool,
+}
+
 /// Where a segment is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -59,16 +87,18 @@ pub enum State {
 }
 
 impl Segment {
-    pub(super) fn new(number: u64, start: MediaTime) -> Self {
+    pub(super) fn new(number: u64, start: MediaTime, cutter: Cutter) -> Self {
         let tail = Tail {
             pieces: Vec::new(),
+            parts: Arc::default(),
+            parted: 0,
             whole: Bytes::new(),
             len: 0,
             end: start,
             state: State::Open,
             damaged: false,
         };
-        Self { number, start, tail: watch::Sender::new(tail) }
+        Self { number, start, cutter, tail: watch::Sender::new(tail) }
     }
 
     /// Its number, the same in every track.
@@ -91,10 +121,10 @@ impl Segment {
         self.tail.subscribe()
     }
 
-    /// Appends a chunk; returns the bytes of the segment so far. The chunk is not empty.
-    pub(super) fn append(&self, chunk: &Chunk) -> usize {
+    /// Appends a chunk, which is not empty; returns what that came to.
+    pub(super) fn append(&self, chunk: &Chunk) -> Appended {
         let (Some(first), Some(last)) = (chunk.frames.first(), chunk.frames.last()) else {
-            return self.tail().len;
+            return Appended { len: self.tail().len, parts: 0 };
         };
         let end = last.dts.ticks.saturating_add(u64::from(last.duration));
         let end = MediaTime::new(end, last.dts.timescale);
@@ -104,28 +134,39 @@ impl Segment {
             duration: u32::try_from(end.ticks.saturating_sub(first.dts.ticks)).unwrap_or(u32::MAX),
             independent: first.keyframe,
         };
-        let mut len = 0;
+        let mut appended = Appended { len: 0, parts: 0 };
         self.tail.send_modify(|tail| {
+            let before = tail.parts.len();
+            let Cut { before: due, after } = self.cutter.cut(tail.open_part(), &piece);
+            if due {
+                tail.close_part();
+            }
             tail.len += piece.bytes.len();
             tail.pieces.push(piece);
             tail.end = end;
-            len = tail.len;
+            if after {
+                tail.close_part();
+            }
+            appended = Appended { len: tail.len, parts: tail.parts.len() - before };
         });
-        len
+        appended
     }
 
     /// Ends it, and copies it into one piece of memory: a reader of the whole then costs one write
     /// instead of one per chunk, and the buffers of the relay are let go.
     pub(super) fn complete(&self) {
         self.tail.send_modify(|tail| {
+            tail.close_part();
             let mut whole = BytesMut::with_capacity(tail.len);
             tail.pieces.iter().for_each(|piece| whole.extend_from_slice(&piece.bytes));
             tail.whole = whole.freeze();
             let mut at = 0;
             for piece in &mut tail.pieces {
-                let end = at + piece.bytes.len();
-                piece.bytes = tail.whole.slice(at..end);
-                at = end;
+                piece.bytes = take(&tail.whole, &mut at, piece.bytes.len());
+            }
+            let mut at = 0;
+            for part in Arc::make_mut(&mut tail.parts) {
+                part.bytes = take(&tail.whole, &mut at, part.bytes.len());
             }
             tail.state = State::Complete;
         });
@@ -138,4 +179,46 @@ impl Segment {
     pub(super) fn withdraw(&self) {
         self.tail.send_modify(|tail| tail.state = State::Gone);
     }
+}
+
+/// What appending a chunk came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Appended {
+    /// Bytes of the segment so far.
+    pub(super) len: usize,
+    /// Parts that were completed.
+    pub(super) parts: usize,
+}
+
+impl Tail {
+    /// The chunks that are in no part yet.
+    fn open_part(&self) -> &[Piece] {
+        self.pieces.get(self.parted..).unwrap_or_default()
+    }
+
+    fn close_part(&mut self) {
+        let open = self.open_part();
+        let (Some(first), Some(last)) = (open.first(), open.last()) else { return };
+        let span = last.start.ticks.saturating_sub(first.start.ticks);
+        let duration = span.saturating_add(u64::from(last.duration));
+        let independent = first.independent;
+        let mut bytes = BytesMut::with_capacity(open.iter().map(|piece| piece.bytes.len()).sum());
+        open.iter().for_each(|piece| bytes.extend_from_slice(&piece.bytes));
+        let bytes = bytes.freeze();
+        let mut at = 0;
+        for piece in self.pieces.iter_mut().skip(self.parted) {
+            piece.bytes = take(&bytes, &mut at, piece.bytes.len());
+        }
+        self.parted = self.pieces.len();
+        let duration = u32::try_from(duration).unwrap_or(u32::MAX);
+        // Few parts, and a snapshot may hold on to those before.
+        Arc::make_mut(&mut self.parts).push(Part { bytes, duration, independent });
+    }
+}
+
+/// The next `len` bytes of `bytes` from `at`, which moves on.
+fn take(bytes: &Bytes, at: &mut usize, len: usize) -> Bytes {
+    let start = *at;
+    *at += len;
+    bytes.slice(start..*at)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lectern_relay_proto::{MediaTime, Period, PublisherState, Timescale, TrackName, UtcTime};
 
-use super::segment::Segment;
+use super::segment::{Part, Segment};
 
 /// A timeline at one moment.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct TrackView {
     pub bitrate: Option<u64>,
     /// The longest chunk seen, in ticks of the timescale; zero before the first.
     pub chunk_ticks_max: u32,
+    /// The longest that a part may be.
+    pub part_target: Duration,
     /// Oldest first, numbers without gaps unless the publisher broke its promise; only the last
     /// one may be in progress.
     pub segments: Vec<SegmentView>,
@@ -101,6 +103,10 @@ pub struct SegmentView {
     pub end: MediaTime,
     /// Whether it will not change again.
     pub complete: bool,
+    /// Something is missing in the middle.
+    pub damaged: bool,
+    /// The parts that were complete.
+    pub parts: Arc<Vec<Part>>,
     /// The media.
     pub segment: Arc<Segment>,
 }
@@ -114,6 +120,25 @@ impl Snapshot {
     /// The period with this id.
     pub fn period(&self, id: u32) -> Option<&PeriodView> {
         self.periods.iter().find(|period| period.info.id == id)
+    }
+
+    /// Whether there is enough to describe: the main track of some period has a segment, and every
+    /// track that has one has a bit rate.
+    pub fn is_playable(&self) -> bool {
+        let tracks = || self.periods.iter().flat_map(|period| &period.tracks);
+        let started = |track: &&TrackView| !track.segments.is_empty();
+        let main_whole = self.periods.iter().filter_map(PeriodView::main).any(|main| {
+            main.segments.iter().any(|segment| segment.complete) && main.bitrate.is_some()
+        });
+        // Until a segment is whole, a track without media may only be late.
+        let all_started = self.current().is_some_and(|period| {
+            !period.tracks.is_empty()
+                && period
+                    .tracks
+                    .iter()
+                    .all(|track| !track.segments.is_empty() && track.bitrate.is_some())
+        });
+        all_started || (main_whole && tracks().filter(started).any(|track| track.bitrate.is_some()))
     }
 
     /// Media time of the oldest frame that is whole in the main track.
@@ -145,6 +170,14 @@ impl PeriodView {
 }
 
 impl TrackView {
+    /// Whether it has something to play and can be described. A codec string that is not one (RFC
+    /// 6381 §3.1) would make a whole manifest invalid.
+    pub fn is_playable(&self) -> bool {
+        let codec_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        let named = !self.codec.is_empty() && self.codec.bytes().all(codec_ok);
+        named && !self.segments.is_empty() && self.bitrate.is_some()
+    }
+
     /// The segment of this number.
     pub fn segment(&self, number: u64) -> Option<&Arc<Segment>> {
         let at = self.segments.binary_search_by_key(&number, |view| view.number).ok()?;

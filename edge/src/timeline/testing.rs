@@ -22,6 +22,7 @@ pub(crate) struct Script {
     pub(crate) period: u32,
     pub(crate) start_ms: u64,
     pub(crate) segment_ms: u32,
+    pub(crate) sequence: u64,
     pub(crate) gops_ms: Vec<u64>,
     pub(crate) has_video: bool,
 }
@@ -44,7 +45,14 @@ pub(crate) fn name(name: &str) -> TrackName {
 impl Script {
     /// The first period, in segments of two seconds.
     pub(crate) fn new(gops_ms: &[u64]) -> Self {
-        Self { period: 0, start_ms: 0, segment_ms: 2_000, gops_ms: gops_ms.into(), has_video: true }
+        Self {
+            period: 0,
+            start_ms: 0,
+            segment_ms: 2_000,
+            sequence: 0,
+            gops_ms: gops_ms.into(),
+            has_video: true,
+        }
     }
 
     pub(crate) fn catalog(&self) -> Catalog {
@@ -76,6 +84,7 @@ impl Script {
                 take: self.period,
                 start_ms: self.start_ms,
                 grid: SegmentGrid::new(self.segment_ms),
+                sequence: self.sequence,
             },
             video: if self.has_video { vec![video] } else { vec![] },
             audio: vec![

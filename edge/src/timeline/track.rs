@@ -9,6 +9,7 @@ use lectern_relay_proto::cmaf::Chunk;
 
 use super::fault::{Fault, Faults};
 use super::numbers::{Known, Numbers};
+use super::parts::Cutter;
 use super::segment::Segment;
 
 /// How much media may wait behind a group that has not ended, is missing, or has no number yet,
@@ -41,6 +42,7 @@ pub(super) struct Track {
     bitrate_max: Option<u64>,
     chunk_ticks_max: u32,
     changed: bool,
+    parted: bool,
 }
 
 struct Current {
@@ -59,6 +61,8 @@ pub(super) struct Context<'a> {
     pub(super) numbers: &'a mut Numbers,
     /// Whether this track is the one that numbers the groups.
     pub(super) main: bool,
+    /// Where its segments are cut into parts.
+    pub(super) cutter: Cutter,
     /// The most bytes of a segment in progress.
     pub(super) open_bytes_max: usize,
     pub(super) faults: &'a mut Faults,
@@ -168,7 +172,7 @@ impl Track {
             self.current = Some(Current { index, ended: held.ended });
             match (known, start) {
                 (Known::Number { number, begins }, Some((start, _))) => {
-                    self.begin(number, begins, start, cx.faults);
+                    self.begin(number, begins, start, cx);
                 }
                 _ => {
                     if !joining {
@@ -204,21 +208,21 @@ impl Track {
     }
 
     /// The next group belongs to segment `number`; decides whether its chunks can be served.
-    fn begin(&mut self, number: u64, begins: bool, start: MediaTime, faults: &mut Faults) {
+    fn begin(&mut self, number: u64, begins: bool, start: MediaTime, cx: &mut Context<'_>) {
         let last = self.segments.back().map(|segment| segment.number());
         if last == Some(number) {
             self.serving = self.open;
             return;
         }
         if last.is_some_and(|last| number < last) || self.last_dts.is_some_and(|dts| start <= dts) {
-            faults.count(Fault::Backward);
+            cx.faults.count(Fault::Backward);
             self.serving = false;
             return;
         }
         self.complete();
         self.serving = begins;
         if begins {
-            self.segments.push_back(Arc::new(Segment::new(number, start)));
+            self.segments.push_back(Arc::new(Segment::new(number, start, cx.cutter)));
             self.open = true;
             self.changed = true;
         }
@@ -239,7 +243,9 @@ impl Track {
         let end = last.dts.ticks.saturating_add(u64::from(last.duration));
         let ticks = u32::try_from(end.saturating_sub(first.dts.ticks)).unwrap_or(u32::MAX);
         self.chunk_ticks_max = self.chunk_ticks_max.max(ticks.min(last.dts.timescale.hz()));
-        if segment.append(chunk) > cx.open_bytes_max {
+        let appended = segment.append(chunk);
+        self.parted |= appended.parts > 0;
+        if appended.len > cx.open_bytes_max {
             // It would push everything else out of the cache.
             cx.faults.count(Fault::Overflow);
             self.withdraw_open();
@@ -390,6 +396,11 @@ impl Track {
     /// Whether its segments changed since the last call.
     pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
+    }
+
+    /// Whether parts of the segment in progress were completed since the last call.
+    pub(super) fn take_parted(&mut self) -> bool {
+        std::mem::take(&mut self.parted)
     }
 
     /// Whether it holds nothing.

@@ -187,6 +187,7 @@ mod tests {
                 take: 0,
                 start_ms: 0,
                 grid: SegmentGrid::new(2_000),
+                sequence: 0,
             },
             video,
             audio: Vec::new(),

@@ -53,7 +53,13 @@ pub(crate) fn catalog(period: u32) -> Catalog {
     Catalog {
         t0: UtcTime::from_millis(T0_MS),
         state: PublisherState::Live,
-        period: Period { id: period, take: period, start_ms: 0, grid: SegmentGrid::new(2_000) },
+        period: Period {
+            id: period,
+            take: period,
+            start_ms: 0,
+            grid: SegmentGrid::new(2_000),
+            sequence: 0,
+        },
         video: vec![video_track(TrackName::VIDEO_MAIN, period)],
         audio: vec![AudioTrack {
             name: TrackName::new(TrackName::AUDIO_OPUS).unwrap(),

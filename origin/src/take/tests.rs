@@ -14,7 +14,8 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let grid = SegmentGrid::new(2_000);
-        Self { take: Take::new(UtcTime::from_millis(T0_MS), 3, 7, grid, 0), out: Vec::new() }
+        let from = Continuation { next_period: 7, next_sequence: 40, grid, floor_ms: 0 };
+        Self { take: Take::new(UtcTime::from_millis(T0_MS), 3, from), out: Vec::new() }
     }
 
     fn push_at(&mut self, arrived_ms: u64, tag: Tag) {
@@ -163,6 +164,32 @@ fn long_groups_begin_a_period_whose_grid_covers_them() {
         rig.catalogs().iter().map(|catalog| catalog.period.grid.duration_ms()).collect();
     assert_eq!(grids, [2_000, 8_000]);
     assert_eq!(rig.take.grid().duration_ms(), 8_000, "the next take begins with it");
+}
+
+#[test]
+fn segments_are_counted_on_over_periods_and_takes() {
+    let mut rig = Rig::new();
+    rig.push_at(0, video_config(&SPS_HIGH_720P));
+    rig.push_at(0, audio_config());
+    rig.run(0, 6_040, 2_000);
+    // Segments 0 to 3 on a grid of two seconds; then one that covers groups of five.
+    rig.run(6_040, 17_040, 5_500);
+    let periods: Vec<_> = rig.catalogs().iter().map(|catalog| catalog.period).collect();
+    assert_eq!((periods.len(), periods[0].sequence), (2, 40));
+    let sequences = |period: &Period| {
+        let mut groups = rig.chunks(Lane::Video);
+        groups.retain(|chunk| chunk.group.period == period.id);
+        groups.dedup_by_key(|chunk| chunk.group);
+        let mut sequences: Vec<_> =
+            groups.iter().map(|chunk| period.sequence_of(period.grid.number(chunk.time))).collect();
+        sequences.dedup();
+        sequences
+    };
+    let mut all = sequences(&periods[0]);
+    all.extend(sequences(&periods[1]));
+    let end = 40 + all.len() as u64;
+    assert_eq!(all, (40..end).collect::<Vec<_>>(), "none is skipped and none given twice");
+    assert_eq!(rig.take.next_sequence(), end);
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub(crate) fn catalog(t0_ms: u64, video: &[&str], audio: &[&str]) -> Catalog {
     Catalog {
         t0: UtcTime::from_millis(t0_ms),
         state: PublisherState::Live,
-        period: Period { id: 1, take: 1, start_ms: 0, grid: SegmentGrid::new(2_000) },
+        period: Period { id: 1, take: 1, start_ms: 0, grid: SegmentGrid::new(2_000), sequence: 0 },
         video: video.iter().map(video_track).collect(),
         audio: audio.iter().map(audio_track).collect(),
     }

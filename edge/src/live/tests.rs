@@ -1,6 +1,8 @@
 //! How the routes behave, against made-up broadcasts and without a socket. Time is virtual: it
 //! moves on only when everything waits.
 
+mod hls;
+
 use std::time::Duration;
 
 use axum::Router;

@@ -93,9 +93,8 @@ impl Metrics {
             age: ages.with_label_values(&[kind]),
         };
         let (video, audio) = (track("video"), track("audio"));
-        let requests = Kind::ALL.map(|kind| {
-            CLASSES.map(|class| requests.with_label_values(&[kind.as_str(), class]))
-        });
+        let requests = Kind::ALL
+            .map(|kind| CLASSES.map(|class| requests.with_label_values(&[kind.as_str(), class])));
         let sent_bytes = Kind::ALL.map(|kind| sent_bytes.with_label_values(&[kind.as_str()]));
         Ok(Self { requests, sent_bytes, held, held_refused, readers_dropped, faults, video, audio })
     }

@@ -80,7 +80,7 @@ impl Broadcast {
             Object::Part => {
                 let playlist = self.playlist()?;
                 let text = String::from_utf8(self.get(&playlist).await?)?;
-                playlist.join(newest_part(&text).context("the playlist has no part")?)?
+                playlist.join(whole_part(&text).context("the playlist has no part")?)?
             }
             Object::Mpd => self.base.join("manifest.mpd")?,
             Object::Multivariant => self.base.join("index.m3u8")?,
@@ -117,17 +117,23 @@ impl Broadcast {
     }
 }
 
-/// The address of segment `number` of an MPD's first representation, which is the main track.
+/// The address of segment `number` of the first representation, which is the main track, of an MPD's
+/// current period.
 fn media(mpd: &str, number: u64) -> Option<String> {
-    let after = |text| mpd.split_once(text)?.1.split_once('"').map(|(value, _)| value);
+    let (_, period) = mpd.rsplit_once("<Period ")?;
+    let after = |text| period.split_once(text)?.1.split_once('"').map(|(value, _)| value);
     let template = after(" media=\"")?.replace("$Number$", &number.to_string());
     Some(template.replace("$RepresentationID$", after("<Representation id=\"")?))
 }
 
-/// Where the newest part is that a playlist lists and that no keyframe makes larger than others.
-fn newest_part(playlist: &str) -> Option<&str> {
-    let parts = playlist.lines().rev().filter(|line| line.starts_with("#EXT-X-PART:"));
-    parts.filter(|line| !line.contains("INDEPENDENT=YES")).find_map(uri)
+/// Where the newest part is that is as long as parts are: the last of a segment is what was left, and
+/// the first has the keyframe.
+fn whole_part(playlist: &str) -> Option<&str> {
+    let parts = playlist.lines().filter(|line| line.starts_with("#EXT-X-PART:"));
+    let parts: Vec<&str> = parts.collect();
+    let plain = |line: &&str| !line.contains("INDEPENDENT=YES");
+    let inner = parts.windows(2).rev().filter(|pair| pair.iter().all(plain));
+    inner.filter_map(|pair| uri(pair[0])).next()
 }
 
 /// The URI that a tag of a playlist names.
@@ -142,14 +148,16 @@ mod tests {
 
     #[test]
     fn addresses_are_found_in_manifests() {
-        let mpd = "<SegmentTemplate initialization=\"$RepresentationID$/init.mp4\" \
+        let mpd = "<Period id=\"0\"><Representation id=\"old\"/></Period><Period id=\"1\">\
+            <SegmentTemplate initialization=\"$RepresentationID$/init.mp4\" \
             media=\"$RepresentationID$/$Number$.m4s\"/><Representation id=\"v~1\" codecs=\"a\"/>";
         assert_eq!(media(mpd, 9).as_deref(), Some("v~1/9.m4s"));
         let playlist = "#EXT-X-PART:DURATION=0.3,URI=\"7.0.m4s\",INDEPENDENT=YES\n\
             #EXT-X-PART:DURATION=0.3,URI=\"7.1.m4s\"\n\
+            #EXT-X-PART:DURATION=0.1,URI=\"7.2.m4s\"\n\
             #EXT-X-PART:DURATION=0.3,URI=\"8.0.m4s\",INDEPENDENT=YES\n\
             #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"8.1.m4s\"\n";
-        assert_eq!(newest_part(playlist), Some("7.1.m4s"));
-        assert_eq!(newest_part("#EXTM3U\n"), None);
+        assert_eq!(whole_part(playlist), Some("7.1.m4s"));
+        assert_eq!(whole_part("#EXTM3U\n"), None);
     }
 }

@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lectern_relay_proto::cmaf::{self, Chunk};
+use lectern_relay_proto::cmaf::{self, AAC_FRAMES_PER_CHUNK, Chunk};
 use lectern_relay_proto::{Frame, GroupId, MediaTime, SegmentGrid, Timescale, TrackName, UtcTime};
 
 /// Group length of a broadcast without video.
 const AUDIO_ONLY_GROUP: Duration = Duration::from_secs(1);
-/// AAC frames per chunk: 107 ms at 48 kHz. One frame a chunk would be half overhead.
-const AAC_FRAMES_PER_CHUNK: usize = 5;
+/// RFC 7587 §4.2, as ours are.
+const OPUS_FRAME_MS: u64 = 20;
 /// Group starts that an audio track may lag behind. More means that it has stopped, and it then
 /// goes on in a later group.
 const PENDING_GROUPS_MAX: usize = 64;
@@ -126,7 +126,14 @@ impl Packager {
 
     /// The number of the segment to which the newest group belongs.
     pub fn last_number(&self) -> Option<u64> {
-        self.current.map(|(_, began)| self.grid.number(began))
+        // The tracks do not begin a group at the same instant where there is no picture to begin it
+        // with, and edges go by Opus: its frame may lie behind the next point of the grid.
+        let (_, began) = self.current?;
+        if self.has_video {
+            return Some(self.grid.number(began));
+        }
+        let latest_ms = began.as_micros() / 1_000 + OPUS_FRAME_MS;
+        Some(self.grid.number(MediaTime::from_millis(latest_ms)))
     }
 
     /// Packages one video frame. `frame.duration` is replaced by the running cadence.

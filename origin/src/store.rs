@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use lectern_relay_proto::{BroadcastId, SegmentGrid, UtcTime};
 use serde::{Deserialize, Serialize};
 
+use crate::take::LEAD_MAX;
+
 /// How a broadcast's timeline began and how far its counters have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +61,8 @@ impl Timeline {
         let Some(since_ms) = self.counting_since_ms else { return self.sequence };
         let began_ms = self.t0_ms.saturating_add(since_ms);
         let went_on_ms = now.as_millis().saturating_sub(began_ms);
+        // Media may be ahead of the clock.
+        let went_on_ms = went_on_ms.saturating_add(LEAD_MAX.as_millis() as u64);
         let segments_max = went_on_ms / u64::from(SegmentGrid::DURATION_MS_MIN) + 2;
         self.sequence.saturating_add(segments_max)
     }
@@ -151,13 +155,14 @@ mod tests {
         let mut timeline = Timeline::begin(at(Timeline::LEAD_IN_MS));
         assert_eq!(timeline.next_sequence(at(5_000)), 0);
         timeline.count_from(0, 1_000);
-        // Ten seconds later there can be six segments, those in progress counted.
-        assert_eq!(timeline.next_sequence(at(11_000)), 7);
+        // Ten seconds later there can be six segments, the one in progress counted, and five more of an
+        // encoder that is as far ahead as it may be.
+        assert_eq!(timeline.next_sequence(at(11_000)), 12);
         timeline.count_to(5);
         assert_eq!(timeline.next_sequence(at(600_000)), 5);
-        // A clock that was set back does not lead to less.
+        // Nothing tells of a clock that was set back; what is stored is gone beyond all the same.
         timeline.count_from(5, 700_000);
-        assert_eq!(timeline.next_sequence(at(0)), 7);
+        assert_eq!(timeline.next_sequence(at(0)), 12);
     }
 
     #[test]

@@ -33,7 +33,7 @@ const GATHER_FRAMES_MAX: usize = 256;
 const GATHER_BYTES_MAX: usize = 16 << 20;
 /// How far the encoder may run ahead of the wall clock. One that keeps a second or two ready does no
 /// harm; one that reads a file as fast as it can would fill the timeline with the future.
-const LEAD_MAX: Duration = Duration::from_secs(10);
+pub(crate) const LEAD_MAX: Duration = Duration::from_secs(10);
 /// Cadence assumed until the encoder states one or two frames have come.
 const CADENCE_DEFAULT: Duration = Duration::from_nanos(33_333_333);
 /// What a take wants published, in order.

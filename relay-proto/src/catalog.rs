@@ -301,7 +301,6 @@ struct WirePeriod {
     take: u32,
     start_ms: u64,
     segment_duration_ms: u32,
-    #[serde(default)]
     sequence: u64,
 }
 

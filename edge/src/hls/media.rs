@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use lectern_relay_proto::{MediaTime, PublisherState, TrackName};
 
-use super::multivariant::sound;
+use super::multivariant::renditions;
 use super::reach::Reach;
 use super::{FILE, VERSION, directory};
 use crate::dash::DateTime;
-use crate::timeline::{Kind, PeriodView, SegmentView, Snapshot, TrackView};
+use crate::timeline::{PeriodView, SegmentView, Snapshot, TrackView};
 
 /// PART-HOLD-BACK in part targets, HOLD-BACK in target durations (§4.4.3.8).
 const HOLD_BACK: u32 = 3;
@@ -17,6 +17,9 @@ const HOLD_BACK: u32 = 3;
 const SKIP_UNTIL: u32 = 6;
 /// Parts are listed this far back, in target durations (§6.2.2).
 const PARTS_LISTED: u32 = 3;
+
+/// The most segments that a track may lack where one period follows another: one at either side.
+const BRIDGED_MAX: u64 = 2;
 
 /// The playlist of one rendition.
 pub struct MediaPlaylist<'a> {
@@ -26,9 +29,6 @@ pub struct MediaPlaylist<'a> {
     target: Duration,
     part_target: Duration,
 }
-
-/// The most segments that a track may lack where one period follows another: one at either side.
-const BRIDGED_MAX: u64 = 2;
 
 /// A segment in its place.
 struct Entry<'a> {
@@ -49,22 +49,24 @@ enum Media<'a> {
     Gap {
         duration: Duration,
     },
-    /// The last one, in progress.
+    /// The last one, in progress. All its parts are listed: no more than a group may have chunks.
     Open {
         segment: &'a SegmentView,
     },
 }
 
 impl<'a> MediaPlaylist<'a> {
-    /// The playlist of `track`; `None` while it has nothing to play.
+    /// The playlist of `track`; `None` while it has no whole segment.
     pub fn new(snapshot: &'a Snapshot, track: &'a TrackName) -> Option<Self> {
         let entries = entries(snapshot, track);
-        let last = entries.last()?;
-        // No segment is as long as two of the grid's, and none may be longer than the target.
+        // Players take a playlist that has parts alone for an empty one.
+        let longest = entries.iter().filter(|entry| entry.is_whole()).map(Entry::duration).max()?;
+        // No segment is as long as two of the grid's but the last of a take that ended in the middle of
+        // a long GOP, and none may be longer than the target.
         let grid_ms = entries.iter().map(|entry| entry.period.info.grid.duration_ms()).max()?;
-        let target = Duration::from_secs(u64::from(2 * grid_ms).div_ceil(1_000));
-        let targets = entries.iter().map(|entry| entry.track.part_target);
-        let part_target = targets.max().unwrap_or(last.track.part_target);
+        let target = Duration::from_millis(u64::from(2 * grid_ms)).max(longest);
+        let target = Duration::from_millis((target.as_millis() as u64).next_multiple_of(1_000));
+        let part_target = entries.iter().map(|entry| entry.track.part_target).max()?;
         Some(Self { snapshot, track, entries, target, part_target })
     }
 
@@ -74,7 +76,7 @@ impl<'a> MediaPlaylist<'a> {
     }
 
     /// Without the segments before `sequence`: what a playlist begins with may never go down.
-    pub fn from(mut self, sequence: u64) -> Self {
+    pub fn starting_at(mut self, sequence: u64) -> Self {
         self.entries.retain(|entry| entry.sequence >= sequence);
         self
     }
@@ -112,10 +114,9 @@ impl<'a> MediaPlaylist<'a> {
 
     /// A delta update (§6.2.5.1): all but the segments that a player that asks for one has.
     pub fn render_delta(&self) -> String {
-        let Some(end) = self.end() else { return self.render() };
-        let skippable = |entry: &&Entry<'_>| {
-            entry.end().is_some_and(|at| end.saturating_since(at) > self.target * SKIP_UNTIL)
-        };
+        let end = self.end();
+        let skippable =
+            |entry: &&Entry<'_>| end.saturating_since(entry.end()) > self.target * SKIP_UNTIL;
         self.render_from(self.entries.iter().take_while(skippable).count())
     }
 
@@ -210,12 +211,7 @@ impl<'a> MediaPlaylist<'a> {
     /// How far the other renditions have come (§4.4.5.4).
     fn reports(&self, text: &mut String) {
         let Some(last) = self.entries.last() else { return };
-        let videos = last
-            .period
-            .tracks
-            .iter()
-            .filter(|track| matches!(track.kind, Kind::Video { .. }) && track.is_playable());
-        for other in videos.chain(sound(last.period)).filter(|other| other.name != *self.track) {
+        for other in renditions(last.period).filter(|other| other.name != *self.track) {
             let Some(playlist) = MediaPlaylist::new(self.snapshot, &other.name) else { continue };
             let Some((sequence, part)) = playlist.newest() else { continue };
             let _ = writeln!(
@@ -237,21 +233,35 @@ impl<'a> MediaPlaylist<'a> {
     }
 
     fn lists_parts_of(&self, entry: &Entry<'_>) -> bool {
-        let (Some(end), false) = (self.end(), self.has_ended()) else { return false };
-        end.saturating_since(entry.start) <= self.target * PARTS_LISTED
+        let far = self.end().saturating_since(entry.start) > self.target * PARTS_LISTED;
+        !far && !self.has_ended()
     }
 
     /// Media time at which what is listed ends.
-    fn end(&self) -> Option<MediaTime> {
-        self.entries.iter().rev().find_map(Entry::end)
+    fn end(&self) -> MediaTime {
+        self.entries.last().map_or(MediaTime::from_millis(0), Entry::end)
     }
 }
 
 impl Entry<'_> {
-    fn end(&self) -> Option<MediaTime> {
+    fn is_whole(&self) -> bool {
+        matches!(self.media, Media::Whole { .. })
+    }
+
+    fn duration(&self) -> Duration {
         match &self.media {
-            Media::Whole { segment, .. } | Media::Open { segment } => Some(segment.end),
-            Media::Gap { .. } => None,
+            Media::Whole { duration, .. } | Media::Gap { duration } => *duration,
+            Media::Open { segment } => segment.end.saturating_since(self.start),
+        }
+    }
+
+    fn end(&self) -> MediaTime {
+        match &self.media {
+            Media::Whole { segment, .. } | Media::Open { segment } => segment.end,
+            Media::Gap { duration } => {
+                let end = self.start.as_duration() + *duration;
+                MediaTime::from_millis(u64::try_from(end.as_millis()).unwrap_or(u64::MAX))
+            }
         }
     }
 }
@@ -261,7 +271,7 @@ impl Entry<'_> {
 fn entries<'a>(snapshot: &'a Snapshot, track: &TrackName) -> Vec<Entry<'a>> {
     let mut runs: Vec<Vec<Entry<'a>>> = Vec::new();
     for period in &snapshot.periods {
-        let Some(track) = period.track(track).filter(|track| track.is_playable()) else { continue };
+        let Some(track) = period.track(track) else { continue };
         let run = run(period, track);
         let Some(first) = run.first() else { continue };
         if let Some(former) = runs.last().and_then(|run| run.last()) {
@@ -271,14 +281,16 @@ fn entries<'a>(snapshot: &'a Snapshot, track: &TrackName) -> Vec<Entry<'a>> {
             }
             match bridge(former, first) {
                 Some(gaps) => runs.push(gaps),
-                None => runs.clear(),
+                // What there was is kept until there is something to go on with.
+                None if run.iter().any(Entry::is_whole) => runs.clear(),
+                None => break,
             }
         }
         runs.push(run);
     }
     let mut entries: Vec<Entry<'a>> = runs.into_iter().flatten().collect();
-    let end = entries.iter().rev().find_map(Entry::end);
-    let past = |entry: &Entry<'_>| matches!((end, entry.end()), (Some(end), Some(at)) if end.saturating_since(at) > snapshot.window);
+    let Some(end) = entries.last().map(Entry::end) else { return entries };
+    let past = |entry: &Entry<'_>| end.saturating_since(entry.end()) > snapshot.window;
     let first = entries.iter().position(|entry| !past(entry)).unwrap_or_default();
     entries.drain(..first);
     entries
@@ -290,7 +302,7 @@ fn entries<'a>(snapshot: &'a Snapshot, track: &TrackName) -> Vec<Entry<'a>> {
 fn bridge<'a>(former: &Entry<'a>, first: &Entry<'a>) -> Option<Vec<Entry<'a>>> {
     let next = former.sequence.saturating_add(1);
     let missing = first.sequence.checked_sub(next).filter(|missing| *missing <= BRIDGED_MAX)?;
-    let end = former.end().unwrap_or(former.start);
+    let end = former.end();
     let grid = Duration::from_millis(former.period.info.grid.duration_ms().into());
     let duration = first.start.saturating_since(end).min(grid);
     let gap = |at: u64| Entry {

@@ -2,29 +2,30 @@
 
 use std::fmt::Write as _;
 
-use super::{FILE, VERSION, directory};
+use super::{FILE, MediaPlaylist, VERSION, directory};
 use crate::timeline::{Kind, PeriodView, Snapshot, TrackView};
 
 /// The group that every variant takes its sound from.
 const AUDIO_GROUP: &str = "audio";
 
-/// The multivariant playlist; `None` while there is too little to describe.
+/// The multivariant playlist; `None` while there is too little to describe, or a rendition of it has no
+/// playlist.
 ///
-/// It describes the newest period that can be played. Players read it once: a rendition that a later
-/// take adds is for those who come later.
+/// It describes the newest period of which every track has come, or else what there is. Players read it
+/// once: a rendition that a later take adds is for those who come later.
 pub fn multivariant(snapshot: &Snapshot) -> Option<String> {
-    if !snapshot.is_playable() {
+    let newest = || snapshot.periods.iter().rev();
+    let main = |period: &&PeriodView| period.main().is_some_and(TrackView::is_playable);
+    let all = |period: &&PeriodView| period.tracks.iter().all(TrackView::is_playable);
+    let period =
+        newest().find(|period| main(period) && all(period)).or_else(|| newest().find(main))?;
+    if !renditions(period).all(|track| MediaPlaylist::new(snapshot, &track.name).is_some()) {
         return None;
     }
-    let described = |period: &&PeriodView| period.main().is_some_and(TrackView::is_playable);
-    let period = snapshot.periods.iter().rev().find(described)?;
-    let playable = || period.tracks.iter().filter(|track| track.is_playable());
     let audio = sound(period);
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    let mut videos = playable().filter(|track| matches!(track.kind, Kind::Video { .. })).peekable();
-    if videos.peek().is_none() {
-        let Some(audio) = audio else { return Some(text) };
-        variant(&mut text, audio, None);
+    if videos(period).next().is_none() {
+        variant(&mut text, audio?, None);
         return Some(text);
     }
     if let Some(audio) = audio
@@ -37,17 +38,25 @@ pub fn multivariant(snapshot: &Snapshot) -> Option<String> {
              AUTOSELECT=YES,CHANNELS=\"{channels}\",URI=\"{uri}/{FILE}\"",
         );
     }
-    videos.for_each(|video| variant(&mut text, video, audio));
+    videos(period).for_each(|video| variant(&mut text, video, audio));
     Some(text)
 }
 
+/// The tracks of a period that are listed.
+pub(super) fn renditions(period: &PeriodView) -> impl Iterator<Item = &TrackView> {
+    videos(period).chain(sound(period))
+}
+
+fn videos(period: &PeriodView) -> impl Iterator<Item = &TrackView> {
+    let is_video = |track: &&TrackView| matches!(track.kind, Kind::Video { .. });
+    period.tracks.iter().filter(|track| track.is_playable()).filter(is_video)
+}
+
 /// The sound to list: AAC, which every player of HLS has, or else what there is.
-pub(super) fn sound(period: &PeriodView) -> Option<&TrackView> {
-    let audio = || {
-        let sounds = |track: &&TrackView| matches!(track.kind, Kind::Audio { .. });
-        period.tracks.iter().filter(|track| track.is_playable()).filter(sounds)
-    };
-    audio().find(|track| track.codec.starts_with("mp4a.")).or_else(|| audio().next())
+fn sound(period: &PeriodView) -> Option<&TrackView> {
+    let is_sound = |track: &&TrackView| matches!(track.kind, Kind::Audio { .. });
+    let sounds = || period.tracks.iter().filter(|track| track.is_playable()).filter(is_sound);
+    sounds().find(|track| track.codec.starts_with("mp4a.")).or_else(|| sounds().next())
 }
 
 fn variant(text: &mut String, track: &TrackView, audio: Option<&TrackView>) {

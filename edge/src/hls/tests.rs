@@ -106,6 +106,45 @@ fn a_track_that_fell_silent_before_the_end_of_a_take_goes_on_in_the_next() {
 }
 
 #[test]
+fn what_there_was_stays_until_a_take_that_does_not_follow_has_a_whole_segment() {
+    let first = Script::new(&[2_000; 3]);
+    let second =
+        Script { period: 4, start_ms: 61_320, sequence: 37, ..Script::new(&[2_000, 2_000]) };
+    let mut timeline = played(std::slice::from_ref(&first));
+    timeline.set_catalog(&second.catalog());
+    let begun = |event: &&Event| event.at_ms < 62_000;
+    second.events().iter().filter(begun).for_each(|event| feed(&mut timeline, event));
+    let playlist = media(&timeline.snapshot().unwrap(), TrackName::VIDEO_MAIN);
+    assert!(playlist.contains("#EXT-X-MEDIA-SEQUENCE:0\n") && !playlist.contains("~4/"));
+}
+
+#[test]
+fn a_period_without_a_stated_bitrate_is_listed_as_it_comes() {
+    let first = Script::new(&[2_000; 2]);
+    let second = Script { period: 1, start_ms: 4_000, sequence: 2, ..Script::new(&[2_000; 2]) };
+    let mut timeline = Timeline::new(Config::default());
+    for script in [&first, &second] {
+        let mut catalog = script.catalog();
+        catalog.video.iter_mut().for_each(|track| track.bitrate = None);
+        timeline.set_catalog(&catalog);
+        let begun = |event: &&Event| event.at_ms < 5_000;
+        script.events().iter().filter(begun).for_each(|event| feed(&mut timeline, event));
+    }
+    let playlist = media(&timeline.snapshot().unwrap(), TrackName::VIDEO_MAIN);
+    assert!(playlist.contains("video-main~tot3j7~1/2.1.m4s"), "{playlist}");
+}
+
+#[test]
+fn a_segment_longer_than_the_grid_foresees_raises_the_target() {
+    let script = Script::new(&[2_000, 2_000, 8_000]);
+    let mut timeline = played(std::slice::from_ref(&script));
+    timeline.set_catalog(&Catalog { state: PublisherState::Away, ..script.catalog() });
+    timeline.settle();
+    let playlist = media(&timeline.snapshot().unwrap(), TrackName::VIDEO_MAIN);
+    assert!(playlist.contains("#EXT-X-TARGETDURATION:8\n"), "{playlist}");
+}
+
+#[test]
 fn audio_alone_is_a_rendition_of_its_own() {
     let script = Script { has_video: false, ..Script::new(&[2_000; 3]) };
     let snapshot = snapshot(&[script]);
@@ -189,7 +228,7 @@ fn what_was_fetched_later_is_left_out_of_a_playlist_that_was_read() {
     let track = name(TrackName::VIDEO_MAIN);
     let playlist = MediaPlaylist::new(&snapshot, &track).unwrap();
     assert_eq!(playlist.first(), 0);
-    let text = playlist.from(2).render();
+    let text = playlist.starting_at(2).render();
     assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:2\n") && !text.contains("/1.m4s"), "{text}");
 }
 

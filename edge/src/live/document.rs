@@ -1,58 +1,136 @@
-//! A manifest or playlist as it is sent: rendered once, revalidated by its ETag.
+//! A manifest or playlist as it is sent: rendered once, compressed once, revalidated by its ETag.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write as _;
+use std::sync::OnceLock;
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use axum::http::{HeaderValue, Method, Response, StatusCode};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::media::{self, Asks};
 use super::metrics::{Kind, Metrics};
-use super::routes::SHORT;
+use super::routes::{NO_STORE, SHORT};
 
 /// A rendered document.
-#[derive(Clone)]
 pub(super) struct Document {
+    plain: Encoded,
+    /// Made when somebody first accepts it: text as repetitive as this shrinks to a sixth, and players
+    /// of LL-HLS fetch it eight times a second.
+    gzip: OnceLock<Encoded>,
+}
+
+struct Encoded {
     body: Bytes,
     etag: HeaderValue,
 }
 
+/// Whether caches may keep an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// For as long as [`SHORT`] says.
+    Short,
+    /// Not at all: it is known to be stale.
+    Never,
+}
+
 impl Document {
     pub(super) fn new(text: String) -> Self {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        let etag = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish()));
-        Self { body: text.into(), etag: etag.unwrap_or(HeaderValue::from_static("\"\"")) }
+        Self { plain: Encoded::new(text.into()), gzip: OnceLock::new() }
     }
 
     pub(super) fn is(&self, text: &str) -> bool {
-        self.body == text
+        self.plain.body == text
     }
 
-    /// The answer to `asks`, to be kept for as long as [`SHORT`] says.
+    /// The answer to `asks`.
     pub(super) fn respond(
         &self,
         content_type: &'static str,
         kind: Kind,
+        keep: Keep,
         asks: &Asks<'_>,
         metrics: &Metrics,
     ) -> Response<Body> {
-        let unchanged =
-            self.etag.to_str().is_ok_and(|etag| media::matches_etag(asks.headers, etag));
+        let compressed = accepts_gzip(asks.headers);
+        let Encoded { body, etag } = match compressed {
+            true => self.gzip.get_or_init(|| Encoded::new(gzip(&self.plain.body))),
+            false => &self.plain,
+        };
+        let unchanged = etag.to_str().is_ok_and(|etag| media::matches_etag(asks.headers, etag));
         let mut response = match unchanged {
             true => Response::new(Body::empty()),
-            false => Response::new(Body::from(self.body.clone())),
+            false => Response::new(Body::from(body.clone())),
         };
         if unchanged {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else if asks.method == Method::GET {
-            metrics.sent_bytes(kind).inc_by(self.body.len() as u64);
+            metrics.sent_bytes(kind).inc_by(body.len() as u64);
         }
+        let cache = match keep {
+            Keep::Short => SHORT,
+            Keep::Never => NO_STORE,
+        };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(SHORT));
-        headers.insert(ETAG, self.etag.clone());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(ETAG, etag.clone());
+        if compressed && !unchanged {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         response
+    }
+}
+
+impl Encoded {
+    fn new(body: Bytes) -> Self {
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let etag = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish()));
+        Self { body, etag: etag.unwrap_or(HeaderValue::from_static("\"\"")) }
+    }
+}
+
+fn gzip(text: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
+    // Writing to memory does not fail.
+    encoder.write_all(text).and_then(|()| encoder.finish()).unwrap_or_default().into()
+}
+
+/// Whether Accept-Encoding names gzip and does not refuse it (RFC 9110 §12.5.3).
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let mut parameters = coding.split(';').map(str::trim);
+        let named = parameters.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let refused = |weight: &str| weight.trim_matches(['0', '.']).is_empty();
+        named && !parameters.any(|p| p.strip_prefix("q=").is_some_and(refused))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        let check = |value: &'static str, expect| {
+            let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(value))];
+            assert_eq!(accepts_gzip(&headers.into_iter().collect()), expect, "{value}");
+        };
+        check("gzip", true);
+        check("gzip, deflate, br, zstd", true);
+        check("br;q=1.0, GZIP;q=0.8", true);
+        check("gzip;q=0", false);
+        check("gzip; q=0.000", false);
+        check("identity", false);
+        check("", false);
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Answer {
     Next(Duration),
     /// The period ended before it: an empty segment.
     Empty,
+    /// Not there, but perhaps a quarter of a second later: not to be kept by any cache.
+    Soon(&'static str),
     /// Not there, perhaps later.
     NotYet(&'static str),
     /// It was there and will not be again.

@@ -74,12 +74,13 @@ pub(super) async fn part(
     part: usize,
     asks: &Asks<'_>,
 ) -> Response<Body> {
-    let ahead = "too far ahead";
+    let ahead = Answer::Soon("too far ahead");
     if part > 0 && matches!(answer(live, locator, number), Answer::Next(_)) {
-        return refuse(&Answer::NotYet(ahead));
+        return refuse(&ahead);
     }
     let segment = match begun(live, locator, number).await {
         Ok(segment) => segment,
+        Err(Answer::Empty) => return refuse(&Answer::NotYet("the period is over")),
         Err(answer) => return refuse(&answer),
     };
     let settled = |tail: &Tail| tail.parts.len() > part || tail.state != State::Open;
@@ -87,7 +88,7 @@ pub(super) async fn part(
     let waits = {
         let tail = follow.borrow();
         if !settled(&tail) && part > tail.parts.len() {
-            return refuse(&Answer::NotYet(ahead));
+            return refuse(&ahead);
         }
         !settled(&tail)
     };
@@ -95,7 +96,7 @@ pub(super) async fn part(
         let Some(held) = live.hold() else { return refuse(&Answer::Busy) };
         let waited = async { follow.wait_for(settled).await.is_ok() };
         if !tokio::time::timeout(PART_WAIT_MAX, waited).await.unwrap_or(false) {
-            return refuse(&Answer::NotYet("the part was not complete in time"));
+            return refuse(&Answer::Soon("the part was not complete in time"));
         }
         drop(held);
     }
@@ -264,6 +265,7 @@ pub(super) fn refuse(answer: &Answer) -> Response<Body> {
             refusal(StatusCode::GONE, "public, max-age=60", "no longer in the window")
         }
         Answer::NotYet(reason) => refusal(StatusCode::NOT_FOUND, SHORT, reason),
+        Answer::Soon(reason) => refusal(StatusCode::NOT_FOUND, NO_STORE, reason),
         Answer::Empty => {
             let mut response = Response::new(Body::from(EMPTY_SEGMENT));
             describe(&mut response, SEGMENT_TYPE, None);

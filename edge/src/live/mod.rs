@@ -63,7 +63,7 @@ pub struct Live {
 struct Manifest {
     snapshot: Arc<Snapshot>,
     published: UtcTime,
-    document: Document,
+    document: Arc<Document>,
 }
 
 /// A request that waits, counted for as long as it does.
@@ -195,11 +195,12 @@ impl Live {
         let segments = timeline.changed();
         if segments || timeline.parted() {
             let snapshot = timeline.snapshot();
+            // First what media is found by, and then the playlists that say it is there.
+            if segments {
+                self.snapshot.send_replace(snapshot.clone());
+            }
             if let Some(snapshot) = &snapshot {
                 self.playlists.publish(snapshot, segments);
-            }
-            if segments {
-                self.snapshot.send_replace(snapshot);
             }
         }
         drop(timeline);
@@ -262,7 +263,7 @@ impl Live {
             return Some(manifest.clone());
         }
         let published = UtcTime::from(SystemTime::now());
-        let document = Document::new(dash::render(&snapshot, published));
+        let document = Arc::new(Document::new(dash::render(&snapshot, published)));
         Some(cached.insert(Manifest { snapshot, published, document }).clone())
     }
 }

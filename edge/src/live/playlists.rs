@@ -1,7 +1,8 @@
 //! The HLS playlists of a broadcast: each rendered once for all who ask, and waited for by those who
 //! ask for more than there is (RFC 8216bis §6.2.5.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -10,11 +11,10 @@ use axum::http::{Response, StatusCode};
 use lectern_relay_proto::TrackName;
 use tokio::sync::watch;
 
-use super::document::Document;
-use super::lookup::Answer;
-use super::media::{self, Asks};
+use super::document::{Document, Keep};
+use super::media::Asks;
 use super::metrics::Kind;
-use super::routes::{NO_STORE, SHORT, not_ready, refusal};
+use super::routes::{NO_STORE, SHORT, canonical, not_ready, refusal};
 use super::{Live, lock};
 use crate::hls::{self, Asked, MediaPlaylist, Reach};
 use crate::timeline::Snapshot;
@@ -29,14 +29,14 @@ const QUERY_LEN_MAX: usize = 4_096;
 /// The playlists of one broadcast.
 #[derive(Default)]
 pub(super) struct Playlists {
-    multivariant: Mutex<Option<(Arc<Snapshot>, Document)>>,
+    multivariant: Mutex<Option<(Arc<Snapshot>, Arc<Document>)>>,
     by_track: Mutex<BTreeMap<TrackName, watch::Sender<Arc<Published>>>>,
 }
 
-/// The media sequence number that the first playlist of a track to be sent began with. An edge that
+/// The highest media sequence number that a playlist of a track that was sent began with. An edge that
 /// has just joined fetches older segments behind its back, and a playlist that has been read may not
 /// grow at its beginning (§6.2.1).
-type Floor = Arc<OnceLock<u64>>;
+type Floor = Arc<AtomicU64>;
 
 /// The playlist of a track at one moment, rendered when it is first asked for.
 struct Published {
@@ -59,16 +59,9 @@ impl Playlists {
     /// Publishes what is new in `snapshot`, in parts only unless `segments` changed as well.
     pub(super) fn publish(&self, snapshot: &Arc<Snapshot>, segments: bool) {
         let mut by_track = lock(&self.by_track);
-        if segments {
-            let listed =
-                |name: &TrackName| snapshot.periods.iter().any(|p| p.track(name).is_some());
-            by_track.retain(|name, _| listed(name));
-        }
         let tracks = snapshot.current().map(|period| period.tracks.iter()).into_iter().flatten();
-        let mut names: Vec<TrackName> = tracks.map(|track| track.name.clone()).collect();
-        names.extend(
-            by_track.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>(),
-        );
+        let current = tracks.map(|track| track.name.clone());
+        let names: BTreeSet<TrackName> = current.chain(by_track.keys().cloned()).collect();
         for name in names {
             let Some(playlist) = MediaPlaylist::new(snapshot, &name) else {
                 by_track.remove(&name);
@@ -112,16 +105,21 @@ impl Playlists {
 }
 
 impl Published {
-    fn document(&self, skip: bool) -> Option<&Document> {
+    fn document(&self, skip: bool) -> &Document {
         let cell = if skip { &self.delta } else { &self.full };
-        if cell.get().is_none() {
-            let playlist = MediaPlaylist::new(&self.snapshot, &self.track)?;
-            let floor = *self.floor.get_or_init(|| playlist.first());
-            let playlist = playlist.from(floor);
-            let text = if skip { playlist.render_delta() } else { playlist.render() };
-            return Some(cell.get_or_init(|| Document::new(text)));
-        }
-        cell.get()
+        cell.get_or_init(|| Document::new(self.render(skip)))
+    }
+
+    fn render(&self, skip: bool) -> String {
+        // There is one: its reach is known.
+        let playlist = MediaPlaylist::new(&self.snapshot, &self.track);
+        let render = |playlist: MediaPlaylist<'_>| {
+            let first = playlist.first();
+            let floor = self.floor.fetch_max(first, Ordering::Relaxed).max(first);
+            let playlist = playlist.starting_at(floor);
+            if skip { playlist.render_delta() } else { playlist.render() }
+        };
+        playlist.map(render).unwrap_or_default()
     }
 }
 
@@ -140,10 +138,10 @@ impl Directives {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             match key {
                 "_HLS_msn" => {
-                    sequence = Some(decimal(value).ok_or("_HLS_msn is not a decimal integer")?);
+                    sequence = Some(canonical(value).ok_or("_HLS_msn is not a decimal integer")?);
                 }
                 "_HLS_part" => {
-                    let number = decimal(value).and_then(|part| u32::try_from(part).ok());
+                    let number = canonical(value).and_then(|part| u32::try_from(part).ok());
                     part = Some(number.ok_or("_HLS_part is not a decimal integer")?);
                 }
                 "_HLS_skip" => match value {
@@ -162,27 +160,43 @@ impl Directives {
     }
 }
 
-fn decimal(digits: &str) -> Option<u64> {
-    let plain = digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    plain.then(|| digits.parse().ok()).flatten()
-}
-
-/// The multivariant playlist, rendered at most once per snapshot.
-pub(super) fn multivariant(live: &Live, asks: &Asks<'_>) -> Response<Body> {
-    let Some(snapshot) = live.snapshot() else { return not_ready() };
-    let mut cached = lock(&live.playlists.multivariant);
-    let fresh = cached.take().filter(|(of, _)| Arc::ptr_eq(of, &snapshot));
-    let rendered = fresh.or_else(|| {
-        let document = Document::new(hls::multivariant(&snapshot)?);
-        Some((snapshot, document))
-    });
-    *cached = rendered;
-    match cached.as_ref() {
-        Some((_, document)) => {
-            document.respond(hls::CONTENT_TYPE, Kind::Playlist, asks, &live.metrics)
+/// The multivariant playlist, rendered at most once per snapshot; waits for a broadcast that is just
+/// beginning.
+pub(super) async fn multivariant(live: &Live, asks: &Asks<'_>) -> Response<Body> {
+    let mut document = listed(live);
+    if document.is_none()
+        && let Some(held) = live.hold()
+    {
+        let mut follow = live.follow();
+        let begun = async {
+            while document.is_none() && follow.changed().await.is_ok() {
+                document = listed(live);
+            }
+        };
+        // In vain: what is said below is all there is to say.
+        let _ = tokio::time::timeout(HOLD_MAX, begun).await;
+        drop(held);
+    }
+    match document {
+        Some(document) => {
+            let kind = Kind::Playlist;
+            document.respond(hls::CONTENT_TYPE, kind, Keep::Short, asks, &live.metrics)
         }
         None => not_ready(),
     }
+}
+
+fn listed(live: &Live) -> Option<Arc<Document>> {
+    let snapshot = live.snapshot()?;
+    let mut cached = lock(&live.playlists.multivariant);
+    if let Some((of, document)) = cached.as_ref()
+        && Arc::ptr_eq(of, &snapshot)
+    {
+        return Some(document.clone());
+    }
+    let document = Arc::new(Document::new(hls::multivariant(&snapshot)?));
+    *cached = Some((snapshot, document.clone()));
+    Some(document)
 }
 
 /// The playlist of `track`; waits for what `query` asks for.
@@ -197,34 +211,40 @@ pub(super) async fn media(
         Err(reason) => return refusal(StatusCode::BAD_REQUEST, SHORT, reason),
     };
     let Some(mut follow) = live.playlists.follow(track) else {
-        let playable = live.snapshot().is_some_and(|snapshot| snapshot.is_playable());
-        return match playable {
-            true => refusal(StatusCode::NOT_FOUND, SHORT, "no such track"),
-            false => not_ready(),
+        let snapshot = live.snapshot();
+        let mut periods = snapshot.iter().flat_map(|snapshot| &snapshot.periods);
+        let begins = snapshot.is_none() || periods.any(|period| period.track(track).is_some());
+        return match begins {
+            true => not_ready(),
+            false => refusal(StatusCode::NOT_FOUND, SHORT, "no such track"),
         };
     };
+    let mut keep = Keep::Short;
     if let Some(asked) = directives.asked {
+        let listed = |reach: &Reach| reach.ended || reach.lists(asked);
         let reach = follow.borrow_and_update().reach;
-        if !reach.ended && reach.is_too_far(asked) {
+        if !listed(&reach) && reach.is_too_far(asked) {
             let reason = "_HLS_msn or _HLS_part is too far ahead";
-            return refusal(StatusCode::BAD_REQUEST, SHORT, reason);
+            return refusal(StatusCode::BAD_REQUEST, NO_STORE, reason);
         }
-        if !reach.ended && !reach.lists(asked) {
-            let Some(held) = live.hold() else { return media::refuse(&Answer::Busy) };
-            let listed = follow.wait_for(|now| now.reach.ended || now.reach.lists(asked));
-            if let Ok(Err(_)) =
-                tokio::time::timeout(HOLD_MAX, async { listed.await.map(drop) }).await
-            {
+        // Where too many wait already, players get what there is and ask again: they outlive that, and
+        // not an error.
+        if !listed(&reach)
+            && let Some(held) = live.hold()
+        {
+            let waited = async { follow.wait_for(|now| listed(&now.reach)).await.is_ok() };
+            if let Ok(false) = tokio::time::timeout(HOLD_MAX, waited).await {
                 return refusal(StatusCode::NOT_FOUND, NO_STORE, "the broadcast was closed");
             }
             drop(held);
         }
+        if !listed(&follow.borrow().reach) {
+            keep = Keep::Never;
+        }
     }
     let published = follow.borrow().clone();
-    match published.document(directives.skip) {
-        Some(document) => document.respond(hls::CONTENT_TYPE, Kind::Playlist, asks, &live.metrics),
-        None => not_ready(),
-    }
+    let document = published.document(directives.skip);
+    document.respond(hls::CONTENT_TYPE, Kind::Playlist, keep, asks, &live.metrics)
 }
 
 #[cfg(test)]

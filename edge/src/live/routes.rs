@@ -18,6 +18,7 @@ use lectern_relay_proto::{BroadcastId, PublisherState, UtcTime};
 use serde::Serialize;
 
 use super::directory::Directory;
+use super::document::Keep;
 use super::media::{self, Asks};
 use super::metrics::Kind;
 use super::{Live, playlists};
@@ -198,7 +199,8 @@ async fn manifest(
     let Some(live) = find(&directory, &id) else { return unknown() };
     let Some(manifest) = live.manifest() else { return not_ready() };
     let asks = Asks { method: request.method(), headers: request.headers() };
-    manifest.document.respond(dash::CONTENT_TYPE, Kind::Manifest, &asks, directory.metrics())
+    let (kind, metrics) = (Kind::Manifest, directory.metrics());
+    manifest.document.respond(dash::CONTENT_TYPE, kind, Keep::Short, &asks, metrics)
 }
 
 async fn multivariant(
@@ -207,8 +209,9 @@ async fn multivariant(
     request: Request,
 ) -> Response<Body> {
     let Some(live) = find(&directory, &id) else { return unknown() };
-    let asks = Asks { method: request.method(), headers: request.headers() };
-    playlists::multivariant(&live, &asks)
+    let (request, _) = request.into_parts();
+    let asks = Asks { method: &request.method, headers: &request.headers };
+    playlists::multivariant(&live, &asks).await
 }
 
 /// What there is of a track.
@@ -245,7 +248,7 @@ impl File {
 }
 
 /// Decimal without sign or leading zeros: a file has one address.
-fn canonical(digits: &str) -> Option<u64> {
+pub(super) fn canonical(digits: &str) -> Option<u64> {
     let canonical = digits == "0" || !digits.starts_with('0');
     let plain = digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
     (canonical && plain).then(|| digits.parse().ok()).flatten()

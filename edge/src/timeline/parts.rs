@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use lectern_relay_proto::cmaf::AAC_FRAMES_PER_CHUNK;
 use lectern_relay_proto::{MediaTime, Timescale};
 
 use super::segment::Piece;
@@ -19,20 +20,30 @@ use super::snapshot::Kind;
 const TARGET: Duration = Duration::from_millis(250);
 /// RTMP counts milliseconds, so that six frames at 24 Hz may take 252 of them.
 const ROUNDING: Duration = Duration::from_millis(3);
+/// ISO/IEC 14496-3 §4.5.1.1.
+const AAC_FRAME_SAMPLES: usize = 1_024;
 /// What a part must last, in hundredths of the target.
 const SHARE_MIN: u64 = 85;
 
 /// The longest part of a track that carries `kind` (EXT-X-PART-INF's PART-TARGET).
 pub(super) fn target(kind: &Kind) -> Duration {
-    let Kind::Video { framerate, .. } = kind else { return TARGET };
-    let longest = TARGET + ROUNDING;
-    // At 10 or 15 Hz no whole number of frames comes close enough to the usual target.
-    let Some(rate) = framerate.filter(|rate| (0.1..=1_000.0).contains(rate)) else {
-        return longest;
+    let (chunk_rate, rounding) = match kind {
+        Kind::Video { framerate, .. } => (*framerate, ROUNDING),
+        // Of AAC; the chunks of Opus are shorter, and fit any target.
+        Kind::Audio { sample_rate, .. } => {
+            let samples = AAC_FRAMES_PER_CHUNK * AAC_FRAME_SAMPLES;
+            (Some(f64::from(*sample_rate) / samples as f64), Duration::ZERO)
+        }
+    };
+    let usual = TARGET + rounding;
+    // At 10 or 15 Hz, or at 32 kHz, no whole number of chunks comes close enough to it.
+    let Some(rate) = chunk_rate.filter(|rate| (0.1..=1_000.0).contains(rate)) else {
+        return usual;
     };
     let shortest = TARGET.as_secs_f64() * SHARE_MIN as f64 / 100.0;
-    let frames = (shortest * rate - 1e-6).ceil().max(1.0);
-    longest.max(Duration::from_micros((frames / rate * 1e6) as u64) + ROUNDING)
+    let chunks = (shortest * rate - 1e-6).ceil().max(1.0);
+    let needed_ms = (chunks / rate * 1e3).ceil() as u64;
+    usual.max(Duration::from_millis(needed_ms) + rounding)
 }
 
 /// Cuts the segments of one track.
@@ -118,10 +129,13 @@ mod tests {
                 assert!(share > 0.83, "{rate} Hz: {part:?} of {target:?}");
             }
         }
-        for (rate, frames) in [(48_000, 5), (44_100, 5)] {
+        for rate in [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000]
+        {
             let timescale = Timescale::new(rate).unwrap();
             let kind = Kind::Audio { sample_rate: rate, channels: 2 };
-            let parts = lengths(timescale, target(&kind), &[1_024 * frames; 100]);
+            let chunk = (AAC_FRAMES_PER_CHUNK * AAC_FRAME_SAMPLES) as u32;
+            let parts = lengths(timescale, target(&kind), &[chunk; 100]);
+            assert!(parts.len() >= 25, "{rate}: {parts:?}");
             for part in parts {
                 let share = part.as_secs_f64() / target(&kind).as_secs_f64();
                 assert!((0.85..=1.0).contains(&share), "{rate}: {part:?}");

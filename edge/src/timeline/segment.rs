@@ -124,7 +124,7 @@ impl Segment {
     /// Appends a chunk, which is not empty; returns what that came to.
     pub(super) fn append(&self, chunk: &Chunk) -> Appended {
         let (Some(first), Some(last)) = (chunk.frames.first(), chunk.frames.last()) else {
-            return Appended { len: self.tail().len, parts: 0 };
+            return Appended { len: self.tail().len, parted: false };
         };
         let end = last.dts.ticks.saturating_add(u64::from(last.duration));
         let end = MediaTime::new(end, last.dts.timescale);
@@ -134,9 +134,8 @@ impl Segment {
             duration: u32::try_from(end.ticks.saturating_sub(first.dts.ticks)).unwrap_or(u32::MAX),
             independent: first.keyframe,
         };
-        let mut appended = Appended { len: 0, parts: 0 };
+        let mut appended = Appended { len: 0, parted: false };
         self.tail.send_modify(|tail| {
-            let before = tail.parts.len();
             let Cut { before: due, after } = self.cutter.cut(tail.open_part(), &piece);
             if due {
                 tail.close_part();
@@ -147,7 +146,7 @@ impl Segment {
             if after {
                 tail.close_part();
             }
-            appended = Appended { len: tail.len, parts: tail.parts.len() - before };
+            appended = Appended { len: tail.len, parted: due || after };
         });
         appended
     }
@@ -186,8 +185,8 @@ impl Segment {
 pub(super) struct Appended {
     /// Bytes of the segment so far.
     pub(super) len: usize,
-    /// Parts that were completed.
-    pub(super) parts: usize,
+    /// Whether a part was completed.
+    pub(super) parted: bool,
 }
 
 impl Tail {

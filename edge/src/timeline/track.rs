@@ -352,7 +352,7 @@ impl Track {
         self.last_dts = Some(last.dts);
         self.note_length(chunk);
         let appended = segment.append(chunk);
-        self.parted |= appended.parts > 0;
+        self.parted |= appended.parted;
         if appended.len > cx.open_bytes_max {
             // It would push everything else out of the cache.
             cx.faults.count(Fault::Overflow);

@@ -23,6 +23,9 @@ pub const CHUNK_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The most samples in one chunk. Ours hold one picture or a few audio frames; 256 AAC frames are
 /// already 5 s of sound.
 pub const SAMPLES_MAX: usize = 256;
+/// AAC frames per chunk, but for the last of a group: 107 ms at 48 kHz. One frame a chunk would be half
+/// overhead. Edges go by it for how long a part of LL-HLS must be.
+pub const AAC_FRAMES_PER_CHUNK: usize = 5;
 /// The largest decode time, in ticks. Half of the range of `tfdt`, so that readers may add offsets
 /// and subtract times in signed arithmetic without thinking; at 90 kHz it is three million years.
 pub const TICKS_MAX: u64 = i64::MAX as u64;

@@ -16,7 +16,7 @@ import { ms, table } from '../latency/report.ts';
 
 /** Left out at the start: joining and catching up are not what is measured. */
 const SETTLE_MS = 20_000;
-const START_MS_MAX = 60_000;
+const START_MS_MAX = 30_000;
 /** A position that stands still for so long is one rebuffering: three ticks of the recorder. */
 const REBUFFERING_MS = 300;
 /** Latency that each should hold, at the median: issue 4. */
@@ -74,6 +74,10 @@ async function measure(stack: Stack, browser: Browser, player: PlayerName): Prom
       unreadable: watched.samples.length - glass.length,
       errors: [...recorded.errors, ...stage.refusals.map((refusal) => JSON.stringify(refusal))],
     };
+  } catch (error) {
+    const { errors } = await stage.recorded(player);
+    console.error([...errors, ...stage.answers, ...stage.console].join('\n'));
+    throw error;
   } finally {
     await stage.close();
   }

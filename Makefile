@@ -4,8 +4,8 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 say = @printf '\033[1m==> %s\033[0m\n'
 
-.PHONY: run test check fuzz bench-latency bench-webrtc audit web web-deps install-run install-test \
-	install-fuzz clean
+.PHONY: run test check fuzz bench-latency bench-webrtc bench-http audit web web-deps install-run install-test \
+	install-fuzz install-bench-http clean
 
 ## run: build everything and start `lectern all` with the demo broadcast
 run: install-run web
@@ -38,6 +38,14 @@ bench-webrtc: install-test web
 	$(say) "Building lectern and its load client (release)"
 	@$(CARGO) build --release --locked -p lectern -p lectern-bench-webrtc
 	@$(TARGET_DIR)/release/lectern-bench-webrtc $(ARGS)
+
+## bench-http: what an edge serves over HTTP from one core, beside nginx, and what players see
+bench-http: install-bench-http web
+	$(say) "Building lectern and its load client (release)"
+	@$(CARGO) build --release --locked -p lectern -p lectern-bench-http
+	@$(TARGET_DIR)/release/lectern-bench-http $(ARGS)
+	$(say) "Players"
+	@cd web && LECTERN_BIN=$(abspath $(TARGET_DIR))/release/lectern npm run --silent bench:players
 
 ## fuzz: each reader of a stranger's bytes for a minute (FUZZ_SECONDS); ARGS may name some
 fuzz: install-fuzz web
@@ -72,6 +80,9 @@ install-test:
 
 install-fuzz:
 	@scripts/install.sh fuzz
+
+install-bench-http:
+	@scripts/install.sh bench-http
 
 clean:
 	$(CARGO) clean

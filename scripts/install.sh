@@ -5,6 +5,7 @@
 #   scripts/install.sh run     what building and running needs
 #   scripts/install.sh test    that, and what the tests need
 #   scripts/install.sh fuzz    the former, and what the fuzzer needs
+#   scripts/install.sh bench-http   what the tests need, and what HTTP is compared with
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,7 +41,7 @@ apt_install cc=build-essential cmake=cmake ffmpeg=ffmpeg
 
 case "${1:-}" in
 run) ;;
-test)
+test | bench-http)
     # ip, nft: network namespaces in which UDP is cut off. xmllint: the MPD against its schema.
     apt_install chromium=chromium ip=iproute2 nft=nftables xmllint=libxml2-utils
     if ! cargo deny --version >/dev/null 2>&1; then
@@ -49,6 +50,14 @@ test)
         CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
             CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
             cargo install cargo-deny --locked --quiet --no-default-features
+    fi
+    if [ "$1" = bench-http ]; then
+        before=$(PATH="$PATH:/usr/sbin" command -v nginx || true)
+        apt_install nginx=nginx-light wrk=wrk
+        # The package starts a server on port 80, which nobody asked for: the benchmark has its own.
+        if [ -z "$before" ] && [ -d /run/systemd/system ]; then
+            as_root systemctl --quiet disable --now nginx || true
+        fi
     fi
     ;;
 fuzz)
@@ -62,5 +71,5 @@ fuzz)
         cargo install cargo-fuzz --locked --quiet
     fi
     ;;
-*) die "usage: scripts/install.sh run|test|fuzz" ;;
+*) die "usage: scripts/install.sh run|test|fuzz|bench-http" ;;
 esac

@@ -20,11 +20,17 @@ CONFIGURATION
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     relay_token = \"…\"                what edges must present; without it anyone may subscribe
     relay_certificate, relay_key     PEM files; made on first start when absent
+    relay_window_secs = 120          seconds of media kept for edges that start later
+    relay_window_bytes_max = 536870912
+                                     bytes of it, over all broadcasts
     limits.connections_max = 512     encoders connected at once
     limits.connections_per_address_max = 32
 
     [edge]
-    http  = \"0.0.0.0:8080\"           pages, WHEP, LL-DASH
+    http  = \"0.0.0.0:8080\"           pages, WHEP, LL-DASH; HTTP/1.1, and HTTP/2 by prior knowledge
+    https = \"0.0.0.0:8443\"           the same over TLS, HTTP/2 and HTTP/1.1; none when absent
+    tls_certificate, tls_key         PEM files, read again when they change; without them a
+                                     certificate for localhost is made, for development
     media = \"[::]:8189\"              all WebRTC media: UDP, and TCP where UDP is blocked; [::] is
                                      IPv4 as well
     media_addresses = [\"203.0.113.7\"]  where viewers reach it, also with a port as outside a NAT:
@@ -45,8 +51,9 @@ CONFIGURATION
                                      when absent
     http_connections_max = 16384     and http_connections_per_client_max = 4096
     trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed
-    window_secs = 30                 seconds kept for LL-DASH
-    window_bytes_max = 67108864      bytes kept per broadcast, whatever the window
+    window_secs = 120                seconds that viewers of LL-DASH can seek back
+    window_bytes_max = 134217728     bytes kept per broadcast, whatever the window
+    window_fetch_mbps_max = 50       Mbit/s at which a new edge fetches what was before it
 
     [[edge.ice_servers]]             TURN servers for viewers, any number of them
     urls = [\"turn:turn.example:3478\"]

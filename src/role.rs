@@ -57,6 +57,7 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
         trust: Trust::Certificates(origin.certificate_pem),
         token: Some(token),
     };
+    config.edge.data_dir = Some(config.data_dir.clone());
     let http = start_edge(&config, upstream, parts).await?;
     if demo {
         start_demo(&config, origin.rtmp, parts)?;
@@ -106,7 +107,8 @@ async fn start_edge(
     let edge =
         Edge::start(&config.edge, upstream, &registry).await.context("the edge cannot start")?;
     let http = edge.http_addr();
-    tracing::info!(%http, media = %edge.media_addr(), ops = %config.edge.ops, "edge is up");
+    let https = edge.https_addr().map(tracing::field::display);
+    tracing::info!(%http, https, media = %edge.media_addr(), ops = %config.edge.ops, "edge is up");
     let status = edge.upstream_status();
     parts.serve_ops(config.edge.ops, registry, Arc::new(move || status.ready())).await?;
     let cancel = parts.cancel.clone();

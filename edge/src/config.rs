@@ -8,7 +8,8 @@ use lectern_relay_proto::net::Token;
 use serde::Deserialize;
 
 use crate::client::{Proxies, ProxyError};
-use crate::{server, timeline, whep};
+use crate::server::{self, tls};
+use crate::{timeline, whep};
 
 /// `[edge]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +17,16 @@ use crate::{server, timeline, whep};
 pub struct Config {
     /// Pages, WHEP and LL-DASH, TCP.
     pub http: SocketAddr,
+    /// The same over TLS, TCP: HTTP/2, or HTTP/1.1 to those who ask for it. Without it there is none.
+    pub https: Option<SocketAddr>,
+    /// PEM file of the certificate for `https` and those that vouch for it, its own first. It is
+    /// read again when it changes. Without it, one for `localhost` is made, for development.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of the certificate's key.
+    pub tls_key: Option<PathBuf>,
+    /// Where a certificate of the edge's own making is kept: the role's to say, and not the file's.
+    #[serde(skip)]
+    pub data_dir: Option<PathBuf>,
     /// All WebRTC media: a UDP port, and TCP of the same number where UDP is blocked. `[::]` is IPv4
     /// as well.
     pub media: SocketAddr,
@@ -64,10 +75,27 @@ pub struct Config {
     pub egress_mbps_max: Option<u32>,
     /// STUN and TURN servers that players are told of; the edge itself needs none.
     pub ice_servers: Vec<whep::IceServer>,
-    /// Seconds of media kept for LL-DASH; each costs the bitrate of all tracks.
+    /// Seconds that a viewer of LL-DASH can seek back; each costs the bitrate of all tracks, of every
+    /// live broadcast. What was sent before this edge joined is fetched from the origin, as far as
+    /// its `relay_window_secs` reach.
     pub window_secs: u32,
     /// The most bytes of media kept per broadcast, whatever the window.
     pub window_bytes_max: usize,
+    /// The most Mbit/s at which such older media is fetched, over all broadcasts; at least 1. Live
+    /// media goes before it on the way, whatever this is. While it is fetched, the last six seconds of
+    /// it take memory twice.
+    pub window_fetch_mbps_max: u32,
+}
+
+/// Keys about HTTPS that make no sense together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpsError {
+    /// A certificate without its key, or the other way round.
+    #[error("edge.tls_certificate and edge.tls_key go together")]
+    OneOfTwo,
+    /// A certificate and no port to show it on.
+    #[error("edge.tls_certificate is for edge.https, which is not set")]
+    Nowhere,
 }
 
 impl Default for Config {
@@ -76,6 +104,10 @@ impl Default for Config {
         let whep = whep::Config::default();
         Self {
             http: any(8080),
+            https: None,
+            tls_certificate: None,
+            tls_key: None,
+            data_dir: None,
             media: whep.listen,
             media_addresses: Vec::new(),
             media_tcp_max: whep.tcp_connections_max,
@@ -95,8 +127,9 @@ impl Default for Config {
             joins_per_sec_max: whep.joins_per_sec_max,
             egress_mbps_max: None,
             ice_servers: Vec::new(),
-            window_secs: 30,
+            window_secs: 120,
             window_bytes_max: timeline::Config::default().bytes_max,
+            window_fetch_mbps_max: 50,
         }
     }
 }
@@ -120,6 +153,19 @@ impl Config {
         }
     }
 
+    /// Where HTTPS is served, if it is, and where its certificate comes from.
+    pub fn https(&self) -> Result<Option<(SocketAddr, tls::Source)>, HttpsError> {
+        let source = match (&self.tls_certificate, &self.tls_key) {
+            (None, None) => tls::Source::Development(self.data_dir.clone()),
+            (Some(_), Some(_)) if self.https.is_none() => return Err(HttpsError::Nowhere),
+            (Some(certificate), Some(key)) => {
+                tls::Source::Files { certificate: certificate.clone(), key: key.clone() }
+            }
+            _ => return Err(HttpsError::OneOfTwo),
+        };
+        Ok(self.https.map(|address| (address, source)))
+    }
+
     /// How many HTTP connections there may be.
     pub fn http_limits(&self) -> Result<server::Limits, ProxyError> {
         Ok(server::Limits {
@@ -129,9 +175,39 @@ impl Config {
         })
     }
 
+    /// How fast older media is fetched.
+    pub fn window_fetch_bytes_per_sec(&self) -> u64 {
+        u64::from(self.window_fetch_mbps_max.max(1)) * 1_000_000 / 8
+    }
+
     /// How much each broadcast's timeline keeps.
     pub fn timeline(&self) -> timeline::Config {
         let window = Duration::from_secs(self.window_secs.into());
         timeline::Config { window, bytes_max: self.window_bytes_max }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_needs_its_key_and_a_port() {
+        let check = |https: bool, certificate: bool, key: bool| {
+            let config = Config {
+                https: https.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8443))),
+                tls_certificate: certificate.then(|| "c.pem".into()),
+                tls_key: key.then(|| "k.pem".into()),
+                ..Config::default()
+            };
+            config.https().map(|https| https.map(|(_, source)| source))
+        };
+        assert_eq!(check(false, false, false), Ok(None));
+        assert_eq!(check(true, false, false), Ok(Some(tls::Source::Development(None))));
+        let files = tls::Source::Files { certificate: "c.pem".into(), key: "k.pem".into() };
+        assert_eq!(check(true, true, true), Ok(Some(files)));
+        assert_eq!(check(true, true, false), Err(HttpsError::OneOfTwo));
+        assert_eq!(check(false, false, true), Err(HttpsError::OneOfTwo));
+        assert_eq!(check(false, true, true), Err(HttpsError::Nowhere));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One module per concern: [`upstream`] (relay to cache), [`timeline`] (groups to segments),
 //! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
-//! player and its pages), [`server`] (the HTTP listener), [`client`] (whom a request comes from).
+//! player and its pages), [`server`] (the HTTP listeners), [`client`] (whom a request comes from).
 
 pub mod client;
 pub mod config;
@@ -36,22 +36,30 @@ const WORKERS_MAX: usize = 256;
 
 /// An edge whose ports are bound.
 pub struct Edge {
-    listener: TcpListener,
+    listeners: server::Listeners,
     http_addr: SocketAddr,
+    https_addr: Option<SocketAddr>,
     router: Router,
     limits: server::Limits,
     http_metrics: server::Metrics,
     subscriber: Subscriber,
     directory: Arc<Directory>,
     engine: whep::Engine,
+    fetcher: upstream::Fetcher,
 }
 
 /// Why an edge could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The HTTP port is taken or not allowed.
+    /// The HTTP or HTTPS port is taken or not allowed.
     #[error("cannot listen for HTTP on {0}: {1}")]
     Http(SocketAddr, std::io::Error),
+    /// Keys about HTTPS that make no sense together.
+    #[error(transparent)]
+    Https(#[from] config::HttpsError),
+    /// The certificate for HTTPS.
+    #[error("HTTPS: {0}")]
+    Tls(#[from] server::tls::Error),
     /// More sender threads than any machine has use for.
     #[error("edge.workers is {0}, and at most {WORKERS_MAX} are started")]
     Workers(usize),
@@ -89,9 +97,14 @@ impl Edge {
         upstream: Upstream,
         registry: &Registry,
     ) -> Result<Self, Error> {
-        let listener = TcpListener::bind(config.http).await;
-        let listener = listener.map_err(|error| Error::Http(config.http, error))?;
-        let http_addr = listener.local_addr().map_err(|error| Error::Http(config.http, error))?;
+        let (http, http_addr) = listen(config.http).await?;
+        let (https, https_addr) = match config.https()? {
+            None => (None, None),
+            Some((address, source)) => {
+                let (listener, address) = listen(address).await?;
+                (Some((listener, server::tls::Identity::load(source)?)), Some(address))
+            }
+        };
         if config.workers > WORKERS_MAX {
             return Err(Error::Workers(config.workers));
         }
@@ -99,6 +112,10 @@ impl Edge {
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
         let directory = Directory::new(config.timeline(), live::Metrics::register(registry)?);
+        let fetcher = upstream::Fetcher::new(
+            config.window_fetch_bytes_per_sec(),
+            upstream::Metrics::register(registry)?,
+        );
         let subscriber = Subscriber::start(SubscriberConfig {
             upstream: upstream.address,
             server_name: upstream.name,
@@ -111,20 +128,27 @@ impl Edge {
             .merge(live::routes(directory.clone()))
             .merge(whep::routes(engine.clone()));
         Ok(Self {
-            listener,
+            listeners: server::Listeners { http, https },
             http_addr,
+            https_addr,
             router,
             limits,
             http_metrics,
             subscriber,
             directory,
             engine,
+            fetcher,
         })
     }
 
     /// Where pages, WHEP and LL-DASH are served.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
+    }
+
+    /// Where the same is served over TLS.
+    pub fn https_addr(&self) -> Option<SocketAddr> {
+        self.https_addr
     }
 
     /// Where WebRTC media is sent from.
@@ -140,17 +164,26 @@ impl Edge {
     /// Serves until `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
         let engine = self.engine.clone();
-        let follow = upstream::run(self.subscriber, self.directory, self.engine, cancel.clone());
+        let cancelled = cancel.clone();
+        let follow =
+            upstream::run(self.subscriber, self.directory, self.engine, self.fetcher, cancelled);
         let following = tokio::spawn(follow);
         let drained = cancel.clone();
         let draining = tokio::spawn(async move {
             drained.cancelled().await;
             engine.drain();
         });
-        server::serve(self.listener, self.router, self.limits, self.http_metrics, cancel).await;
+        server::serve(self.listeners, self.router, self.limits, self.http_metrics, cancel).await;
         draining.await.ok();
         following.await.ok();
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |error| Error::Http(address, error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 /// Whether the upstream is connected.

@@ -2,10 +2,13 @@
 //! broadcast, and hands each chunk to the timeline (LL-DASH) and to the WebRTC feed.
 //!
 //! A broadcast that is no longer announced stays for a while with its viewers attached: an origin
-//! that restarts comes back within seconds, and nobody should have to reload.
+//! that restarts comes back within seconds, and nobody should have to reload. What was sent before
+//! this edge joined is fetched by [`backfill`].
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod backfill;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -14,13 +17,15 @@ use lectern_relay_proto::net::{
     Announcement, BroadcastSubscription, Error, Priority, Subscriber, TrackEvent, TrackSubscription,
 };
 use lectern_relay_proto::{BroadcastId, Catalog, GroupId, PublisherState, Timescale, TrackName};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use crate::live::{Directory, DirectoryFull, Live};
 use crate::whep::{Engine, Feed};
+use backfill::Hole;
+pub use backfill::{Fetcher, Metrics};
 
 /// How long viewers of a broadcast that is no longer announced are kept waiting for it.
 const GONE_LINGER: Duration = Duration::from_secs(60);
@@ -37,8 +42,10 @@ pub async fn run(
     mut subscriber: Subscriber,
     directory: Arc<Directory>,
     engine: Engine,
+    fetcher: Fetcher,
     cancel: CancellationToken,
 ) {
+    let fetcher = Arc::new(fetcher);
     let mut broadcasts: HashMap<BroadcastId, Followed> = HashMap::new();
     let mut tasks = JoinSet::new();
     loop {
@@ -62,7 +69,7 @@ pub async fn run(
                 let id = subscription.id().clone();
                 let broadcast = match broadcasts.get(&id) {
                     Some(followed) => followed.broadcast.clone(),
-                    None => match Broadcast::open(id.clone(), &directory, &engine) {
+                    None => match Broadcast::open(id.clone(), &directory, &engine, &fetcher) {
                         Ok(broadcast) => Arc::new(broadcast),
                         Err(full) => {
                             tracing::warn!(broadcast = %id, error = %full, "not carried");
@@ -118,7 +125,21 @@ struct Broadcast {
     feed: Feed,
     catalog: watch::Sender<Option<Catalog>>,
     /// The newest group of each track, over all subscriptions to it.
-    newest: Mutex<HashMap<TrackName, GroupId>>,
+    newest: Mutex<HashMap<TrackName, Newest>>,
+    fetcher: Arc<Fetcher>,
+    /// Tracks that have arrived over the current announcement. What is fetched on a connection before
+    /// its subscription arrives would be taken for live.
+    heard: Mutex<HashSet<TrackName>>,
+    /// Wakes the fetcher: a track has come that may miss what was before.
+    joined: Notify,
+}
+
+/// The newest group of a track.
+#[derive(Clone, Copy)]
+struct Newest {
+    group: GroupId,
+    /// Whether it ended, and not just its subscription.
+    whole: bool,
 }
 
 impl Broadcast {
@@ -126,6 +147,7 @@ impl Broadcast {
         id: BroadcastId,
         directory: &Directory,
         engine: &Engine,
+        fetcher: &Arc<Fetcher>,
     ) -> Result<Self, DirectoryFull> {
         Ok(Self {
             live: directory.open(id.clone())?,
@@ -133,6 +155,9 @@ impl Broadcast {
             id,
             catalog: watch::Sender::new(None),
             newest: Mutex::default(),
+            fetcher: fetcher.clone(),
+            heard: Mutex::default(),
+            joined: Notify::new(),
         })
     }
 
@@ -145,12 +170,20 @@ impl Broadcast {
     ) -> Option<BroadcastId> {
         let following = async {
             // Whatever fails while the broadcast is announced is asked for again.
-            while let Err(error) = self.subscribe(&subscription).await {
-                if matches!(error, Error::Closed) {
-                    break;
+            let subscribing = async {
+                while let Err(error) = self.subscribe(&subscription).await {
+                    if matches!(error, Error::Closed) {
+                        break;
+                    }
+                    tracing::warn!(%error, "the catalog was lost; asking again");
+                    tokio::time::sleep(RESUBSCRIBE_AFTER).await;
                 }
-                tracing::warn!(%error, "the catalog was lost; asking again");
-                tokio::time::sleep(RESUBSCRIBE_AFTER).await;
+            };
+            self.heard().clear();
+            let heard = |track: &TrackName| self.heard().contains(track);
+            tokio::select! {
+                () = subscribing => {}
+                () = self.fetcher.run(&self.live, &subscription, heard, &self.joined) => {}
             }
             self.say_away();
             tokio::time::sleep(GONE_LINGER).await;
@@ -201,7 +234,7 @@ impl Broadcast {
         let WantedTrack { name, timescale, priority } = &wanted;
         loop {
             match subscription.track(name, *timescale, *priority).await {
-                Ok(track) => self.receive(&wanted, track).await,
+                Ok(track) => self.receive(subscription, &wanted, track).await,
                 Err(error) => tracing::debug!(%error, track = %name, "track not available"),
             }
             // It ended while its broadcast did not: the publisher is about to replace it, or to go.
@@ -209,23 +242,52 @@ impl Broadcast {
         }
     }
 
-    async fn receive(&self, wanted: &WantedTrack, mut track: TrackSubscription) {
+    async fn receive(
+        &self,
+        subscription: &BroadcastSubscription,
+        wanted: &WantedTrack,
+        mut track: TrackSubscription,
+    ) {
         let WantedTrack { name, timescale, .. } = wanted;
         let mut period = None;
         let is_video = name.as_str().starts_with("video/");
-        while let Some(event) = track.next().await {
+        // A group that did not arrive whole is lost if the track goes on; if it does not, the rest may
+        // be fetched from whoever carries it next.
+        let mut broken = None;
+        let mut mending = FuturesUnordered::new();
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = track.next() => event,
+                Some(()) = mending.next() => continue,
+            };
+            let Some(event) = event else { return };
+            if let Some(group) = broken.take().filter(|_| event.is_ok()) {
+                tracing::warn!(track = %name, %group, "group did not arrive whole in time; skipped");
+                self.live.lose_group(name, group);
+            }
             match event {
                 Ok(TrackEvent::Chunk { group, chunk, .. }) => {
-                    if period != Some(group.period) {
+                    let joining = period != Some(group.period);
+                    if joining {
                         match self.timescale_in(group.period, name).await {
-                            Some(now) if now == *timescale => period = Some(group.period),
+                            Some(now) if now == *timescale => {}
                             // The chunk was read in the timescale of a period before. Whoever
                             // follows the track in the new one begins with this group.
                             Some(_) => return,
                             None => continue,
                         }
                     }
-                    self.notice_absent_groups(name, group);
+                    let before = self.note(name, group);
+                    let gap = before.filter(|before| before.group.period == group.period);
+                    if let Some(Newest { group: last, whole }) = gap.filter(|_| period.is_none())
+                        && let Some(hole) = Hole::between(name, *timescale, last, whole, group)
+                    {
+                        mending.push(self.fetcher.mend(&self.live, subscription, hole));
+                    } else if let Some(Newest { group: last, .. }) = gap {
+                        self.report_absent_groups(name, last, group);
+                    }
+                    period = Some(group.period);
                     for frame in &chunk.frames {
                         if is_video {
                             self.feed.push_video(name, group, frame);
@@ -234,12 +296,16 @@ impl Broadcast {
                         }
                     }
                     self.live.push(name, group, chunk);
+                    if joining {
+                        self.heard().insert(name.clone());
+                        self.joined.notify_one();
+                    }
                 }
-                Ok(TrackEvent::GroupEnd(group)) => self.live.end_group(name, group),
-                Ok(TrackEvent::Skipped(group)) => {
-                    tracing::warn!(track = %name, %group, "group did not arrive whole in time; skipped");
-                    self.live.lose_group(name, group);
+                Ok(TrackEvent::GroupEnd(group)) => {
+                    self.note_whole(name, group);
+                    self.live.end_group(name, group);
                 }
+                Ok(TrackEvent::Skipped(group)) => broken = Some(group),
                 Err(error) => {
                     tracing::warn!(%error, track = %name, "track ended");
                     return;
@@ -248,14 +314,26 @@ impl Broadcast {
         }
     }
 
+    fn heard(&self) -> MutexGuard<'_, HashSet<TrackName>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the group of a track that arrives; returns the one before.
+    fn note(&self, name: &TrackName, group: GroupId) -> Option<Newest> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.insert(name.clone(), Newest { group, whole: false })
+    }
+
+    fn note_whole(&self, name: &TrackName, group: GroupId) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = newest.get_mut(name).filter(|newest| newest.group == group) {
+            newest.whole = true;
+        }
+    }
+
     /// Groups come in order, so what was passed over never comes: nobody should wait for it. In
     /// video it was lost. An audio track has no group where video's are shorter than its chunks.
-    fn notice_absent_groups(&self, name: &TrackName, group: GroupId) {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(before) = newest.insert(name.clone(), group) else { return };
-        if before.period != group.period {
-            return;
-        }
+    fn report_absent_groups(&self, name: &TrackName, before: GroupId, group: GroupId) {
         let first = before.index.saturating_add(1).max(group.index.saturating_sub(LOST_GROUPS_MAX));
         for index in first..group.index {
             let absent = GroupId { index, ..group };

@@ -27,6 +27,12 @@ pub struct Config {
     pub relay_certificate: Option<PathBuf>,
     /// See `relay_certificate`.
     pub relay_key: Option<PathBuf>,
+    /// Seconds of media that edges can fetch: what an edge that has just started shows of the time
+    /// before. Each live broadcast costs up to one and a half times its bitrate for this long. Edges
+    /// show no more than this of what they were not there for.
+    pub relay_window_secs: u32,
+    /// The most bytes of media kept so, over all broadcasts. When it is reached, the oldest goes first.
+    pub relay_window_bytes_max: u64,
     /// How many encoders may be connected.
     pub limits: rtmp::Config,
 }
@@ -41,6 +47,8 @@ impl Default for Config {
             relay_token: None,
             relay_certificate: None,
             relay_key: None,
+            relay_window_secs: 120,
+            relay_window_bytes_max: 512 << 20,
             limits: rtmp::Config::default(),
         }
     }

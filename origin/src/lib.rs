@@ -19,6 +19,7 @@ pub mod transcode;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lectern_relay_proto::net::{self, Identity, Publisher, PublisherConfig, PublisherMetrics};
 use prometheus::Registry;
@@ -81,6 +82,8 @@ impl Origin {
         let metrics = PublisherMetrics::register(registry)?;
         let relay = Publisher::bind(PublisherConfig {
             token: config.relay_token.clone(),
+            keep: Duration::from_secs(config.relay_window_secs.into()),
+            keep_bytes_max: config.relay_window_bytes_max,
             ..PublisherConfig::new(config.relay, identity, metrics)
         })?;
         let relay_addr = relay.local_addr()?;

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod late_edge;
 mod lip_sync;
 mod neighbours;
+mod outage;
 mod restarts;
 mod sample_rates;
 mod stack;

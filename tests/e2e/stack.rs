@@ -33,7 +33,8 @@ pub(crate) const AAC: &str = "-c:a aac -b:a 96k";
 /// Both roles, and what they keep.
 pub(crate) struct Stack {
     pub(crate) rtmp: SocketAddr,
-    relay: SocketAddr,
+    pub(crate) relay: SocketAddr,
+    certificate: String,
     http: SocketAddr,
     data_dir: TempDir,
     origin: Option<Running>,
@@ -51,22 +52,29 @@ impl Stack {
         let data_dir = tempfile::tempdir().unwrap();
         let (origin, rtmp, relay, certificate) =
             start_origin(ANY, ANY, data_dir.path().into()).await;
-        let config = lectern_edge::config::Config {
-            http: ANY,
-            media: ANY,
-            ..lectern_edge::config::Config::default()
-        };
-        let upstream = Upstream {
-            address: relay.to_string(),
-            name: Some("localhost".to_owned()),
-            trust: Trust::Certificates(certificate),
-            token: None,
-        };
-        let edge = Edge::start(&config, upstream, &Registry::new()).await.unwrap();
-        let http = edge.http_addr();
-        let edge = Running::spawn(async |cancel| edge.run(cancel).await);
+        let (edge, http) = start_edge(relay, &certificate).await;
         let client = reqwest::Client::new();
-        Self { rtmp, relay, http, data_dir, origin: Some(origin), _edge: edge, client }
+        let origin = Some(origin);
+        Self { rtmp, relay, certificate, http, data_dir, origin, _edge: edge, client }
+    }
+
+    /// Another edge of the same origin.
+    pub(crate) async fn another_edge(&self) -> Self {
+        self.another_edge_by(self.relay).await
+    }
+
+    /// The same, which finds the origin's relay at `relay`.
+    pub(crate) async fn another_edge_by(&self, relay: SocketAddr) -> Self {
+        let (edge, http) = start_edge(relay, &self.certificate).await;
+        Self {
+            certificate: self.certificate.clone(),
+            http,
+            data_dir: tempfile::tempdir().unwrap(),
+            origin: None,
+            _edge: edge,
+            client: self.client.clone(),
+            ..*self
+        }
     }
 
     /// Stops the origin and starts another on the same ports and data.
@@ -162,6 +170,23 @@ impl Stack {
         assert_eq!(answer.status(), 200);
         answer.text().await.unwrap()
     }
+}
+
+async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAddr) {
+    let config = lectern_edge::config::Config {
+        http: ANY,
+        media: ANY,
+        ..lectern_edge::config::Config::default()
+    };
+    let upstream = Upstream {
+        address: relay.to_string(),
+        name: Some("localhost".to_owned()),
+        trust: Trust::Certificates(certificate.to_owned()),
+        token: None,
+    };
+    let edge = Edge::start(&config, upstream, &Registry::new()).await.unwrap();
+    let http = edge.http_addr();
+    (Running::spawn(async |cancel| edge.run(cancel).await), http)
 }
 
 async fn start_origin(

@@ -18,10 +18,11 @@ use mio::{Events, Interest, Poll, Token};
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use serde::{Deserialize, Serialize};
 
-use crate::proc;
 use crate::socket::{Reader, Socket};
-use crate::stack::{EDGE_CORE, died_with_us};
 use crate::window::TraceFrame;
+use lectern_bench_rig::EDGE_CORE;
+use lectern_bench_rig::proc;
+use lectern_bench_rig::servers::died_with_us;
 
 /// RTP header without extension.
 const HEADER: usize = 12;

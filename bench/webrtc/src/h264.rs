@@ -1,6 +1,6 @@
 //! What the RTP payloads of one frame hold, RFC 6184: single NAL units, STAP-A and FU-A.
 
-use crate::stamp::Stamp;
+use lectern_bench_rig::stamp::Stamp;
 
 const IDR: u8 = 5;
 const SEI: u8 = 6;

@@ -17,10 +17,10 @@ use tokio::sync::oneshot;
 
 use crate::socket::{Reader, Socket};
 use crate::tally::Tally;
-use crate::timeline::Timeline;
 use crate::transport::Identity;
 use crate::viewer::{Setup, Start, Viewer};
 use crate::window::{Report, Window};
+use lectern_bench_rig::timeline::Timeline;
 
 const WAKE: Token = Token(usize::MAX);
 /// Reads of one socket before the others and the timers have their turn.

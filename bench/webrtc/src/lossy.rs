@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::time::sleep;
 
-use crate::clip::Clip;
 use crate::load::Group;
 use crate::namespace::{EDGE_IP, MEDIA_PORT, Namespaces, VIEWERS_IP};
 use crate::options::Bench;
 use crate::report::Lossy;
-use crate::stack::{Place, Stack, died_with_us};
-use crate::stats::Quantiles;
+use crate::stack::Stack;
 use crate::steady::{SETTLE, start_load, wait_for_media};
+use lectern_bench_rig::clip::Clip;
+use lectern_bench_rig::servers::{Place, died_with_us};
+use lectern_bench_rig::stats::Quantiles;
 
 /// A frame that is not whole by then is of no use to a viewer.
 const IN_TIME_US: u64 = 500_000;

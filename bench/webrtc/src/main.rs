@@ -4,7 +4,6 @@
 //! nor clock. [`load`] is the thread that drives them all, [`steady`], [`storm`] and [`lossy`] are
 //! what is measured.
 
-mod clip;
 mod floor;
 mod frames;
 mod h264;
@@ -13,8 +12,6 @@ mod lossy;
 mod nack;
 mod namespace;
 mod options;
-mod proc;
-mod publish;
 mod receiver;
 mod reception;
 mod report;
@@ -22,12 +19,9 @@ mod rtp;
 mod sdp;
 mod socket;
 mod stack;
-mod stamp;
-mod stats;
 mod steady;
 mod storm;
 mod tally;
-mod timeline;
 mod transport;
 mod viewer;
 mod whep;
@@ -41,7 +35,8 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use clip::Clip;
+use lectern_bench_rig::clip::Clip;
+use lectern_bench_rig::{CLIENT_CORE, proc};
 use options::{Bench, Options, Part};
 use report::Results;
 
@@ -74,8 +69,7 @@ fn start(Options { bench, part }: Options) -> anyhow::Result<()> {
 }
 
 async fn run(bench: Bench, part: Option<Part>) -> anyhow::Result<()> {
-    proc::pin(stack::CLIENT_CORE)
-        .context("a core for the edge and another for all else are needed")?;
+    proc::pin(CLIENT_CORE).context("a core for the edge and another for all else are needed")?;
     let dir = tempfile::tempdir()?;
     let clip = Arc::new(Clip::make(dir.path()).await?);
     if let Some(Part::Lossy { edge_namespace }) = part {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
-use crate::proc::tool;
+use lectern_bench_rig::proc::tool;
 
 /// The edge's UDP port in its namespace.
 pub(crate) const MEDIA_PORT: u16 = 8_189;

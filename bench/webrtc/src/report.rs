@@ -1,8 +1,9 @@
 //! The results, and how they are shown.
 
+use lectern_bench_rig::stats::Quantiles;
+use lectern_bench_rig::table::table;
 use serde::{Deserialize, Serialize};
 
-use crate::stats::Quantiles;
 use crate::tally::Tally;
 
 /// A core that is busier than this is what limits.
@@ -353,24 +354,6 @@ fn render_loss(loss: &Lossy) -> String {
     );
     if let Some(first) = loss.refused.iter().chain(&loss.failures).next() {
         text += &format!("  ! not all {} watch, the first: {first}\n", loss.viewers);
-    }
-    text
-}
-
-/// Columns as wide as they need to be, numbers to the right.
-fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let head: Vec<String> = head.iter().map(|name| (*name).to_owned()).collect();
-    let rows: Vec<Vec<String>> = [head].into_iter().chain(rows).collect();
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let mut text = String::new();
-    for row in &rows {
-        for (column, cell) in row.iter().enumerate() {
-            let width = width(column).unwrap_or(0);
-            text += &format!("  {cell:>width$}");
-        }
-        text.push('\n');
     }
     text
 }

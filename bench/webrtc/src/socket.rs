@@ -4,8 +4,8 @@
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use lectern_bench_rig::unix_us;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 
 /// Room for a keyframe burst and a second of the stream while the client is busy elsewhere; the
@@ -100,11 +100,6 @@ impl Reader {
         let control = nix::cmsg_space!(nix::sys::time::TimeSpec, i32);
         Self { buffer: vec![0; READ_BYTES], control }
     }
-}
-
-/// Unix time in microseconds.
-pub(crate) fn unix_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
 #[cfg(test)]

@@ -6,14 +6,16 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
-use crate::clip::Clip;
 use crate::floor;
 use crate::load::{Census, Group, Load};
 use crate::options::Bench;
-use crate::proc::{self, Busy};
 use crate::report::{Starts, Steady};
-use crate::stack::{CLIENT_CORE, EDGE_CORE, Place, Stack};
-use crate::stats::Quantiles;
+use crate::stack::Stack;
+use lectern_bench_rig::clip::Clip;
+use lectern_bench_rig::proc::{self, Busy};
+use lectern_bench_rig::servers::Place;
+use lectern_bench_rig::stats::Quantiles;
+use lectern_bench_rig::{CLIENT_CORE, EDGE_CORE};
 
 /// Before the edge is measured without viewers: by then it has kept all that it keeps.
 const WARM_UP: Duration = Duration::from_secs(14);

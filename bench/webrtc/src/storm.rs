@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::clip::Clip;
 use crate::load::Group;
 use crate::options::Bench;
-use crate::proc::{self, Busy};
 use crate::report::Storm;
-use crate::stack::{CLIENT_CORE, EDGE_CORE, Place, Stack};
-use crate::stats::Quantiles;
+use crate::stack::Stack;
 use crate::steady::{SETTLE, TAIL, start_load, starts, wait_for_media};
+use lectern_bench_rig::clip::Clip;
+use lectern_bench_rig::proc::{self, Busy};
+use lectern_bench_rig::servers::Place;
+use lectern_bench_rig::stats::Quantiles;
+use lectern_bench_rig::{CLIENT_CORE, EDGE_CORE};
 
 /// Over which those who watch are measured before the storm.
 const BEFORE: Duration = Duration::from_secs(6);

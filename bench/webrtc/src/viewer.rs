@@ -19,9 +19,9 @@ use crate::receiver::Receiver;
 use crate::reception::Reception;
 use crate::rtp::{self, Header, Unwrapped};
 use crate::sdp::{Answer, Stream};
-use crate::stamp::Stamp;
 use crate::tally::Tally;
 use crate::transport::{Credentials, Identity, Keys, Transport};
+use lectern_bench_rig::stamp::Stamp;
 
 /// From one receiver report to the next.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);

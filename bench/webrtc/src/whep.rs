@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::load::{Group, Load};
 use crate::sdp::{self, Answer};
-use crate::socket::unix_us;
 use crate::transport::{Credentials, Identity};
 use crate::viewer::Setup;
+use lectern_bench_rig::unix_us;
 
 const POLL: Duration = Duration::from_millis(100);
 

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::load::Group;
 use crate::rtp::{self, Header};
 use crate::tally::Tally;
-use crate::timeline::Timeline;
 use crate::viewer::{Ended, Viewer};
+use lectern_bench_rig::timeline::Timeline;
 
 /// A viewer's first seconds are not measured: what it is sent from the cache is late by design, and
 /// carries other timestamps. With a keyframe every four seconds it is at the live edge by then.

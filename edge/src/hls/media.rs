@@ -27,6 +27,9 @@ pub struct MediaPlaylist<'a> {
     part_target: Duration,
 }
 
+/// The most segments that a track may lack where one period follows another: one at either side.
+const BRIDGED_MAX: u64 = 2;
+
 /// A segment in its place.
 struct Entry<'a> {
     sequence: u64,
@@ -63,6 +66,17 @@ impl<'a> MediaPlaylist<'a> {
         let targets = entries.iter().map(|entry| entry.track.part_target);
         let part_target = targets.max().unwrap_or(last.track.part_target);
         Some(Self { snapshot, track, entries, target, part_target })
+    }
+
+    /// The media sequence number of its first segment.
+    pub fn first(&self) -> u64 {
+        self.entries.first().map_or(0, |first| first.sequence)
+    }
+
+    /// Without the segments before `sequence`: what a playlist begins with may never go down.
+    pub fn from(mut self, sequence: u64) -> Self {
+        self.entries.retain(|entry| entry.sequence >= sequence);
+        self
     }
 
     /// How far it reaches.
@@ -249,15 +263,16 @@ fn entries<'a>(snapshot: &'a Snapshot, track: &TrackName) -> Vec<Entry<'a>> {
     for period in &snapshot.periods {
         let Some(track) = period.track(track).filter(|track| track.is_playable()) else { continue };
         let run = run(period, track);
-        let (Some(first), former) = (run.first(), runs.last().and_then(|run| run.last())) else {
-            continue;
-        };
-        match former {
+        let Some(first) = run.first() else { continue };
+        if let Some(former) = runs.last().and_then(|run| run.last()) {
             // It is whole in a moment; a playlist has parts at its end only.
-            Some(former) if matches!(former.media, Media::Open { .. }) => break,
-            // An origin that was killed does not know how far it had come.
-            Some(former) if former.sequence.saturating_add(1) != first.sequence => runs.clear(),
-            _ => {}
+            if matches!(former.media, Media::Open { .. }) {
+                break;
+            }
+            match bridge(former, first) {
+                Some(gaps) => runs.push(gaps),
+                None => runs.clear(),
+            }
         }
         runs.push(run);
     }
@@ -267,6 +282,26 @@ fn entries<'a>(snapshot: &'a Snapshot, track: &TrackName) -> Vec<Entry<'a>> {
     let first = entries.iter().position(|entry| !past(entry)).unwrap_or_default();
     entries.drain(..first);
     entries
+}
+
+/// What is between two periods: nothing as a rule, and a segment that the other tracks have where this
+/// one had nothing to say at the end of a take, or not yet at its beginning. `None` if the sequence does
+/// not go on: an origin that was killed does not know how far it had come.
+fn bridge<'a>(former: &Entry<'a>, first: &Entry<'a>) -> Option<Vec<Entry<'a>>> {
+    let next = former.sequence.saturating_add(1);
+    let missing = first.sequence.checked_sub(next).filter(|missing| *missing <= BRIDGED_MAX)?;
+    let end = former.end().unwrap_or(former.start);
+    let grid = Duration::from_millis(former.period.info.grid.duration_ms().into());
+    let duration = first.start.saturating_since(end).min(grid);
+    let gap = |at: u64| Entry {
+        sequence: next + at,
+        number: former.number.saturating_add(1 + at),
+        period: former.period,
+        track: former.track,
+        start: end,
+        media: Media::Gap { duration },
+    };
+    Some((0..missing).map(gap).collect())
 }
 
 /// The segments of one period.

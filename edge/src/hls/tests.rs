@@ -84,6 +84,28 @@ fn a_take_whose_sequence_does_not_follow_begins_the_playlist_anew() {
 }
 
 #[test]
+fn a_track_that_fell_silent_before_the_end_of_a_take_goes_on_in_the_next() {
+    // The sound of the third segment never came.
+    let first = Script::new(&[2_000; 3]);
+    let second = Script { period: 1, start_ms: 7_320, sequence: 3, ..Script::new(&[2_000; 2]) };
+    let mut timeline = Timeline::new(Config::default());
+    for script in [&first, &second] {
+        timeline.set_catalog(&script.catalog());
+        let silent = |event: &&Event| {
+            event.track.as_str() == TrackName::AUDIO_AAC
+                && event.group.period == 0
+                && event.group.index == 2
+        };
+        script.events().iter().filter(|e| !silent(e)).for_each(|e| feed(&mut timeline, e));
+    }
+    let playlist = media(&timeline.snapshot().unwrap(), TrackName::AUDIO_AAC);
+    let expect = "0/1.m4s\n#EXT-X-GAP\n#EXTINF:2.00000,\n../audio-aac~tot3j7~0/2.m4s\n\
+                  #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"../audio-aac~tot3j7~1/init.mp4\"\n";
+    assert!(playlist.contains(expect), "{playlist}");
+    assert!(playlist.contains("#EXT-X-MEDIA-SEQUENCE:0\n"), "{playlist}");
+}
+
+#[test]
 fn audio_alone_is_a_rendition_of_its_own() {
     let script = Script { has_video: false, ..Script::new(&[2_000; 3]) };
     let snapshot = snapshot(&[script]);
@@ -159,6 +181,16 @@ fn what_two_edges_say_of_a_segment_is_the_same_wherever_they_joined() {
     };
     let before = whole[..whole.find(first).unwrap()].matches("#EXTINF").count();
     assert_eq!(sequence(&late), sequence(&whole) + before as u64);
+}
+
+#[test]
+fn what_was_fetched_later_is_left_out_of_a_playlist_that_was_read() {
+    let snapshot = snapshot(&[Script::new(&[2_000; 5])]);
+    let track = name(TrackName::VIDEO_MAIN);
+    let playlist = MediaPlaylist::new(&snapshot, &track).unwrap();
+    assert_eq!(playlist.first(), 0);
+    let text = playlist.from(2).render();
+    assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:2\n") && !text.contains("/1.m4s"), "{text}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn follow(segment: &Segment, metrics: &Arc<Metrics>) -> Body {
         next: 0,
         damaged: segment.tail().damaged,
         deadline: Box::pin(tokio::time::sleep(READ_MAX)),
-        sent: metrics.sent_bytes(Kind::Segment),
+        sent: metrics.sent_bytes(Kind::Segment).clone(),
         metrics: metrics.clone(),
         stopped: false,
     };

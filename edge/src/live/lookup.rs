@@ -62,6 +62,13 @@ pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64, now: 
         return Answer::Found(segment.clone());
     }
     let first = track.segments.first().map(|segment| segment.number);
+    let before_first = match first {
+        Some(first) => number < first,
+        None => period.last_number.is_some_and(|last| number <= last),
+    };
+    if track.older_to_come && before_first {
+        return Answer::NotYet("older segments are being fetched");
+    }
     let newest = track.segments.last();
     // Before anything is there, the first segment is the one to wait for.
     let next_max = match period.last_number {

@@ -20,11 +20,15 @@ pub(super) enum Kind {
     Other,
 }
 
+/// The classes of status; the label `status`.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
 /// Counters of the live HTTP edge.
 #[derive(Clone)]
 pub struct Metrics {
-    requests: IntCounterVec,
-    sent_bytes: IntCounterVec,
+    // Looked up once and for all: a look-up by labels takes a lock, and every request would.
+    requests: [[IntCounter; CLASSES.len()]; Kind::ALL.len()],
+    sent_bytes: [IntCounter; Kind::ALL.len()],
     held: IntGauge,
     held_refused: IntCounter,
     readers_dropped: IntCounterVec,
@@ -89,23 +93,20 @@ impl Metrics {
             age: ages.with_label_values(&[kind]),
         };
         let (video, audio) = (track("video"), track("audio"));
+        let requests = Kind::ALL
+            .map(|kind| CLASSES.map(|class| requests.with_label_values(&[kind.as_str(), class])));
+        let sent_bytes = Kind::ALL.map(|kind| sent_bytes.with_label_values(&[kind.as_str()]));
         Ok(Self { requests, sent_bytes, held, held_refused, readers_dropped, faults, video, audio })
     }
 
     pub(super) fn request(&self, kind: Kind, status: StatusCode) {
-        let class = match status.as_u16() {
-            ..200 => "1xx",
-            200..300 => "2xx",
-            300..400 => "3xx",
-            400..500 => "4xx",
-            500.. => "5xx",
-        };
-        self.requests.with_label_values(&[kind.as_str(), class]).inc();
+        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        self.requests[kind as usize][class].inc();
     }
 
-    /// The counter of bytes sent for `kind`, to be looked up once per response.
-    pub(super) fn sent_bytes(&self, kind: Kind) -> IntCounter {
-        self.sent_bytes.with_label_values(&[kind.as_str()])
+    /// The counter of bytes sent for `kind`.
+    pub(super) fn sent_bytes(&self, kind: Kind) -> &IntCounter {
+        &self.sent_bytes[kind as usize]
     }
 
     /// Counts a request that waits.
@@ -144,6 +145,18 @@ impl Drop for HeldRequest<'_> {
 }
 
 impl Kind {
+    /// In the order of their declaration.
+    const ALL: [Self; 8] = [
+        Self::Status,
+        Self::Manifest,
+        Self::Playlist,
+        Self::Init,
+        Self::Segment,
+        Self::Part,
+        Self::Time,
+        Self::Other,
+    ];
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Status => "status",

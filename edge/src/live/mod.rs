@@ -33,7 +33,7 @@ use self::document::Document;
 use self::metrics::HeldRequest;
 use self::playlists::Playlists;
 use crate::dash;
-use crate::timeline::{Fault, Snapshot, Timeline};
+use crate::timeline::{Fault, Missing, Snapshot, Timeline};
 pub use directory::{Directory, DirectoryFull};
 pub use metrics::Metrics;
 pub use routes::routes;
@@ -141,6 +141,30 @@ impl Live {
     /// it the groups behind wait for a few seconds of media first.
     pub fn lose_group(&self, track: &TrackName, group: GroupId) {
         self.update(|timeline| timeline.lose_group(track, group));
+    }
+
+    /// The older groups to fetch next, at most `max`; see [`Timeline::missing`].
+    pub fn missing(&self, max: usize) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        self.update(|timeline| missing = timeline.missing(max));
+        missing
+    }
+
+    /// Takes all of a group that [`Self::missing`] named.
+    pub fn push_older(&self, track: &TrackName, group: GroupId, chunks: Vec<Chunk>) {
+        self.update(|timeline| timeline.push_older(track, group, chunks));
+    }
+
+    /// Says that a group that [`Self::missing`] named is not to be had.
+    pub fn no_older(&self, track: &TrackName, group: GroupId) {
+        self.update(|timeline| timeline.no_older(track, group));
+    }
+
+    /// Takes chunks that [`Self::push`] would have taken had they come in time.
+    pub fn push_fetched(&self, track: &TrackName, group: GroupId, chunks: Vec<Chunk>) {
+        self.update(|timeline| {
+            chunks.into_iter().for_each(|chunk| timeline.push(track, group, chunk));
+        });
     }
 
     /// What can be served now; `None` before the first catalog.

@@ -33,11 +33,17 @@ pub(super) struct Playlists {
     by_track: Mutex<BTreeMap<TrackName, watch::Sender<Arc<Published>>>>,
 }
 
+/// The media sequence number that the first playlist of a track to be sent began with. An edge that
+/// has just joined fetches older segments behind its back, and a playlist that has been read may not
+/// grow at its beginning (§6.2.1).
+type Floor = Arc<OnceLock<u64>>;
+
 /// The playlist of a track at one moment, rendered when it is first asked for.
 struct Published {
     snapshot: Arc<Snapshot>,
     track: TrackName,
     reach: Reach,
+    floor: Floor,
     full: OnceLock<Document>,
     delta: OnceLock<Document>,
 }
@@ -73,7 +79,10 @@ impl Playlists {
             if !segments && known.is_some_and(|known| known.borrow().reach == reach) {
                 continue;
             }
+            let same_broadcast = |of: &Published| of.snapshot.t0 == snapshot.t0;
+            let floor = known.map(|known| known.borrow().clone()).filter(|of| same_broadcast(of));
             let published = Arc::new(Published {
+                floor: floor.map(|of| of.floor.clone()).unwrap_or_default(),
                 snapshot: snapshot.clone(),
                 track: name.clone(),
                 reach,
@@ -107,6 +116,8 @@ impl Published {
         let cell = if skip { &self.delta } else { &self.full };
         if cell.get().is_none() {
             let playlist = MediaPlaylist::new(&self.snapshot, &self.track)?;
+            let floor = *self.floor.get_or_init(|| playlist.first());
+            let playlist = playlist.from(floor);
             let text = if skip { playlist.render_delta() } else { playlist.render() };
             return Some(cell.get_or_init(|| Document::new(text)));
         }

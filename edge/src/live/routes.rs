@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Path, RawQuery, Request, State};
+use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
     RETRY_AFTER,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -193,23 +193,22 @@ async fn status(State(directory): State<Arc<Directory>>, Path(id): Path<String>)
 async fn manifest(
     State(directory): State<Arc<Directory>>,
     Path(id): Path<String>,
-    method: Method,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response<Body> {
     let Some(live) = find(&directory, &id) else { return unknown() };
     let Some(manifest) = live.manifest() else { return not_ready() };
-    let asks = Asks { method: &method, headers: &headers };
+    let asks = Asks { method: request.method(), headers: request.headers() };
     manifest.document.respond(dash::CONTENT_TYPE, Kind::Manifest, &asks, directory.metrics())
 }
 
 async fn multivariant(
     State(directory): State<Arc<Directory>>,
     Path(id): Path<String>,
-    method: Method,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response<Body> {
     let Some(live) = find(&directory, &id) else { return unknown() };
-    playlists::multivariant(&live, &Asks { method: &method, headers: &headers })
+    let asks = Asks { method: request.method(), headers: request.headers() };
+    playlists::multivariant(&live, &asks)
 }
 
 /// What there is of a track.
@@ -256,21 +255,20 @@ fn canonical(digits: &str) -> Option<u64> {
 async fn file(
     State(directory): State<Arc<Directory>>,
     Path((id, track, file)): Path<(String, String, String)>,
-    RawQuery(query): RawQuery,
-    method: Method,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response<Body> {
     // A stranger's path is read before anything is looked up, and nothing of it is kept.
     let Some(file) = File::parse(&file) else {
         return refusal(StatusCode::NOT_FOUND, SHORT, "no such file");
     };
-    let asks = Asks { method: &method, headers: &headers };
+    let (request, _) = request.into_parts();
+    let asks = Asks { method: &request.method, headers: &request.headers };
     let no_track = || refusal(StatusCode::NOT_FOUND, SHORT, "no such track");
     match file {
         File::Playlist => {
             let Some(track) = timeline::unescaped(&track) else { return no_track() };
             let Some(live) = find(&directory, &id) else { return unknown() };
-            playlists::media(&live, &track, query.as_deref(), &asks).await
+            playlists::media(&live, &track, request.uri.query(), &asks).await
         }
         File::Media(media) => {
             let Some(locator) = Locator::parse(&track) else { return no_track() };

@@ -41,7 +41,8 @@ impl Edge {
     fn new(script: Script) -> Self {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        let directory = Directory::new(Config::default(), metrics);
+        let window = Duration::from_secs(30);
+        let directory = Directory::new(Config { window, ..Config::default() }, metrics);
         let live = directory.open("talk".parse().unwrap()).unwrap();
         Self { routes: routes(directory.clone()), live, directory, registry, script }
     }
@@ -206,6 +207,36 @@ async fn what_does_not_begin_in_time_is_not_found() {
         (StatusCode::NOT_FOUND, "public, max-age=1")
     );
     assert_eq!(asked.elapsed().as_secs(), 11, "the longest GOP there may be, in virtual time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_fetched_is_not_there_yet_and_then_gone_if_it_does_not_come() {
+    let edge = Edge::new(Script::new(&[2_000; 6]));
+    edge.live.set_catalog(edge.script.catalog());
+    let late = |event: &&Event| event.group.index >= 3 && event.at_ms < 9_000;
+    edge.script.events().iter().filter(late).for_each(|event| edge.feed(event));
+    let answer = async |file: &str| {
+        let got = edge.get(&video(file)).await;
+        (got.status, got.header("cache-control").to_owned())
+    };
+    // The edge joined within segment 3, of which it does not know that it is the beginning.
+    let coming = (StatusCode::NOT_FOUND, "public, max-age=1".to_owned());
+    assert_eq!(answer("3.m4s").await, coming);
+    assert_eq!(answer("0.m4s").await, coming);
+    while let Some(missing) = edge.live.missing(1).first() {
+        if missing.group.index < 2 {
+            edge.live.no_older(&missing.track, missing.group);
+            continue;
+        }
+        let of_it = |e: &Event| e.track == missing.track && e.group == missing.group;
+        let events = edge.script.events().into_iter().filter(of_it);
+        let chunks = events.filter_map(|event| event.chunk).collect();
+        edge.live.push_older(&missing.track, missing.group, chunks);
+    }
+    assert_eq!(answer("3.m4s").await.0, StatusCode::OK);
+    let gone = (StatusCode::GONE, "public, max-age=60".to_owned());
+    assert_eq!(answer("2.m4s").await, gone);
+    assert_eq!(answer("0.m4s").await, gone);
 }
 
 #[tokio::test(start_paused = true)]

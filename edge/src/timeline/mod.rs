@@ -9,14 +9,16 @@
 //! - The groups of the main track number the segments ([`SegmentGrid::number`]); group `n` of every
 //!   other track belongs to the segment of group `n` of the main track, and waits for it.
 //! - A group begins a segment if its index is 0 or its number differs from that of the group before
-//!   it. An edge that joins in the middle cannot know this of its first group, so it serves nothing
-//!   until a number changes before its eyes.
+//!   it. An edge that joins in the middle cannot know this of its first group, so what it serves
+//!   begins with the first change of number that it sees: that between two groups which arrive, or,
+//!   when older groups have been fetched ([`Timeline::missing`]), the oldest of those.
 //! - Chunks of a group are appended in order, and a group only after the end of the one before it.
 //!   If a group is lost the segment is [`Tail::damaged`]: served, since a player can step over the
 //!   hole, but never to be cached.
 //!
 //! [`SegmentGrid::number`]: lectern_relay_proto::SegmentGrid::number
 
+mod backfill;
 mod fault;
 mod locator;
 mod numbers;
@@ -37,6 +39,7 @@ use std::time::Duration;
 use lectern_relay_proto::cmaf::Chunk;
 use lectern_relay_proto::{Catalog, GroupId, MediaTime, PublisherState, TrackName, UtcTime};
 
+pub use backfill::Missing;
 pub use fault::{Fault, Faults};
 pub use locator::Locator;
 pub(crate) use locator::{escaped, unescaped};
@@ -65,9 +68,10 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// 30 s and 64 MiB: 30 s of 15 Mb/s.
+    /// Two minutes and 128 MiB, which hold all of two minutes, and of the segments around them, up to
+    /// 8 Mb/s: 1080p at the 6 Mb/s that encoders are told to send it with, and its sound twice.
     fn default() -> Self {
-        Self { window: Duration::from_secs(30), bytes_max: 64 << 20 }
+        Self { window: Duration::from_secs(120), bytes_max: 128 << 20 }
     }
 }
 
@@ -167,6 +171,58 @@ impl Timeline {
     /// Says that the rest of `group` of `track` will never arrive.
     pub fn lose_group(&mut self, track: &TrackName, group: GroupId) {
         self.apply(track, group, Event::Lost);
+    }
+
+    /// The groups from before this edge joined that are to be fetched next, at most `max`: newest
+    /// first, as far as the window and its bytes reach. Empty when there are none, or none before
+    /// more has arrived.
+    pub fn missing(&mut self, max: usize) -> Vec<Missing> {
+        let Some(edge) = self.end() else { return Vec::new() };
+        let mut missing = Vec::new();
+        for period in self.periods.iter_mut().rev() {
+            missing = period.missing(edge, self.config.window, max, &mut self.faults);
+            self.changed |= period.take_changed();
+            if !missing.is_empty() {
+                break;
+            }
+        }
+        missing
+    }
+
+    /// Takes all of a group that [`Self::missing`] named. What would push newer media out of the
+    /// cache is not taken, and nothing older asked for.
+    pub fn push_older(&mut self, track: &TrackName, group: GroupId, chunks: Vec<Chunk>) {
+        let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        if self.bytes().saturating_add(bytes) > self.config.bytes_max {
+            self.close_fronts();
+            return;
+        }
+        self.apply_older(track, group, Some(chunks));
+    }
+
+    /// Says that upstream has no more of a group that [`Self::missing`] named.
+    pub fn no_older(&mut self, track: &TrackName, group: GroupId) {
+        self.apply_older(track, group, None);
+    }
+
+    fn apply_older(&mut self, track: &TrackName, group: GroupId, chunks: Option<Vec<Chunk>>) {
+        let period = self.periods.iter_mut().find(|period| period.id() == group.period);
+        let Some(period) = period else {
+            self.faults.count(Fault::Late);
+            return;
+        };
+        self.changed |= period.push_older(track, group.index, chunks, &mut self.faults);
+        self.evict();
+    }
+
+    fn close_fronts(&mut self) {
+        for period in &mut self.periods {
+            self.changed |= period.close_fronts(&mut self.faults);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.periods.iter().map(PeriodState::bytes).sum()
     }
 
     /// Ends the segments that nothing more will be added to: those of periods that are over, which
@@ -297,7 +353,10 @@ impl Timeline {
             let keep = self.config.window + slack;
             self.changed |= period.evict_before(edge, keep);
         }
-        while self.periods.iter().map(PeriodState::bytes).sum::<usize>() > self.config.bytes_max {
+        if self.bytes() > self.config.bytes_max {
+            self.close_fronts();
+        }
+        while self.bytes() > self.config.bytes_max {
             let evicted = self.periods.iter_mut().any(PeriodState::evict_oldest);
             if !evicted {
                 break;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lectern_relay_proto::{MediaTime, SegmentGrid};
 
-/// The most groups remembered: a minute of a stream in which every frame is a group. A track that
+/// The most groups remembered: two minutes of a stream in which every frame is a group. A track that
 /// lags further behind the main one is treated as if its groups had been lost.
 const GROUPS_MAX: usize = 4_096;
 
@@ -41,6 +41,16 @@ impl Numbers {
             self.by_index.pop_first();
         }
         skipped
+    }
+
+    /// The main track has a group `index`, before all that it has begun. Returns `false` if there are
+    /// too many to remember.
+    pub(super) fn learn_older(&mut self, index: u32, start: MediaTime) -> bool {
+        if self.by_index.len() >= GROUPS_MAX {
+            return false;
+        }
+        self.by_index.insert(index, self.at(start));
+        true
     }
 
     /// The number of a group of the main track that begins at `start`.

@@ -6,9 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use lectern_relay_proto::cmaf::Chunk;
 use lectern_relay_proto::{
-    AudioTrack, Catalog, MediaTime, Period, SegmentGrid, Timescale, TrackName, UtcTime, VideoTrack,
+    AudioTrack, Catalog, GroupId, MediaTime, Period, SegmentGrid, Timescale, TrackName, UtcTime,
+    VideoTrack,
 };
 
+use super::backfill::{self, Missing};
 use super::fault::{Fault, Faults};
 use super::locator::Locator;
 use super::numbers::Numbers;
@@ -135,12 +137,108 @@ impl PeriodState {
             for follower in self.tracks.iter_mut().skip(1) {
                 cx.cutter = follower.cutter();
                 follower.track.advance(&mut cx);
+                follower.track.cut_front(&mut cx);
             }
         }
         true
     }
 
-    fn take_changed(&mut self) -> bool {
+    /// The groups to fetch next: of all tracks the newest that are missing at the front, at most
+    /// `max`, newest first and the main track before the others. None that lie before the window,
+    /// which reaches back from `edge`.
+    pub(super) fn missing(
+        &mut self,
+        edge: MediaTime,
+        window: Duration,
+        max: usize,
+        faults: &mut Faults,
+    ) -> Vec<Missing> {
+        for described in &mut self.tracks {
+            let far = |(_, start)| backfill::depth(start, edge, window) == 0;
+            if !described.track.front().is_over() && described.track.first().is_some_and(far) {
+                described.track.finish_front();
+            }
+        }
+        self.tidy(faults);
+        let period = self.info.id;
+        let mut missing: Vec<Missing> = Vec::new();
+        for described in self.tracks.iter().filter(|d| !d.track.front().is_over()) {
+            let Some((first, start)) = described.track.first() else { continue };
+            for index in (0..first).rev().take(backfill::depth(start, edge, window) as usize) {
+                let group = GroupId { period, index };
+                let (track, timescale) = (described.name.clone(), described.timescale);
+                missing.push(Missing { track, timescale, group });
+            }
+        }
+        missing.sort_by_key(|missing| std::cmp::Reverse(missing.group));
+        missing.truncate(max);
+        missing
+    }
+
+    /// Takes a group that [`Self::missing`] named, or that it is not to be had if there is none.
+    pub(super) fn push_older(
+        &mut self,
+        track: &TrackName,
+        index: u32,
+        chunks: Option<Vec<Chunk>>,
+        faults: &mut Faults,
+    ) -> bool {
+        let Some(at) = self.tracks.iter().position(|described| described.name == *track) else {
+            return false;
+        };
+        let main = at == 0;
+        let (numbers, cutter) = (&mut self.numbers, self.tracks[at].cutter());
+        let mut cx = Context { numbers, main, cutter, open_bytes_max: usize::MAX, faults };
+        let track = &mut self.tracks[at].track;
+        match chunks {
+            Some(chunks) => track.push_older(index, chunks, &mut cx),
+            None => track.miss_older(index, &mut cx),
+        }
+        if main {
+            cx.main = false;
+            for follower in self.tracks.iter_mut().skip(1) {
+                cx.cutter = follower.cutter();
+                follower.track.advance(&mut cx);
+                follower.track.cut_front(&mut cx);
+            }
+        }
+        self.tidy(faults);
+        let main = self.tracks.first().map(|main| main.track.segments().iter());
+        let early = main.into_iter().flatten().map(|segment| earliness(&self.info, segment)).max();
+        self.early = self.early.max(early.unwrap_or_default());
+        self.take_changed()
+    }
+
+    /// Gives up what stands before the segments wherever its beginning cannot come any more: nothing
+    /// numbers a group that is older than all of the main track's.
+    fn tidy(&mut self, faults: &mut Faults) {
+        let Some(main) = self.tracks.first().map(|main| &main.track) else { return };
+        if !main.front().is_over() {
+            return;
+        }
+        let Some((oldest, _)) = main.first() else { return };
+        for track in self.tracks.iter_mut().map(|described| &mut described.track) {
+            if !track.front().is_over() && track.first().is_some_and(|(first, _)| first <= oldest) {
+                track.finish_front();
+            }
+            if track.front().is_over() && track.front().is_stranded(&self.numbers) {
+                track.close_front(faults);
+            }
+        }
+    }
+
+    /// Gives up what stands before the segments; returns whether there was anything.
+    pub(super) fn close_fronts(&mut self, faults: &mut Faults) -> bool {
+        for track in self.tracks.iter_mut().map(|described| &mut described.track) {
+            if !track.front().is_closed() {
+                track.close_front(faults);
+            }
+        }
+        self.take_changed()
+    }
+
+    /// Whether segments changed since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
         let mut changed = false;
         for (at, described) in self.tracks.iter_mut().enumerate() {
             let new = described.track.take_changed();
@@ -276,6 +374,7 @@ impl Described {
             init: self.init.clone(),
             timescale: self.timescale,
             bitrate: self.bitrate(),
+            older_to_come: self.track.first().is_some() && !self.track.front().is_over(),
             chunk_ticks_max: self.track.chunk_ticks_max(),
             part_target: parts::target(&self.kind),
             segments: self.track.segments().iter().map(SegmentView::new).collect(),

@@ -52,6 +52,8 @@ pub struct TrackView {
     pub timescale: Timescale,
     /// Bits per second, stated or measured over whole segments; `None` before either.
     pub bitrate: Option<u64>,
+    /// Whether segments before the first are being fetched from upstream.
+    pub older_to_come: bool,
     /// The longest chunk seen, in ticks of the timescale; zero before the first.
     pub chunk_ticks_max: u32,
     /// The longest that a part may be.

@@ -57,10 +57,141 @@ fn an_edge_that_joins_within_a_segment_serves_from_the_next() {
     for event in script.events().iter().filter(|event| event.group.index >= 2) {
         feed(&mut timeline, event);
     }
+    // Upstream has nothing older.
+    backfill(&mut timeline, &script, GroupId { period: 0, index: 2 });
     assert!(timeline.take_faults().of(Fault::Unserved) > 0);
     let snapshot = timeline.snapshot().unwrap();
     assert_eq!(numbers(&snapshot, VIDEO), [2, 3]);
     assert_eq!(numbers(&snapshot, OPUS), [2, 3]);
+}
+
+/// Fetches one batch of what is missing at the front from an upstream that has the groups from
+/// `oldest` on; `false` if nothing is.
+fn backfill_once(timeline: &mut Timeline, script: &Script, oldest: GroupId) -> bool {
+    let missing = timeline.missing(6);
+    for missing in &missing {
+        let of_it = |event: &Event| event.track == missing.track && event.group == missing.group;
+        let events = script.events().into_iter().filter(of_it);
+        let chunks: Vec<Chunk> = events.filter_map(|event| event.chunk).collect();
+        if missing.group < oldest || chunks.is_empty() {
+            timeline.no_older(&missing.track, missing.group);
+        } else {
+            timeline.push_older(&missing.track, missing.group, chunks);
+        }
+    }
+    !missing.is_empty()
+}
+
+/// The same until nothing is missing.
+fn backfill(timeline: &mut Timeline, script: &Script, oldest: GroupId) {
+    while backfill_once(timeline, script, oldest) {}
+}
+
+/// A timeline that joined with group `join` when `at_ms` of the script had been published.
+fn joined(config: Config, script: &Script, join: u32, at_ms: u64) -> Timeline {
+    let mut timeline = Timeline::new(config);
+    timeline.set_catalog(&script.catalog());
+    let events = script.events().into_iter();
+    for event in events.filter(|e| e.group.index >= join && e.at_ms < at_ms) {
+        feed(&mut timeline, &event);
+    }
+    timeline
+}
+
+const ALL: GroupId = GroupId { period: 0, index: 0 };
+
+#[test]
+fn the_segment_in_progress_at_the_join_is_served_once_its_beginning_was_fetched() {
+    let script = Script::new(&[1_000; 7]);
+    // Group 4, at 4 s, is the second of segment 2, which begins at 3 s; half of it has come.
+    let mut timeline = joined(Config::default(), &script, 4, 4_500);
+    assert_eq!(numbers(&timeline.snapshot().unwrap(), VIDEO), [0u64; 0]);
+    assert!(timeline.snapshot().unwrap().current().unwrap().main().unwrap().older_to_come);
+    backfill(&mut timeline, &script, ALL);
+    let snapshot = timeline.snapshot().unwrap();
+    for track in [VIDEO, OPUS] {
+        let segments = text(&snapshot, 0, track);
+        let (number, bytes, complete) = segments.last().unwrap();
+        assert_eq!((*number, *complete), (2, false), "{track}");
+        assert!(bytes.starts_with(&format!("<{track} 0/3 3000>")), "{bytes}");
+        assert!(bytes.contains(&format!("<{track} 0/4 4400>")), "{bytes}");
+    }
+    for event in script.events().iter().filter(|event| event.at_ms >= 4_500) {
+        feed(&mut timeline, event);
+    }
+    let (got, expect) = (timeline.snapshot().unwrap(), self::snapshot(&[script]));
+    for track in [VIDEO, OPUS, TrackName::AUDIO_AAC] {
+        assert_eq!(text(&got, 0, track), text(&expect, 0, track));
+        assert!(!got.current().unwrap().track(&name(track)).unwrap().older_to_come);
+    }
+    assert!(timeline.take_faults().is_empty());
+}
+
+#[test]
+fn what_is_missing_is_asked_for_newest_first_and_video_before_its_audio() {
+    let script = Script::new(&[2_000; 10]);
+    let mut timeline = joined(Config::default(), &script, 6, 13_000);
+    let asked = timeline.missing(5);
+    let asked: Vec<(&str, u32)> =
+        asked.iter().map(|missing| (missing.track.as_str(), missing.group.index)).collect();
+    let aac = TrackName::AUDIO_AAC;
+    assert_eq!(asked, [(VIDEO, 5), (OPUS, 5), (aac, 5), (VIDEO, 4), (OPUS, 4)]);
+}
+
+#[test]
+fn nothing_before_the_window_is_asked_for() {
+    let script = Script::new(&[2_000; 40]);
+    let window = Duration::from_secs(20);
+    let config = Config { window, ..Config::default() };
+    let mut timeline = joined(config, &script, 38, 78_000);
+    backfill(&mut timeline, &script, ALL);
+    // 78 s have come: the window begins at 58 s, in segment 29.
+    let kept = numbers(&timeline.snapshot().unwrap(), VIDEO);
+    assert!((29..=30).contains(&kept[0]) && kept.last() == Some(&38), "{kept:?}");
+    for event in script.events().iter().filter(|event| event.at_ms >= 78_000) {
+        feed(&mut timeline, event);
+    }
+    assert!(timeline.missing(6).is_empty(), "the window moves on and asks for nothing again");
+}
+
+#[test]
+fn older_media_never_pushes_out_newer() {
+    let script = Script::new(&[2_000; 20]);
+    let of_all = |script: &Script| -> usize {
+        script.events().iter().filter_map(|e| Some(e.chunk.as_ref()?.bytes.len())).sum()
+    };
+    let config = Config { bytes_max: of_all(&script) / 2, ..Config::default() };
+    let mut timeline = joined(config, &script, 15, 40_000);
+    let before = numbers(&timeline.snapshot().unwrap(), VIDEO);
+    backfill(&mut timeline, &script, ALL);
+    let after = numbers(&timeline.snapshot().unwrap(), VIDEO);
+    assert!(after.ends_with(&before) && after.len() > before.len(), "{before:?} {after:?}");
+    assert!(after.len() < 12, "{after:?}");
+    assert!(timeline.missing(6).is_empty());
+}
+
+#[test]
+fn a_group_that_the_main_track_lost_leaves_no_audio_in_the_wrong_segment() {
+    let script = Script::new(&[1_000; 8]);
+    let mut timeline = Timeline::new(Config::default());
+    timeline.set_catalog(&script.catalog());
+    let lost = |event: &Event| event.track.as_str() == VIDEO && event.group.index == 3;
+    for event in script.events().iter().filter(|e| e.group.index >= 2 && !lost(e)) {
+        feed(&mut timeline, event);
+        if event.track.as_str() == VIDEO && event.group.index == 4 {
+            timeline.lose_group(&event.track, GroupId { period: 0, index: 3 });
+        }
+    }
+    backfill(&mut timeline, &script, ALL);
+    let (got, expect) = (timeline.snapshot().unwrap(), snapshot(&[script]));
+    let expect = text(&expect, 0, OPUS);
+    for (view, (number, bytes, _)) in
+        got.current().unwrap().track(&name(OPUS)).unwrap().segments.iter().zip(text(&got, 0, OPUS))
+    {
+        let whole = &expect.iter().find(|(other, ..)| *other == number).unwrap().1;
+        assert!(&bytes == whole || view.segment.tail().damaged, "{number}");
+        assert!(whole.starts_with(&bytes), "{number}");
+    }
 }
 
 #[test]
@@ -224,7 +355,8 @@ fn late_and_duplicate_chunks_are_dropped_and_counted() {
 #[test]
 fn the_window_is_bounded_in_time_and_readers_of_what_leaves_are_told() {
     let script = Script::new(&[2_000; 60]);
-    let mut timeline = Timeline::new(Config::default());
+    let window = Duration::from_secs(30);
+    let mut timeline = Timeline::new(Config { window, ..Config::default() });
     timeline.set_catalog(&script.catalog());
     let mut first = None;
     for event in script.events() {
@@ -357,5 +489,54 @@ proptest! {
                 prop_assert!(due.clone().count() <= segments.len(), "{} {:?}", track, segments.len());
             }
         }
+    }
+
+    #[test]
+    fn an_edge_that_was_backfilled_is_as_one_that_was_there_from_the_start(
+        gops in gops(),
+        join in 0u32..12,
+        oldest in 0u32..12,
+        lags in prop::collection::vec(0usize..12, 3),
+        fetches in prop::collection::vec(any::<bool>(), 64),
+    ) {
+        let script = Script::new(&gops);
+        let expect = snapshot(std::slice::from_ref(&script));
+        let oldest = GroupId { period: 0, index: oldest.min(join) };
+        let mut timeline = Timeline::new(Config::default());
+        timeline.set_catalog(&script.catalog());
+        let mut events: Vec<(usize, Event)> = script
+            .events()
+            .into_iter()
+            .filter(|event| event.group.index >= join)
+            .enumerate()
+            .map(|(at, event)| {
+                let stream = event.group.index as usize + event.track.as_str().len();
+                (at + lags[stream % lags.len()], event)
+            })
+            .collect();
+        events.sort_by_key(|(at, _)| *at);
+        // Older groups come at any moment between those that arrive.
+        for (at, (_, event)) in events.iter().enumerate() {
+            feed(&mut timeline, event);
+            if fetches[at % fetches.len()] {
+                backfill_once(&mut timeline, &script, oldest);
+            }
+        }
+        backfill(&mut timeline, &script, oldest);
+        prop_assert_eq!(timeline.take_faults().of(Fault::LostGroup), 0);
+        let got = timeline.snapshot().unwrap();
+        for track in [VIDEO, OPUS, TrackName::AUDIO_AAC] {
+            let (got, expect) = (text(&got, 0, track), text(&expect, 0, track));
+            if (join as usize) < gops.len() {
+                // Of the oldest group there is, only index 0 is known to begin a segment.
+                let oldest_ms: u64 = gops.iter().take(oldest.index as usize).sum();
+                let first = SegmentGrid::new(2_000).number(MediaTime::from_millis(oldest_ms));
+                let due = expect.iter().filter(|(n, ..)| *n > first || oldest.index == 0);
+                prop_assert_eq!(&got, &due.cloned().collect::<Vec<_>>(), "{}", track);
+            }
+        }
+        prop_assert!(got.periods.iter().flat_map(|p| &p.tracks).all(|t| !t.older_to_come));
+        prop_assert!(got.periods.iter().flat_map(|p| &p.tracks).flat_map(|t| &t.segments)
+            .all(|s| !s.segment.tail().damaged));
     }
 }

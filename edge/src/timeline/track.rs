@@ -7,6 +7,7 @@ use std::time::Duration;
 use lectern_relay_proto::MediaTime;
 use lectern_relay_proto::cmaf::Chunk;
 
+use super::backfill::Front;
 use super::fault::{Fault, Faults};
 use super::numbers::{Known, Numbers};
 use super::parts::Cutter;
@@ -37,6 +38,10 @@ pub(super) struct Track {
     open: bool,
     /// Whether chunks of the current group go into the open segment.
     serving: bool,
+    /// What stands before the segments.
+    front: Front,
+    /// Whether chunks of the current group wait in the front.
+    fronting: bool,
     last_dts: Option<MediaTime>,
     /// Bits per second of the segment with the most of them.
     bitrate_max: Option<u64>,
@@ -170,10 +175,16 @@ impl Track {
             self.held_chunks -= held.chunks.len();
             self.held_bytes -= held.chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
             self.current = Some(Current { index, ended: held.ended });
+            self.fronting = false;
+            if let Some((start, true)) = start {
+                self.front.note(index, start);
+            }
             match (known, start) {
                 (Known::Number { number, begins }, Some((start, _))) => {
-                    self.begin(number, begins, start, cx);
+                    self.begin(index, number, begins, start, cx);
                 }
+                // The main track has not come to it, or joined later and may yet fetch it.
+                (_, Some((_, true))) if self.front.takes_live() => self.wait_in_front(index),
                 _ => {
                     if !joining {
                         self.lost(cx.faults);
@@ -184,6 +195,7 @@ impl Track {
             for chunk in &held.chunks {
                 self.append(chunk, cx);
             }
+            self.cut_front(cx);
         }
     }
 
@@ -207,8 +219,15 @@ impl Track {
             || (cx.main && number(self.held.get(&first)) != number(self.held.get(&last)))
     }
 
-    /// The next group belongs to segment `number`; decides whether its chunks can be served.
-    fn begin(&mut self, number: u64, begins: bool, start: MediaTime, cx: &mut Context<'_>) {
+    /// Group `index`, the next, belongs to segment `number`; decides whether its chunks can be served.
+    fn begin(
+        &mut self,
+        index: u32,
+        number: u64,
+        begins: bool,
+        start: MediaTime,
+        cx: &mut Context<'_>,
+    ) {
         let last = self.segments.back().map(|segment| segment.number());
         if last == Some(number) {
             self.serving = self.open;
@@ -221,11 +240,94 @@ impl Track {
         }
         self.complete();
         self.serving = begins;
+        if !begins && self.front.takes_live() {
+            self.wait_in_front(index);
+        }
         if begins {
+            self.front.seal();
             self.segments.push_back(Arc::new(Segment::new(number, start, cx.cutter)));
             self.open = true;
             self.changed = true;
         }
+    }
+
+    fn wait_in_front(&mut self, index: u32) {
+        self.front.begin(index);
+        self.fronting = true;
+        self.serving = false;
+    }
+
+    /// Makes segments of what stands before them, as far as beginnings are known.
+    pub(super) fn cut_front(&mut self, cx: &mut Context<'_>) {
+        while let Some(run) = self.front.cut(cx.numbers) {
+            let start = run.chunks.first().and_then(|chunk| chunk.frames.first());
+            let Some(start) = start.map(|frame| frame.dts) else { continue };
+            if self.segments.front().is_some_and(|first| first.number() <= run.number) {
+                cx.faults.count(Fault::Backward);
+                continue;
+            }
+            let segment = Arc::new(Segment::new(run.number, start, cx.cutter));
+            for chunk in &run.chunks {
+                segment.append(chunk);
+                self.note_length(chunk);
+            }
+            if run.damaged {
+                segment.damage();
+            }
+            if run.live {
+                self.segments.push_back(segment);
+                self.open = true;
+                self.serving = std::mem::take(&mut self.fronting);
+            } else {
+                self.complete_segment(&segment);
+                self.segments.push_front(segment);
+            }
+            self.changed = true;
+        }
+    }
+
+    /// Takes the group before all others, whole.
+    pub(super) fn push_older(&mut self, index: u32, chunks: Vec<Chunk>, cx: &mut Context<'_>) {
+        // Others were asked for with one that turned out to be the last.
+        if self.front.is_over() {
+            return;
+        }
+        if self.current.is_none() {
+            return self.hold_older(index, chunks, cx);
+        }
+        match self.front.take(index, chunks) {
+            Ok(start) => {
+                if cx.main && !cx.numbers.learn_older(index, start) {
+                    self.finish_front();
+                }
+                self.cut_front(cx);
+            }
+            Err(fault) => {
+                cx.faults.count(fault);
+                if fault != Fault::Late {
+                    self.finish_front();
+                }
+            }
+        }
+    }
+
+    /// The same while no group has been taken: it goes before those that wait, and may say that one
+    /// of them begins a segment.
+    fn hold_older(&mut self, index: u32, chunks: Vec<Chunk>, cx: &mut Context<'_>) {
+        if self.held.first_key_value().is_none_or(|(&first, _)| first != index + 1) {
+            cx.faults.count(Fault::Late);
+            return;
+        }
+        let first = chunks.first().and_then(|chunk| chunk.frames.first());
+        if !first.is_some_and(|frame| frame.keyframe) {
+            cx.faults.count(Fault::Malformed);
+            self.finish_front();
+            return;
+        }
+        self.held_bytes += chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
+        self.held_chunks += chunks.len();
+        self.held.insert(index, Held { chunks: chunks.into(), ended: true });
+        self.advance(cx);
     }
 
     fn append(&mut self, chunk: &Chunk, cx: &mut Context<'_>) {
@@ -234,15 +336,21 @@ impl Track {
             cx.faults.count(Fault::Duplicate);
             return;
         }
+        if self.fronting && !self.front.is_sealed() {
+            self.last_dts = Some(last.dts);
+            if self.front.append(chunk) > cx.open_bytes_max {
+                cx.faults.count(Fault::Overflow);
+                self.close_front(cx.faults);
+            }
+            return;
+        }
         let segment = self.segments.back().filter(|_| self.open && self.serving);
-        let Some(segment) = segment else {
+        let Some(segment) = segment.cloned() else {
             cx.faults.count(Fault::Unserved);
             return;
         };
         self.last_dts = Some(last.dts);
-        let end = last.dts.ticks.saturating_add(u64::from(last.duration));
-        let ticks = u32::try_from(end.saturating_sub(first.dts.ticks)).unwrap_or(u32::MAX);
-        self.chunk_ticks_max = self.chunk_ticks_max.max(ticks.min(last.dts.timescale.hz()));
+        self.note_length(chunk);
         let appended = segment.append(chunk);
         self.parted |= appended.parts > 0;
         if appended.len > cx.open_bytes_max {
@@ -252,8 +360,17 @@ impl Track {
         }
     }
 
+    fn note_length(&mut self, chunk: &Chunk) {
+        let (Some(first), Some(last)) = (chunk.frames.first(), chunk.frames.last()) else { return };
+        let end = last.dts.ticks.saturating_add(u64::from(last.duration));
+        let ticks = u32::try_from(end.saturating_sub(first.dts.ticks)).unwrap_or(u32::MAX);
+        self.chunk_ticks_max = self.chunk_ticks_max.max(ticks.min(last.dts.timescale.hz()));
+    }
+
     fn lost(&mut self, faults: &mut Faults) {
         faults.count(Fault::LostGroup);
+        self.front.lose();
+        self.fronting = false;
         if let Some(segment) = self.open_segment() {
             segment.damage();
             self.changed = true;
@@ -265,7 +382,12 @@ impl Track {
     }
 
     fn complete(&mut self) {
-        let Some(segment) = self.open_segment() else { return };
+        let Some(segment) = self.open_segment().cloned() else { return };
+        self.complete_segment(&segment);
+        self.open = false;
+    }
+
+    fn complete_segment(&mut self, segment: &Segment) {
         segment.complete();
         let (len, end, damaged) = {
             let tail = segment.tail();
@@ -279,7 +401,6 @@ impl Track {
             self.bitrate_max = Some(self.bitrate_max.unwrap_or(0).max(rate));
         }
         self.complete_bytes += len;
-        self.open = false;
         self.changed = true;
     }
 
@@ -300,13 +421,15 @@ impl Track {
         let ended = self.current.as_ref().is_some_and(|current| current.ended);
         if ended && self.held.is_empty() {
             self.complete();
-            self.serving = false;
+            self.front.seal();
+            (self.serving, self.fronting) = (false, false);
         }
     }
 
     /// Ends the last segment whatever is missing; what is, will not come any more.
     pub(super) fn settle(&mut self, faults: &mut Faults) {
-        if self.open && self.current.as_ref().is_some_and(|current| !current.ended) {
+        let waits = self.open || self.fronting;
+        if waits && self.current.as_ref().is_some_and(|current| !current.ended) {
             self.lost(faults);
         }
         if let Some(current) = &mut self.current {
@@ -317,11 +440,24 @@ impl Track {
         self.held.clear();
         self.held_bytes = 0;
         self.complete();
-        self.serving = false;
+        self.front.seal();
+        (self.serving, self.fronting) = (false, false);
+    }
+
+    /// Drops what stands before the segments: its beginning will not come.
+    pub(super) fn close_front(&mut self, faults: &mut Faults) {
+        faults.add(Fault::Unserved, self.front.close());
+        self.fronting = false;
+        self.changed = true;
     }
 
     /// Drops complete segments that end more than `keep` before `edge`.
     pub(super) fn evict_before(&mut self, edge: MediaTime, keep: Duration) {
+        let left = |end| edge.saturating_since(end) > keep;
+        if self.front.is_sealed() && self.front.end().is_some_and(left) {
+            self.front.close();
+            self.changed = true;
+        }
         while let Some(first) = self.first_complete() {
             let end = first.tail().end;
             if edge.saturating_since(end) <= keep {
@@ -339,6 +475,7 @@ impl Track {
     /// Drops the oldest segment; it must be complete.
     pub(super) fn evict_first(&mut self) {
         if let Some(segment) = self.segments.pop_front() {
+            self.front.close();
             self.complete_bytes -= segment.tail().len.min(self.complete_bytes);
             segment.withdraw();
             self.changed = true;
@@ -372,10 +509,41 @@ impl Track {
         &self.segments
     }
 
+    pub(super) fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// Asks for no older groups any more.
+    pub(super) fn finish_front(&mut self) {
+        self.front.finish();
+        self.changed = true;
+    }
+
+    /// Upstream does not have group `index`, the one before all others.
+    pub(super) fn miss_older(&mut self, index: u32, cx: &mut Context<'_>) {
+        if self.current.is_some() {
+            self.front.miss(index, !cx.main);
+        } else {
+            self.front.finish();
+        }
+        self.changed = true;
+        self.cut_front(cx);
+    }
+
+    /// The oldest group that there is, and when it begins; while none has been taken, of those that
+    /// wait.
+    pub(super) fn first(&self) -> Option<(u32, MediaTime)> {
+        let held = || {
+            let (&index, held) = self.held.first_key_value()?;
+            Some((index, held.chunks.front()?.frames.first()?.dts))
+        };
+        self.front.first().or_else(held)
+    }
+
     /// Bytes of media held: whole, in progress, and waiting.
     pub(super) fn bytes(&self) -> usize {
         let open = self.open_segment().map_or(0, |segment| segment.tail().len);
-        self.complete_bytes + open + self.held_bytes
+        self.complete_bytes + open + self.held_bytes + self.front.bytes()
     }
 
     /// The highest bit rate of a whole segment.
@@ -390,7 +558,8 @@ impl Track {
 
     /// Where its media ends.
     pub(super) fn end(&self) -> Option<MediaTime> {
-        self.segments.back().map(|segment| segment.tail().end)
+        let newest = self.segments.back().map(|segment| segment.tail().end);
+        newest.or_else(|| self.front.end()).or_else(|| self.first().map(|(_, start)| start))
     }
 
     /// Whether its segments changed since the last call.
@@ -405,7 +574,7 @@ impl Track {
 
     /// Whether it holds nothing.
     pub(super) fn is_spent(&self) -> bool {
-        self.segments.is_empty()
+        self.segments.is_empty() && self.front.is_empty()
     }
 }
 

@@ -421,7 +421,9 @@ async fn renditions_that_a_publisher_sends_over_the_relay_reach_viewers() {
     let directory = Directory::new(timeline::Config::default(), metrics);
     let cancel = CancellationToken::new();
     let _end = cancel.clone().drop_guard();
-    tokio::spawn(upstream::run(subscriber, directory, engine.clone(), cancel));
+    let metrics = upstream::Metrics::register(&Registry::new()).unwrap();
+    let fetcher = upstream::Fetcher::new(1_000_000, metrics);
+    tokio::spawn(upstream::run(subscriber, directory, engine.clone(), fetcher, cancel));
 
     let mut broadcast = publisher.broadcast(&"demo".parse().unwrap()).unwrap();
     let mut tracks = [HD, SD].map(|name| {

@@ -58,6 +58,15 @@ pub enum Error {
     /// The upstream has nothing under this name.
     #[error("not found")]
     NotFound,
+    /// The upstream has no such group: it was never there, or is no longer.
+    #[error("the upstream does not have group {0}")]
+    NoSuchGroup(GroupId),
+    /// The upstream let go of the group while it was being fetched.
+    #[error("group {0} was let go of while it was being fetched")]
+    GroupGone(GroupId),
+    /// The group has a chunk that cannot be read.
+    #[error("group {0} cannot be read")]
+    GroupMalformed(GroupId),
     /// The group is before the one that is being written.
     #[error("group {wanted} is before {current}, which is being written")]
     GroupOrder {

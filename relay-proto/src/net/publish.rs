@@ -23,9 +23,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const HANDSHAKES_MAX: usize = 64;
 /// From this many handshakes on, a stranger first proves its address (RFC 9000 §8.1.2).
 const HANDSHAKES_UNVALIDATED_MAX: usize = 16;
-/// How long media stays fetchable behind the live edge. A late joiner needs only the current group,
-/// which is always kept, and a slow one is given up after two seconds; the edges have the history.
-const KEEP: Duration = Duration::from_secs(4);
+/// How long media can be fetched if nothing else is said: the window that edges show by default.
+const KEEP: Duration = Duration::from_secs(120);
+/// The most bytes of it, over all broadcasts.
+const KEEP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How long closing waits for peers to be told, and for the port to be free.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where the catalog stands between subscriptions: before everything, being small and rare.
@@ -42,18 +43,22 @@ pub struct PublisherConfig {
     pub token: Option<Token>,
     /// Sessions that may be open; further ones are refused. Each may cost 10 MB when its path stalls.
     pub sessions_max: usize,
-    /// Bytes of media kept for subscribers that join or lag, over all broadcasts. The current group
-    /// of each track is kept even beyond it.
-    pub cache_bytes_max: u64,
+    /// How long a group can be fetched after its end: for edges that join late, and for what they
+    /// missed. It is let go within half of this again, so each broadcast costs one and a half times
+    /// its bitrate for this long. The current group of each track is always kept.
+    pub keep: Duration,
+    /// The most bytes of media kept so, over all broadcasts. When it is reached, each track lets go
+    /// of its oldest groups as it writes new ones.
+    pub keep_bytes_max: u64,
     /// What it counts.
     pub metrics: PublisherMetrics,
 }
 
 impl PublisherConfig {
-    /// A publisher for anybody, with room for 256 sessions and 512 MiB of media.
+    /// A publisher for anybody, with room for 256 sessions, two minutes and 512 MiB of media.
     pub fn new(listen: SocketAddr, identity: Identity, metrics: PublisherMetrics) -> Self {
-        let (token, sessions_max, cache_bytes_max) = (None, 256, 512 * 1024 * 1024);
-        Self { listen, identity, token, sessions_max, cache_bytes_max, metrics }
+        let (keep, keep_bytes_max) = (KEEP, KEEP_BYTES_MAX);
+        Self { listen, identity, token: None, sessions_max: 256, keep, keep_bytes_max, metrics }
     }
 }
 
@@ -63,6 +68,7 @@ pub struct Publisher {
     origin: origin::Producer,
     /// The broadcasts that live, so that no second one takes their path.
     ids: Arc<Mutex<BTreeSet<BroadcastId>>>,
+    keep: Duration,
     /// Aborted on drop.
     tasks: JoinSet<()>,
     /// What the endpoint runs; it owns the socket.
@@ -76,15 +82,17 @@ impl Publisher {
         let endpoint = transport::server(config.listen, &config.identity, transport.clone())?;
         let mut moq_config = origin::Config::default();
         moq_config.pool = cache::Pool::new(
-            cache::Config::default().with_capacity(config.cache_bytes_max).with_expiry(KEEP),
+            cache::Config::default().with_capacity(config.keep_bytes_max).with_expiry(config.keep),
         );
+        moq_config.cache_duration = config.keep;
+        let keep = config.keep;
         let (origin, driver) = origin::Producer::new(moq_config);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             moq_net::time::run(driver).await;
         });
         tasks.spawn(accept(endpoint.clone(), origin.consume(), config));
-        Ok(Self { endpoint, origin, ids: Arc::default(), tasks, transport })
+        Ok(Self { endpoint, origin, ids: Arc::default(), keep, tasks, transport })
     }
 
     /// The address that it listens on.
@@ -96,10 +104,11 @@ impl Publisher {
     pub fn broadcast(&self, id: &BroadcastId) -> Result<BroadcastPublisher, Error> {
         let claim = Claim::new(&self.ids, id).ok_or(Error::BroadcastExists)?;
         let broadcast = self.origin.create_broadcast(broadcast_path(id)).map_err(from_moq)?;
-        let info = track::Info::default().with_max_age(KEEP).with_priority(CATALOG_PRIORITY);
+        let info = track::Info::default().with_max_age(self.keep).with_priority(CATALOG_PRIORITY);
         let catalog = broadcast.create_track(TrackName::CATALOG, info).map_err(from_moq)?;
-        let tracks = BTreeSet::new();
-        Ok(BroadcastPublisher { broadcast, catalog, tracks, announced: false, _claim: claim })
+        let (tracks, keep) = (BTreeSet::new(), self.keep);
+        let announced = false;
+        Ok(BroadcastPublisher { broadcast, catalog, tracks, keep, announced, _claim: claim })
     }
 
     /// Closes all sessions and waits until their peers have been told and the port is free.
@@ -136,6 +145,7 @@ pub struct BroadcastPublisher {
     broadcast: moq_net::broadcast::Producer,
     catalog: track::Producer,
     tracks: BTreeSet<TrackName>,
+    keep: Duration,
     announced: bool,
     _claim: Claim,
 }
@@ -172,7 +182,7 @@ impl BroadcastPublisher {
         timescale: Timescale,
     ) -> Result<TrackPublisher, Error> {
         let ticks = moq_net::Timescale::new(timescale.hz().into()).map_err(|_| Error::Time)?;
-        let info = track::Info::default().with_timescale(ticks).with_max_age(KEEP);
+        let info = track::Info::default().with_timescale(ticks).with_max_age(self.keep);
         let track = match self.broadcast.create_track(name.as_str(), info) {
             Err(moq_net::Error::Duplicate) => return Err(Error::TrackExists(name.clone())),
             track => track.map_err(from_moq)?,

@@ -26,6 +26,9 @@ const GROUP_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long the publisher may take to answer a subscription.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long all of an older group may take to arrive.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Which track goes first when the path to the origin is short of room.
 ///
 /// Tracks of one broadcast have distinct priorities, because between equals the oldest subscription
@@ -104,6 +107,52 @@ impl BroadcastSubscription {
     ) -> Result<RecordSubscription, Error> {
         let groups = self.groups(name.as_str(), priority).await?;
         Ok(RecordSubscription { reader: Reader::new(groups, priority, self) })
+    }
+
+    /// All chunks of a group that is over, if the upstream still has it.
+    ///
+    /// It yields to everything that is subscribed to: an origin sends what is fetched when nothing
+    /// live of the same connection waits. To be used once the track's subscription has begun to arrive:
+    /// one that begins on a connection that has only fetched begins with what was fetched. At most 8192 chunks and 32 MiB, as much as a group holds.
+    pub async fn fetch(
+        &self,
+        name: &TrackName,
+        timescale: Timescale,
+        group: GroupId,
+    ) -> Result<Vec<Chunk>, Error> {
+        let from_moq = |error: moq_net::Error| {
+            use moq_net::{Error as Moq, StreamError};
+            match &error {
+                Moq::NotFound | Moq::Stream(StreamError::NotFound) => Error::NoSuchGroup(group),
+                Moq::Old | Moq::Evicted | Moq::Stream(StreamError::Old | StreamError::Evicted) => {
+                    Error::GroupGone(group)
+                }
+                error => Error::from_moq(error),
+            }
+        };
+        let track = self.broadcast.track(name.as_str()).map_err(from_moq)?;
+        let fetching = async {
+            // Priority zero, the default: less than any track's.
+            let mut fetched = track.fetch_group(group.sequence(), None).await?;
+            let mut payloads = Vec::new();
+            while let Some(frame) = fetched.read_frame().await? {
+                payloads.push(frame.payload);
+            }
+            Ok(payloads)
+        };
+        let mut end = self.end.clone();
+        let payloads = tokio::select! {
+            biased;
+            payloads = fetching => payloads.map_err(from_moq)?,
+            () = end.passed() => return Err(Error::Closed),
+            () = tokio::time::sleep(FETCH_TIMEOUT) => return Err(Error::Timeout),
+        };
+        let chunks = payloads.into_iter().map(|payload| cmaf::read_chunk(payload, timescale));
+        chunks.collect::<Result<_, _>>().map_err(|error| {
+            tracing::debug!(track = %name, %group, %error, "fetched group cannot be read");
+            self.metrics.malformed.inc();
+            Error::GroupMalformed(group)
+        })
     }
 
     /// Subscribes from the current group on. Older ones would be worth nothing to a joiner, so none

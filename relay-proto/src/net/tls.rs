@@ -12,8 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Error;
 
-const CERTIFICATE_FILE: &str = "relay-cert.pem";
-const KEY_FILE: &str = "relay-key.pem";
+/// Under which name a directory keeps the relay's identity.
+const RELAY: &str = "relay";
 /// The names that a certificate of our own making is for.
 const SELF_SIGNED_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -33,7 +33,13 @@ impl Identity {
     ///
     /// The key's file is readable by its owner only.
     pub fn load_or_create(dir: &Path) -> Result<Self, Error> {
-        let (certificate, key) = (dir.join(CERTIFICATE_FILE), dir.join(KEY_FILE));
+        Self::load_or_create_for(dir, RELAY)
+    }
+
+    /// The same for another server, as `<name>-cert.pem` and `<name>-key.pem`.
+    pub fn load_or_create_for(dir: &Path, name: &str) -> Result<Self, Error> {
+        let certificate = dir.join(format!("{name}-cert.pem"));
+        let key = dir.join(format!("{name}-key.pem"));
         if !certificate.exists() || !key.exists() {
             let identity = Self::self_signed()?;
             fs::create_dir_all(dir).map_err(|source| file_error(dir, source))?;
@@ -42,7 +48,7 @@ impl Identity {
             write_private(&key, &identity.key_pem)?;
             fs::write(&certificate, &identity.certificate_pem)
                 .map_err(|source| file_error(&certificate, source))?;
-            tracing::info!(path = %certificate.display(), "made a self-signed relay certificate");
+            tracing::info!(path = %certificate.display(), "made a self-signed certificate");
         }
         Self::from_pem_files(&certificate, &key)
     }
@@ -70,6 +76,11 @@ impl Identity {
     /// The certificate chain, which a subscriber may trust as it stands.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
+    }
+
+    /// The private key: for whoever terminates TLS, and no log.
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
     }
 
     /// What a QUIC server presents.
@@ -190,9 +201,10 @@ mod tests {
     fn the_key_is_readable_by_its_owner_only() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join(KEY_FILE), "left over").expect("written");
+        fs::write(dir.path().join("relay-key.pem"), "left over").expect("written");
         Identity::load_or_create(dir.path()).expect("created");
-        let mode = fs::metadata(dir.path().join(KEY_FILE)).expect("exists").permissions().mode();
+        let mode =
+            fs::metadata(dir.path().join("relay-key.pem")).expect("exists").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

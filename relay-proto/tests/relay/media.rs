@@ -1,7 +1,9 @@
 //! What is published arrives: in order, from the right place, or not at all.
 
 use bytes::Bytes;
-use lectern_relay_proto::net::{Error, Priority, Subscriber, TrackEvent};
+use lectern_relay_proto::net::{
+    Error, Identity, Priority, Publisher, PublisherConfig, Subscriber, TrackEvent,
+};
 use lectern_relay_proto::{Catalog, GroupId, MediaTime, PublisherState, Timescale};
 
 use crate::harness::*;
@@ -122,6 +124,76 @@ async fn a_joiner_in_the_middle_of_a_group_gets_its_beginning() {
     let (time, bytes) = chunk(50 * 2_970, Timescale::VIDEO, false, b"and on".to_vec());
     track.write(group(3, 3), time, bytes).unwrap();
     assert_eq!(next_chunk(&mut video).await, (group(3, 3), 50, "and on".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_groups_are_fetched_whole_while_newer_ones_arrive() {
+    let (publisher, mut subscriber, _) = pair();
+    let (_broadcast, mut track) = broadcast(&publisher, "room");
+    for index in 0..20 {
+        write_group(&mut track, group(7, index), 2_000 * u64::from(index), 30);
+    }
+    let live = next_live(&mut subscriber).await;
+    let main = name("video/main");
+    let fetch = |id| live.fetch(&main, Timescale::VIDEO, id);
+    let mut current = video(&live).await;
+    expect_group(&mut current, group(7, 19), 30).await;
+    for id in [group(7, 3), group(7, 18)] {
+        let chunks = within(fetch(id)).await.unwrap();
+        let data: Vec<String> = chunks
+            .iter()
+            .map(|chunk| String::from_utf8(chunk.frames[0].data.to_vec()).unwrap())
+            .collect();
+        assert_eq!(data, (0..30).map(|index| format!("{id} #{index}")).collect::<Vec<_>>());
+    }
+    // What was fetched is not taken for what comes next.
+    write_group(&mut track, group(7, 20), 40_000, 30);
+    expect_group(&mut current, group(7, 20), 30).await;
+    let missing = |id| async move { within(fetch(id)).await.unwrap_err() };
+    assert!(matches!(missing(group(6, 0)).await, Error::NoSuchGroup(id) if id == group(6, 0)));
+    assert!(matches!(missing(group(7, 40)).await, Error::NoSuchGroup(_)));
+    let other = name("audio/none");
+    let fetched = within(live.fetch(&other, Timescale::VIDEO, group(7, 0))).await;
+    assert!(matches!(fetched, Err(Error::NoSuchGroup(_) | Error::NotFound)), "{fetched:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_publisher_keeps_is_bounded_in_bytes() {
+    let identity = Identity::self_signed().unwrap();
+    let keep_bytes_max = 256 * 1024;
+    let config = PublisherConfig { keep_bytes_max, ..publisher_config(&identity, 0) };
+    let publisher = Publisher::bind(config).unwrap();
+    let address = publisher.local_addr().unwrap();
+    let mut subscriber = Subscriber::start(subscriber_config(&identity, address)).unwrap();
+    let (_broadcast, mut track) = broadcast(&publisher, "room");
+    for index in 0..100 {
+        let ticks = u64::from(index) * 90_000;
+        let (time, bytes) = chunk(ticks, Timescale::VIDEO, true, vec![0; 16 * 1024]);
+        track.write(group(1, index), time, bytes).unwrap();
+    }
+    let live = next_live(&mut subscriber).await;
+    let main = name("video/main");
+    let fetch = |index| within(live.fetch(&main, Timescale::VIDEO, group(1, index)));
+    assert!(matches!(fetch(0).await, Err(Error::NoSuchGroup(_))));
+    assert_eq!(fetch(98).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_ends_with_its_broadcast() {
+    let (publisher, mut subscriber, _) = pair();
+    let (broadcast, mut track) = broadcast(&publisher, "room");
+    write_group(&mut track, group(1, 0), 0, 3);
+    let live = next_live(&mut subscriber).await;
+    // The group is never finished, so there is no end to it.
+    let main = name("video/main");
+    let fetch = live.fetch(&main, Timescale::VIDEO, group(1, 0));
+    let gone = async {
+        drop((track, broadcast));
+        next_gone(&mut subscriber).await
+    };
+    let (fetched, gone) = within(async { tokio::join!(fetch, gone) }).await;
+    assert_eq!(gone, id("room"));
+    assert!(!matches!(fetched, Err(Error::Timeout)), "{fetched:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

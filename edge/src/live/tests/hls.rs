@@ -207,3 +207,21 @@ async fn before_there_is_media_players_are_told_to_come_back() {
         assert_eq!((got.status, got.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_playlist_that_was_read_never_begins_earlier() {
+    let edge = Edge::new(Script::new(&[2_000; 10]));
+    let mut events = edge.script.events();
+    events.retain(|event| event.at_ms < 9_000);
+    edge.live.set_catalog(edge.script.catalog());
+    events.iter().filter(|event| event.group.index >= 2).for_each(|event| edge.feed(event));
+    let first = edge.get(PLAYLIST).await;
+    assert!(first.body.contains("#EXT-X-MEDIA-SEQUENCE:3\n"));
+    // Another broadcast under the same id begins anew.
+    let script = Script::new(&[2_000; 3]);
+    let t0 = T0 + Duration::from_secs(60);
+    edge.live.set_catalog(Catalog { t0, ..script.catalog() });
+    script.events().iter().for_each(|event| edge.feed(event));
+    let second = edge.get(PLAYLIST).await;
+    assert!(second.body.contains("#EXT-X-MEDIA-SEQUENCE:0\n"), "{}", second.body);
+}

@@ -14,16 +14,16 @@ const PAYLOAD_BYTES: usize = UUID.len() + 2 * NUMBER_BYTES;
 
 /// What a frame says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub struct Stamp {
     /// Counted by the publisher.
-    pub(crate) number: u64,
+    pub number: u64,
     /// Unix time in microseconds, just before it was sent.
-    pub(crate) sent_us: u64,
+    pub sent_us: u64,
 }
 
 impl Stamp {
     /// The NAL unit, without length or start code.
-    pub(crate) fn write(&self) -> Vec<u8> {
+    pub fn write(&self) -> Vec<u8> {
         let mut unit = vec![SEI, USER_DATA_UNREGISTERED, PAYLOAD_BYTES as u8];
         unit.extend(UUID);
         for number in [self.number, self.sent_us] {
@@ -34,7 +34,7 @@ impl Stamp {
     }
 
     /// Reads a NAL unit; `None` if it is not a stamp.
-    pub(crate) fn read(unit: &[u8]) -> Option<Self> {
+    pub fn read(unit: &[u8]) -> Option<Self> {
         let [head, USER_DATA_UNREGISTERED, size, payload @ ..] = unit else { return None };
         if head & 0x1f != SEI || usize::from(*size) != PAYLOAD_BYTES {
             return None;

@@ -16,15 +16,15 @@ use rml_rtmp::sessions::{
 use rml_rtmp::time::RtmpTimestamp;
 
 use crate::clip::{AUDIO_FRAMES, Clip, FRAMES_PER_SECOND, VIDEO_FRAMES};
-use crate::socket::unix_us;
 use crate::stamp::Stamp;
 use crate::timeline::Timeline;
+use crate::unix_us;
 
 /// How long the server may take to answer, or to take a frame.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running publisher. Dropping it ends it.
-pub(crate) struct Publisher {
+pub struct Publisher {
     stop: Arc<AtomicBool>,
     late_us: Arc<Mutex<Vec<u64>>>,
     thread: Option<JoinHandle<()>>,
@@ -33,7 +33,7 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Connects, and goes on publishing. Notes in `timeline` when each video frame was sent; every
     /// `stamp_every`-th says so itself.
-    pub(crate) fn start(
+    pub fn start(
         server: SocketAddr,
         key: &str,
         clip: Arc<Clip>,
@@ -54,7 +54,7 @@ impl Publisher {
     }
 
     /// By how much frames were sent later than planned, since the last call.
-    pub(crate) fn take_lateness_us(&self) -> Vec<u64> {
+    pub fn take_lateness_us(&self) -> Vec<u64> {
         std::mem::take(&mut *self.late_us.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -18,7 +18,7 @@ const TOLERANCE_TICKS: i32 = 600;
 
 /// The publisher's frames.
 #[derive(Debug, Default)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     /// When frames `first`, `first + 1`, … were sent, in Unix microseconds.
     sent_us: VecDeque<u64>,
     first: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     /// The publisher sends its next frame.
-    pub(crate) fn send(&mut self, at_us: u64) {
+    pub fn send(&mut self, at_us: u64) {
         if self.sent_us.len() == FRAMES_MAX {
             self.sent_us.pop_front();
             self.first += 1;
@@ -38,12 +38,12 @@ impl Timeline {
     }
 
     /// The number of the next frame.
-    pub(crate) fn next(&self) -> u64 {
+    pub fn next(&self) -> u64 {
         self.first + self.sent_us.len() as u64
     }
 
     /// A frame that was sent as it came said this of itself.
-    pub(crate) fn learn(&mut self, timestamp: u32, stamp: Stamp) {
+    pub fn learn(&mut self, timestamp: u32, stamp: Stamp) {
         let known = self.number(timestamp);
         if known.is_some_and(|known| known != stamp.number)
             || self.sent_us(stamp.number).is_some_and(|sent| sent != stamp.sent_us)
@@ -54,12 +54,12 @@ impl Timeline {
     }
 
     /// Stamps so far that did not fit.
-    pub(crate) fn disagreements(&self) -> u64 {
+    pub fn disagreements(&self) -> u64 {
         self.disagreements
     }
 
     /// The frame with this timestamp.
-    pub(crate) fn number(&self, timestamp: u32) -> Option<u64> {
+    pub fn number(&self, timestamp: u32) -> Option<u64> {
         let (anchor, number) = self.anchor?;
         let ticks = timestamp.wrapping_sub(anchor) as i32;
         let frames = (f64::from(ticks) / f64::from(FRAME_TICKS)).round() as i32;
@@ -68,7 +68,7 @@ impl Timeline {
     }
 
     /// When a frame was sent.
-    pub(crate) fn sent_us(&self, number: u64) -> Option<u64> {
+    pub fn sent_us(&self, number: u64) -> Option<u64> {
         let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.sent_us.get(at).copied()
     }

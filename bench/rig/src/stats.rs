@@ -4,18 +4,22 @@ use serde::{Deserialize, Serialize};
 
 /// Quantiles of a set of times, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Quantiles {
+pub struct Quantiles {
     /// How many times there were.
-    pub(crate) count: usize,
-    pub(crate) p50_ms: f64,
-    pub(crate) p95_ms: f64,
-    pub(crate) p99_ms: f64,
-    pub(crate) max_ms: f64,
+    pub count: usize,
+    /// The median.
+    pub p50_ms: f64,
+    /// What 95 % of them do not exceed.
+    pub p95_ms: f64,
+    /// What 99 % of them do not exceed.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
 }
 
 impl Quantiles {
     /// Of times in microseconds, in any order. All zero if there are none.
-    pub(crate) fn of_micros(mut times: Vec<u64>) -> Self {
+    pub fn of_micros(mut times: Vec<u64>) -> Self {
         times.sort_unstable();
         let at = |q: f64| {
             // The nearest rank: the least time that a share `q` of them does not exceed.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 ///
 /// From the scheduler's own count, which is in nanoseconds and adds up to what `stat` gives in
 /// hundredths of a second.
-pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).context("the process is gone")?;
     let mut nanos = 0;
     for task in tasks {
@@ -22,13 +22,13 @@ pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
 }
 
 /// The same of one thread of this process.
-pub(crate) fn thread_cpu(tid: u32) -> anyhow::Result<Duration> {
+pub fn thread_cpu(tid: u32) -> anyhow::Result<Duration> {
     let text = fs::read_to_string(format!("/proc/self/task/{tid}/schedstat"))?;
     Ok(Duration::from_nanos(first_number(&text).context("schedstat")?))
 }
 
 /// Resident memory of a process, in kB.
-pub(crate) fn rss_kb(pid: u32) -> anyhow::Result<u64> {
+pub fn rss_kb(pid: u32) -> anyhow::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(first_number).context("no VmRSS")
@@ -36,14 +36,14 @@ pub(crate) fn rss_kb(pid: u32) -> anyhow::Result<u64> {
 
 /// How busy a core was: busy and all time since the start, in ticks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Busy {
+pub struct Busy {
     busy: u64,
     all: u64,
 }
 
 impl Busy {
     /// Of core `core` until now.
-    pub(crate) fn now(core: usize) -> anyhow::Result<Self> {
+    pub fn now(core: usize) -> anyhow::Result<Self> {
         Self::read(&fs::read_to_string("/proc/stat")?, core).context("no such core")
     }
 
@@ -58,14 +58,14 @@ impl Busy {
     }
 
     /// The share of the time since `before` that it was busy, in per cent.
-    pub(crate) fn percent_since(&self, before: &Self) -> f64 {
+    pub fn percent_since(&self, before: &Self) -> f64 {
         let all = (self.all - before.all).max(1);
         (self.busy - before.busy) as f64 * 100.0 / all as f64
     }
 }
 
 /// Datagrams that sockets of this network namespace had no room for, so far.
-pub(crate) fn udp_drops() -> anyhow::Result<u64> {
+pub fn udp_drops() -> anyhow::Result<u64> {
     udp_counter(&fs::read_to_string("/proc/net/snmp")?, "RcvbufErrors").context("RcvbufErrors")
 }
 
@@ -77,18 +77,18 @@ fn udp_counter(text: &str, name: &str) -> Option<u64> {
 }
 
 /// Keeps all threads of this process on one core.
-pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+pub fn pin(core: usize) -> anyhow::Result<()> {
     let (pid, core) = (std::process::id().to_string(), core.to_string());
     tool("taskset", &["-a", "-c", "-p", &core, &pid])
 }
 
 /// Lets others go before a thread of this process.
-pub(crate) fn yield_to_others(tid: u32) -> anyhow::Result<()> {
+pub fn yield_to_others(tid: u32) -> anyhow::Result<()> {
     tool("renice", &["-n", "5", "-p", &tid.to_string()])
 }
 
 /// Runs a tool of the system to its end.
-pub(crate) fn tool(name: &str, arguments: &[&str]) -> anyhow::Result<()> {
+pub fn tool(name: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let output = Command::new(name).args(arguments).output();
     let output = output.with_context(|| format!("{name} cannot be run"))?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -8,10 +8,11 @@ use tokio::process::Command;
 use crate::stamp::Stamp;
 
 /// Of video: two groups of four seconds.
-pub(crate) const VIDEO_FRAMES: u64 = 240;
-pub(crate) const FRAMES_PER_SECOND: u64 = 30;
+pub const VIDEO_FRAMES: u64 = 240;
+/// Of video.
+pub const FRAMES_PER_SECOND: u64 = 30;
 /// Eight seconds at 48 kHz in frames of 1024 samples, to the sample.
-pub(crate) const AUDIO_FRAMES: u64 = 375;
+pub const AUDIO_FRAMES: u64 = 375;
 /// Encoding takes a few seconds; more than this is a machine that cannot be measured on.
 const ENCODE_MAX: std::time::Duration = std::time::Duration::from_secs(120);
 
@@ -25,16 +26,20 @@ const ENCODE: &str = "-hide_banner -loglevel error -nostdin \
 
 /// FLV tag bodies, which are what RTMP carries.
 #[derive(Debug, Default)]
-pub(crate) struct Clip {
-    pub(crate) video_config: Vec<u8>,
-    pub(crate) audio_config: Vec<u8>,
-    pub(crate) video: Vec<Vec<u8>>,
-    pub(crate) audio: Vec<Vec<u8>>,
+pub struct Clip {
+    /// The AVC sequence header.
+    pub video_config: Vec<u8>,
+    /// The AAC sequence header.
+    pub audio_config: Vec<u8>,
+    /// One per frame.
+    pub video: Vec<Vec<u8>>,
+    /// One per frame.
+    pub audio: Vec<Vec<u8>>,
 }
 
 impl Clip {
     /// Has ffmpeg make the clip.
-    pub(crate) async fn make(dir: &Path) -> anyhow::Result<Self> {
+    pub async fn make(dir: &Path) -> anyhow::Result<Self> {
         let file = dir.join("clip.flv");
         let ffmpeg = Command::new("ffmpeg")
             .args(ENCODE.split_ascii_whitespace())
@@ -76,13 +81,13 @@ impl Clip {
     }
 
     /// Bits per second of the video.
-    pub(crate) fn video_bps(&self) -> u64 {
+    pub fn video_bps(&self) -> u64 {
         let bytes: usize = self.video.iter().map(Vec::len).sum();
         bytes as u64 * 8 * FRAMES_PER_SECOND / VIDEO_FRAMES
     }
 
     /// Video frame `number` of the loop, stamped.
-    pub(crate) fn video(&self, number: u64, stamp: Option<Stamp>) -> Vec<u8> {
+    pub fn video(&self, number: u64, stamp: Option<Stamp>) -> Vec<u8> {
         let body = &self.video[(number % VIDEO_FRAMES) as usize];
         let Some(stamp) = stamp else { return body.clone() };
         // Behind the five bytes of FLV; units have four bytes of length.
@@ -95,7 +100,7 @@ impl Clip {
     }
 
     /// Audio frame `number` of the loop.
-    pub(crate) fn audio(&self, number: u64) -> &[u8] {
+    pub fn audio(&self, number: u64) -> &[u8] {
         &self.audio[(number % AUDIO_FRAMES) as usize]
     }
 }

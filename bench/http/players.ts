@@ -16,7 +16,9 @@ import { ms, table } from '../latency/report.ts';
 
 /** Left out at the start: joining and catching up are not what is measured. */
 const SETTLE_MS = 20_000;
-const START_MS_MAX = 60_000;
+const START_MS_MAX = 30_000;
+/** How old the broadcast is at least: who joins in its first seconds is another matter. */
+const AGE_MS = 10_000;
 /** A position that stands still for so long is one rebuffering: three ticks of the recorder. */
 const REBUFFERING_MS = 300;
 /** Latency that each should hold, at the median: issue 4. */
@@ -74,6 +76,10 @@ async function measure(stack: Stack, browser: Browser, player: PlayerName): Prom
       unreadable: watched.samples.length - glass.length,
       errors: [...recorded.errors, ...stage.refusals.map((refusal) => JSON.stringify(refusal))],
     };
+  } catch (error) {
+    const { errors } = await stage.recorded(player);
+    console.error([...errors, ...stage.answers, ...stage.console].join('\n'));
+    throw error;
   } finally {
     await stage.close();
   }
@@ -115,6 +121,7 @@ const stack = await Stack.start({ roles: 'all', demo: true, profile: 'release' }
 const browser = await launch();
 try {
   await published(stack, 'demo', START_MS_MAX);
+  await new Promise((resolve) => setTimeout(resolve, AGE_MS));
   const results: Result[] = [];
   for (const player of players) {
     console.error(`measuring ${NAMES[player]} for ${seconds} s …`);

@@ -50,9 +50,10 @@ fn render_hot(results: &Results) -> String {
             median(rounds.iter().map(|round| value(round)).collect())
         };
         let bytes = median(&|round| round.bytes as f64);
-        let servers: [(&str, fn(&Round) -> &Turn); 2] =
-            [("edge", |round| &round.edge), ("nginx", |round| &round.nginx)];
-        for (server, turn) in servers {
+        type TurnOf = fn(&Round) -> &Turn;
+        let edge: TurnOf = |round| &round.edge;
+        let nginx: TurnOf = |round| &round.nginx;
+        for (server, turn) in [("edge", edge), ("nginx", nginx)] {
             let figure = |value: fn(&Turn) -> f64| median(&|round| value(turn(round)));
             rows.push(vec![
                 object.as_str().to_owned(),

@@ -38,8 +38,9 @@ pub const CONTENT_TYPE: &str = "application/dash+xml";
 pub const MARGIN: Duration = Duration::from_millis(100);
 
 /// The latency that players aim at, glass to glass. dash.js holds what it is told to within 0.2 s
-/// down to 0.7 s; one second leaves it a Wi-Fi retransmission or a late keyframe without a stall.
-const LATENCY_TARGET_MS: u32 = 1_000;
+/// down to 0.7 s, mostly a hundredth above; a second in all leaves it a Wi-Fi retransmission or a late
+/// keyframe without a stall.
+const LATENCY_TARGET_MS: u32 = 950;
 const LATENCY_MIN_MS: u32 = 500;
 /// Beyond this a player seeks instead of catching up.
 const LATENCY_MAX_MS: u32 = 6_000;

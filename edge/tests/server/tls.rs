@@ -148,7 +148,8 @@ async fn a_renewed_certificate_is_shown_to_who_comes_and_who_is_there_stays() {
 
     write(dir.path(), &new);
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!((reloads("renewed"), reloads("failed")), (1.0, 1.0));
+    // The files may be looked at between the writing of the one and of the other, which fails as well.
+    assert_eq!(reloads("renewed"), 1.0);
     agree(address, &new, &[]).await.expect("the new certificate is shown");
     agree(address, &old, &[]).await.expect_err("and no other");
     assert!(ask(&mut one).await.contains("200 OK"));

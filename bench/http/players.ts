@@ -37,6 +37,8 @@ interface Result {
   readonly rebufferings: number;
   /** The longest of them. */
   readonly longestMs: number;
+  /** When, and whether for want of media. */
+  readonly stood: readonly string[];
   readonly frames: number;
   readonly unreadable: number;
   readonly errors: readonly string[];
@@ -74,6 +76,10 @@ async function measure(stack: Stack, browser: Browser, player: PlayerName): Prom
       longestMs: Math.max(0, ...stood.map(({ ms }) => ms)),
       frames: watched.samples.length,
       unreadable: watched.samples.length - glass.length,
+      stood: stood.map(({ fromMs: atMs, ms, aheadS }) => {
+        const at = ((atMs - fromMs) / 1000).toFixed(1);
+        return `stood still for ${ms} ms at ${at} s, with ${aheadS.toFixed(2)} s of media ahead`;
+      }),
       errors: [...recorded.errors, ...stage.refusals.map((refusal) => JSON.stringify(refusal))],
     };
   } catch (error) {
@@ -110,8 +116,8 @@ function render(results: readonly Result[]): string {
     'longest, ms',
   ];
   const lines = table([...head, 'frames', 'errors', 'aims'], rows);
-  const errors = results.flatMap(({ player, errors }) =>
-    errors.map((error) => `${NAMES[player]}: ${error}`),
+  const errors = results.flatMap(({ player, stood, errors }) =>
+    [...stood, ...errors].map((what) => `${NAMES[player]}: ${what}`),
   );
   const aim = `latency of frames on screen over ${seconds} s each; the aim is no rebuffering`;
   return [...lines, '', aim, ...errors].join('\n');

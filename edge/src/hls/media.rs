@@ -9,7 +9,7 @@ use super::multivariant::renditions;
 use super::reach::Reach;
 use super::{FILE, VERSION, directory};
 use crate::dash::DateTime;
-use crate::timeline::{PeriodView, SegmentView, Snapshot, TrackView};
+use crate::timeline::{Kind, PeriodView, SegmentView, Snapshot, TrackView};
 
 /// PART-HOLD-BACK in part targets, HOLD-BACK in target durations (§4.4.3.8).
 const HOLD_BACK: u32 = 3;
@@ -366,7 +366,11 @@ fn parts(text: &mut String, entry: &Entry<'_>, segment: &SegmentView) {
             text,
             "#EXT-X-PART:DURATION={seconds:.5},URI=\"../{locator}/{number}.{at}.m4s\""
         );
-        text.push_str(if part.independent { ",INDEPENDENT=YES\n" } else { "\n" });
+        // Sound can be decoded from any part, but is only said to at the beginning of a segment, as
+        // pictures are: of parts that are all independent, hls.js passes over a short one.
+        let sound = matches!(entry.track.kind, Kind::Audio { .. });
+        let independent = part.independent && (at == 0 || !sound);
+        text.push_str(if independent { ",INDEPENDENT=YES\n" } else { "\n" });
     }
 }
 

@@ -27,7 +27,7 @@ CONFIGURATION
     limits.connections_per_address_max = 32
 
     [edge]
-    http  = \"0.0.0.0:8080\"           pages, WHEP, LL-DASH; HTTP/1.1, and HTTP/2 by prior knowledge
+    http  = \"0.0.0.0:8080\"           pages, WHEP, LL-DASH, LL-HLS; HTTP/1.1, HTTP/2 by prior knowledge
     https = \"0.0.0.0:8443\"           the same over TLS, HTTP/2 and HTTP/1.1; none when absent
     tls_certificate, tls_key         PEM files, read again when they change; without them a
                                      certificate for localhost is made, for development
@@ -51,7 +51,7 @@ CONFIGURATION
                                      when absent
     http_connections_max = 16384     and http_connections_per_client_max = 4096
     trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed
-    window_secs = 120                seconds that viewers of LL-DASH can seek back
+    window_secs = 120                seconds that viewers over HTTP can seek back; 20 or more for plain HLS
     window_bytes_max = 134217728     bytes kept per broadcast, whatever the window
     window_fetch_mbps_max = 50       Mbit/s at which a new edge fetches what was before it
 

@@ -34,6 +34,11 @@ use crate::live::Directory;
 /// The most sender threads: more than the cores of any machine that would run one edge.
 const WORKERS_MAX: usize = 256;
 
+/// Two segments of the shortest there are.
+const WINDOW_SECS_MIN: u32 = 4;
+/// The same at 2 Mb/s.
+const WINDOW_BYTES_MIN: usize = 1 << 20;
+
 /// An edge whose ports are bound.
 pub struct Edge {
     listeners: server::Listeners,
@@ -63,6 +68,17 @@ pub enum Error {
     /// More sender threads than any machine has use for.
     #[error("edge.workers is {0}, and at most {WORKERS_MAX} are started")]
     Workers(usize),
+    /// A window in which no player could play.
+    #[error(
+        "edge.window_secs is {secs} and edge.window_bytes_max {bytes}: at least {WINDOW_SECS_MIN} s \
+         and {WINDOW_BYTES_MIN} bytes are needed to play at all"
+    )]
+    Window {
+        /// `window_secs`.
+        secs: u32,
+        /// `window_bytes_max`.
+        bytes: usize,
+    },
     /// A proxy that is to be trusted.
     #[error("edge.trusted_proxies: {0}")]
     Proxies(#[from] client::ProxyError),
@@ -107,6 +123,10 @@ impl Edge {
         };
         if config.workers > WORKERS_MAX {
             return Err(Error::Workers(config.workers));
+        }
+        let (secs, bytes) = (config.window_secs, config.window_bytes_max);
+        if secs < WINDOW_SECS_MIN || bytes < WINDOW_BYTES_MIN {
+            return Err(Error::Window { secs, bytes });
         }
         let limits = config.http_limits()?;
         let http_metrics = server::Metrics::register(registry)?;

@@ -97,8 +97,16 @@ struct AudioLane {
 /// Keeps decode times rising and knows the running cadence.
 #[derive(Debug)]
 struct VideoTiming {
-    last_ticks: Option<u64>,
+    last: Option<Timed>,
     cadence_ticks: u32,
+}
+
+/// When the last frame was, and when it was said to be.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    real_ticks: u64,
+    dts_ticks: u64,
+    duration_ticks: u32,
 }
 
 impl Packager {
@@ -109,7 +117,7 @@ impl Packager {
         Self {
             grid,
             has_video,
-            video_timing: VideoTiming { last_ticks: None, cadence_ticks },
+            video_timing: VideoTiming { last: None, cadence_ticks },
             current: None,
             longest_group: Duration::ZERO,
             opus: AudioLane::new(Lane::Opus, 1),
@@ -281,22 +289,40 @@ impl AudioLane {
 impl VideoTiming {
     /// Clamps a decode time that does not rise, moving the composition offset the other way so that
     /// the picture is still shown when it should be, and writes the running cadence as duration.
+    ///
+    /// A picture that comes late, because the encoder left some out, is decoded when it was due, shown
+    /// when it should be, and lasts until the next is due: where the decode time leaps by more than
+    /// twice the duration of the picture before, which was told too soon to know, players drop all
+    /// pictures up to the next keyframe (Media Source Extensions §3.5.8, coded frame processing).
     fn apply(&mut self, frame: &mut Frame) {
-        if let Some(last) = self.last_ticks {
-            let lowest = last + 1;
-            if frame.dts.ticks < lowest {
-                let shift = i32::try_from(lowest - frame.dts.ticks).unwrap_or(i32::MAX);
-                frame.composition_offset = frame.composition_offset.saturating_sub(shift);
-                frame.dts.ticks = lowest;
+        let (real, cadence) = (frame.dts.ticks, self.cadence_ticks);
+        let mut late = 0;
+        if let Some(last) = self.last {
+            let due = last.dts_ticks + u64::from(last.duration_ticks);
+            if real <= last.dts_ticks {
+                frame.dts.ticks = last.dts_ticks + 1;
+            } else if !frame.keyframe && real > due + u64::from(last.duration_ticks / 2) {
+                late = u32::try_from(real - due).unwrap_or(u32::MAX);
+                frame.dts.ticks = due;
             }
-            let step = u32::try_from(frame.dts.ticks - last).unwrap_or(u32::MAX);
-            // A pause is no cadence.
-            if step < Timescale::VIDEO.hz() {
+            let shift = i32::try_from(real as i64 - frame.dts.ticks as i64);
+            let shift = shift.unwrap_or(if late > 0 { i32::MAX } else { i32::MIN });
+            frame.composition_offset = frame.composition_offset.saturating_add(shift);
+            // Neither a pause nor a step back is a cadence.
+            let step = u32::try_from(real.saturating_sub(last.real_ticks)).unwrap_or(u32::MAX);
+            if (1..Timescale::VIDEO.hz()).contains(&step) {
                 self.cadence_ticks = step;
             }
         }
-        self.last_ticks = Some(frame.dts.ticks);
-        frame.duration = self.cadence_ticks;
+        frame.duration = match late {
+            0 => self.cadence_ticks,
+            late => cadence.saturating_add(late),
+        };
+        self.last = Some(Timed {
+            real_ticks: real.max(self.last.map_or(0, |last| last.real_ticks)),
+            dts_ticks: frame.dts.ticks,
+            duration_ticks: frame.duration,
+        });
     }
 }
 
@@ -413,6 +439,34 @@ mod tests {
         let times: Vec<_> = out.iter().map(read).collect();
         let expect = [(9_000, 9_000), (11_970, 11_970), (11_971, 10_800), (14_940, 14_940)];
         assert_eq!(times, expect);
+    }
+
+    #[test]
+    fn where_an_encoder_leaves_pictures_out_decode_times_do_not_leap() {
+        let (mut packager, mut out) = (packager(true), Vec::new());
+        // Three are missing after 80 ms; then one comes every 80 ms instead of every 40.
+        for ms in [0, 40, 80, 240, 280, 320, 400, 480, 560] {
+            packager.push_video(video(ms, ms == 0), &mut out).expect("write");
+        }
+        packager.push_video(video(2_000, true), &mut out).expect("write");
+        let frames: Vec<Frame> = out
+            .iter()
+            .flat_map(|packaged| {
+                let bytes = packaged.bytes.clone();
+                cmaf::read_chunk(bytes, Timescale::VIDEO).expect("own chunk").frames
+            })
+            .collect();
+        let ms = |ticks: u64| ticks / 90;
+        let shown = frames
+            .iter()
+            .map(|frame| ms(frame.dts.ticks.strict_add_signed(frame.composition_offset.into())));
+        assert_eq!(shown.collect::<Vec<_>>(), [0, 40, 80, 240, 280, 320, 400, 480, 560, 2_000]);
+        for pair in frames.windows(2).filter(|pair| !pair[1].keyframe) {
+            let leap = pair[1].dts.ticks - pair[0].dts.ticks;
+            assert!(leap <= 2 * u64::from(pair[0].duration), "{pair:?}");
+        }
+        let missed = &frames[3];
+        assert_eq!((ms(missed.dts.ticks), ms(missed.duration.into())), (120, 160));
     }
 
     proptest! {

@@ -543,7 +543,7 @@ impl Take {
         self.reordered = true;
         tracing::warn!(
             "the encoder sends B-frames: WebRTC cannot carry them and viewers will watch \
-            LL-DASH, a second later; set B-frames to 0 in the encoder"
+            over HTTP, a second later; set B-frames to 0 in the encoder"
         );
         if let Some(catalog) = &mut self.catalog {
             catalog.video.iter_mut().for_each(|track| track.reordered = true);

@@ -213,7 +213,8 @@ pub(super) async fn media(
     let Some(mut follow) = live.playlists.follow(track) else {
         let snapshot = live.snapshot();
         let mut periods = snapshot.iter().flat_map(|snapshot| &snapshot.periods);
-        let begins = snapshot.is_none() || periods.any(|period| period.track(track).is_some());
+        let none = snapshot.as_ref().is_none_or(|snapshot| snapshot.periods.is_empty());
+        let begins = none || periods.any(|period| period.track(track).is_some());
         return match begins {
             true => not_ready(),
             false => refusal(StatusCode::NOT_FOUND, SHORT, "no such track"),

@@ -66,7 +66,9 @@ async function measure(stack: Stack, browser: Browser, player: PlayerName): Prom
     const watched = await watchClock(stage.page, seconds * 1000);
     const recorded = await stage.recorded(player);
     const glass = latencies(watched);
-    const stood = freezes(recorded, fromMs, REBUFFERING_MS);
+    // Reading out what was watched takes the page a moment, which is not the player's.
+    const toMs = fromMs + seconds * 1000;
+    const stood = freezes(recorded, fromMs, REBUFFERING_MS).filter((one) => one.fromMs < toMs);
     return {
       player,
       startMs: recorded.firstMs ?? Number.NaN,

@@ -115,7 +115,7 @@ enum Phase {
     /// Waiting to learn which tracks there are.
     Gathering { held: Vec<(Tag, UtcTime)>, held_bytes: usize, since: Option<UtcTime> },
     /// Publishing. `stale`: the tracks changed and the next keyframe begins a new period.
-    Running { packager: Packager, stale: bool },
+    Running { packager: Box<Packager>, stale: bool },
 }
 
 impl Take {
@@ -465,11 +465,11 @@ impl Take {
         Ok(())
     }
 
-    fn new_packager(&self) -> Packager {
+    fn new_packager(&self) -> Box<Packager> {
         let has_video = self.video.is_some();
         let cadence =
             self.framerate().map_or(CADENCE_DEFAULT, |fps| Duration::from_secs_f64(1.0 / fps));
-        Packager::new(self.next_period, self.grid, has_video, cadence)
+        Box::new(Packager::new(self.next_period, self.grid, has_video, cadence))
     }
 
     fn framerate(&self) -> Option<f64> {

@@ -79,9 +79,10 @@ pub(super) struct Run {
 
 impl Front {
     /// Whether a group that arrives, and of which is not known whether it begins a segment, can wait
-    /// here.
-    pub(super) fn takes_live(&self) -> bool {
-        !self.sealed && !self.over
+    /// here. Where all of a track has been fetched its main track may yet have more to fetch, which
+    /// says where this one's segments begin.
+    pub(super) fn takes_live(&self, main: bool) -> bool {
+        !(self.sealed || main && self.over)
     }
 
     /// The group at `index` was taken as it arrived. It is the first, if no other was.

@@ -418,8 +418,42 @@ fn gops() -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec((1u64..=50).prop_map(|frames| frames * 40), 4..24)
 }
 
+/// What an edge hears that joins with group `join`. Each group of each track is a stream of its own:
+/// in order within, and late by its own lag.
+fn raced(script: &Script, join: u32, lags: &[usize]) -> Vec<Event> {
+    let joined = script.events().into_iter().filter(|event| event.group.index >= join);
+    let late = joined.enumerate().map(|(at, event)| {
+        let stream = event.group.index as usize + event.track.as_str().len();
+        (at + lags[stream % lags.len()], event)
+    });
+    let mut events: Vec<(usize, Event)> = late.collect();
+    events.sort_by_key(|(at, _)| *at);
+    events.into_iter().map(|(_, event)| event).collect()
+}
+
+#[test]
+fn a_track_of_which_all_was_fetched_waits_for_the_main_track_to_fetch_its_own() {
+    let script = Script::new(&[1_920, 1_000, 1_640, 200, 240, 40]);
+    let oldest = GroupId { period: 0, index: 2 };
+    let (video, audio): (Vec<Event>, Vec<Event>) = script
+        .events()
+        .into_iter()
+        .filter(|event| event.group.index == 5)
+        .partition(|event| event.track.as_str() == VIDEO);
+    let mut timeline = Timeline::new(Config::default());
+    timeline.set_catalog(&script.catalog());
+    audio.iter().for_each(|event| feed(&mut timeline, event));
+    backfill(&mut timeline, &script, oldest);
+    video.iter().for_each(|event| feed(&mut timeline, event));
+    backfill(&mut timeline, &script, oldest);
+    let snapshot = timeline.snapshot().unwrap();
+    for track in [VIDEO, OPUS, TrackName::AUDIO_AAC] {
+        assert_eq!(numbers(&snapshot, track), [2, 3], "{track}");
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn no_number_is_skipped_and_there_is_no_gap_or_overlap(gops in gops(), start_ms in 0u64..9_000) {
@@ -461,19 +495,7 @@ proptest! {
         let expect = snapshot(std::slice::from_ref(&script));
         let mut timeline = Timeline::new(Config::default());
         timeline.set_catalog(&script.catalog());
-        // Each (track, group) is a stream of its own: in order within, and late by its own lag.
-        let mut events: Vec<(usize, Event)> = script
-            .events()
-            .into_iter()
-            .filter(|event| event.group.index >= join)
-            .enumerate()
-            .map(|(at, event)| {
-                let stream = event.group.index as usize + event.track.as_str().len();
-                (at + lags[stream % lags.len()], event)
-            })
-            .collect();
-        events.sort_by_key(|(at, _)| *at);
-        events.iter().for_each(|(_, event)| feed(&mut timeline, event));
+        raced(&script, join, &lags).iter().for_each(|event| feed(&mut timeline, event));
         let got = timeline.snapshot().unwrap();
         for track in [VIDEO, OPUS, TrackName::AUDIO_AAC] {
             let expect: BTreeMap<u64, (String, bool)> =
@@ -504,19 +526,9 @@ proptest! {
         let oldest = GroupId { period: 0, index: oldest.min(join) };
         let mut timeline = Timeline::new(Config::default());
         timeline.set_catalog(&script.catalog());
-        let mut events: Vec<(usize, Event)> = script
-            .events()
-            .into_iter()
-            .filter(|event| event.group.index >= join)
-            .enumerate()
-            .map(|(at, event)| {
-                let stream = event.group.index as usize + event.track.as_str().len();
-                (at + lags[stream % lags.len()], event)
-            })
-            .collect();
-        events.sort_by_key(|(at, _)| *at);
+        let events = raced(&script, join, &lags);
         // Older groups come at any moment between those that arrive.
-        for (at, (_, event)) in events.iter().enumerate() {
+        for (at, event) in events.iter().enumerate() {
             feed(&mut timeline, event);
             if fetches[at % fetches.len()] {
                 backfill_once(&mut timeline, &script, oldest);

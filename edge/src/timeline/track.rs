@@ -184,7 +184,7 @@ impl Track {
                     self.begin(index, number, begins, start, cx);
                 }
                 // The main track has not come to it, or joined later and may yet fetch it.
-                (_, Some((_, true))) if self.front.takes_live() => self.wait_in_front(index),
+                (_, Some((_, true))) if self.front.takes_live(cx.main) => self.wait_in_front(index),
                 _ => {
                     if !joining {
                         self.lost(cx.faults);
@@ -240,7 +240,7 @@ impl Track {
         }
         self.complete();
         self.serving = begins;
-        if !begins && self.front.takes_live() {
+        if !begins && self.front.takes_live(cx.main) {
             self.wait_in_front(index);
         }
         if begins {

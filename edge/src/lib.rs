@@ -9,6 +9,7 @@ pub mod config;
 pub mod dash;
 pub mod hls;
 pub mod live;
+mod negotiation;
 pub mod pages;
 pub mod server;
 mod throttle;

@@ -8,15 +8,16 @@
 use axum::Router;
 use axum::extract::Path;
 use axum::http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lectern_relay_proto::broadcast::BroadcastId;
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::negotiation::{accepts_gzip, matches_etag};
 
 /// A page's address stays while its content changes: ask each time, the ETag makes that cheap.
 const REVALIDATE: &str = "no-cache";
@@ -106,7 +107,7 @@ fn serve(name: &str, kind: Kind, request: &HeaderMap) -> Response {
     let file = gzipped.unwrap_or(plain);
     let etag = etag(&file);
 
-    let mut response = if matches(request, &etag) {
+    let mut response = if matches_etag(request, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         file.data.into_owned().into_response()
@@ -156,37 +157,10 @@ fn etag(file: &EmbeddedFile) -> String {
     format!("\"{digest}\"")
 }
 
-/// Whether the viewer has the file with this validator (RFC 9110 §13.1.2, weak comparison).
-fn matches(request: &HeaderMap, etag: &str) -> bool {
-    request
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-/// Whether gzip is among the acceptable encodings, and not with the weight zero (RFC 9110 §12.5.3).
-fn accepts_gzip(request: &HeaderMap) -> bool {
-    request
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|item| {
-            let mut parts = item.split(';').map(str::trim);
-            let coding = parts.next().unwrap_or_default();
-            let refused = parts
-                .filter_map(|parameter| parameter.strip_prefix("q="))
-                .any(|weight| weight.parse() == Ok(0.0_f32));
-            coding.eq_ignore_ascii_case("gzip") && !refused
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
+    use axum::http::header::{ACCEPT_ENCODING, IF_NONE_MATCH};
     use axum::http::{HeaderName, Method, Request};
     use tower::ServiceExt;
 

@@ -250,7 +250,7 @@ impl Broadcast {
     ) {
         let WantedTrack { name, timescale, .. } = wanted;
         let mut period = None;
-        let is_video = name.as_str().starts_with("video/");
+        let is_video = name.is_video();
         // A group that did not arrive whole is lost if the track goes on; if it does not, the rest may
         // be fetched from whoever carries it next.
         let mut broken = None;
@@ -337,7 +337,7 @@ impl Broadcast {
         let first = before.index.saturating_add(1).max(group.index.saturating_sub(LOST_GROUPS_MAX));
         for index in first..group.index {
             let absent = GroupId { index, ..group };
-            if name.as_str().starts_with("video/") {
+            if name.is_video() {
                 self.live.lose_group(name, absent);
             } else {
                 self.live.end_group(name, absent);

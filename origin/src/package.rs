@@ -305,8 +305,8 @@ impl VideoTiming {
                 late = u32::try_from(real - due).unwrap_or(u32::MAX);
                 frame.dts.ticks = due;
             }
-            let shift = i32::try_from(real as i64 - frame.dts.ticks as i64);
-            let shift = shift.unwrap_or(if late > 0 { i32::MAX } else { i32::MIN });
+            let shift = real as i64 - frame.dts.ticks as i64;
+            let shift = shift.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
             frame.composition_offset = frame.composition_offset.saturating_add(shift);
             // Neither a pause nor a step back is a cadence.
             let step = u32::try_from(real.saturating_sub(last.real_ticks)).unwrap_or(u32::MAX);

@@ -52,6 +52,11 @@ impl TrackName {
         }
     }
 
+    /// Whether it carries pictures, which its name says.
+    pub fn is_video(&self) -> bool {
+        self.0.starts_with("video/")
+    }
+
     /// The name as it stands in the catalog.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -75,11 +75,9 @@ async fn run(bench: &Bench) -> anyhow::Result<()> {
     };
     let client = servers::client()?;
     let setup = Setup {
-        bin: bench.bin.as_deref(),
+        options: &bench.common,
         place: &Place::loopback(),
         settings: &[("window_secs", WINDOW_SECS), ("window_bytes_max", 256 << 20)],
-        lines: &bench.edge,
-        verbose: bench.verbose,
     };
     let servers = Servers::start(&client, &setup).await?;
     let publisher = Publisher::start(servers.rtmp, KEY, clip, Arc::default(), STAMP_EVERY)?;
@@ -123,10 +121,7 @@ async fn run(bench: &Bench) -> anyhow::Result<()> {
     drop(publisher);
     servers.stop().await?;
     println!("{}", report::render(&results));
-    if let Some(file) = &bench.json {
-        let json = serde_json::to_vec_pretty(&results)?;
-        std::fs::write(file, json).with_context(|| format!("cannot write {}", file.display()))?;
-    }
+    bench.common.write(&results)?;
     ensure!(results.not_measured.is_empty(), "not everything could be measured");
     Ok(())
 }

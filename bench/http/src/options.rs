@@ -1,8 +1,7 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::Parser;
+use lectern_bench_rig::options::Common;
 
 /// What an edge serves over HTTP from one core, beside nginx that serves the same bytes as files.
 ///
@@ -29,16 +28,6 @@ pub(crate) struct Bench {
     /// Seconds for which they do.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=45))]
     pub(crate) reload_seconds: u64,
-    /// A line for the edge's configuration, such as `window_secs=30`. May be repeated.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) edge: Vec<String>,
-    /// The `lectern` to measure; the one beside this program when absent.
-    #[arg(long, value_name = "FILE", env = "LECTERN_BIN")]
-    pub(crate) bin: Option<PathBuf>,
-    /// Writes the results to a file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-    /// Shows what the servers log.
-    #[arg(long)]
-    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }

@@ -1,7 +1,8 @@
-//! What the load benchmarks share: [`servers`] to measure, the [`clip`] that [`publish`] sends them
+//! What the load benchmarks share: their [`options`], [`servers`] to measure, the [`clip`] that [`publish`] sends them
 //! in real time, what the system says of processes ([`proc`]), and how figures are made and shown.
 
 pub mod clip;
+pub mod options;
 pub mod proc;
 pub mod publish;
 pub mod servers;

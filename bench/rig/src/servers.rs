@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::EDGE_CORE;
+use crate::options::Common;
 
 /// The id of the broadcast that the servers are set up for.
 pub const BROADCAST: &str = "bench";
@@ -44,17 +45,15 @@ impl Place {
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct Setup<'a> {
-    /// The `lectern` to measure; the one beside this program when absent.
-    pub bin: Option<&'a Path>,
+    /// What the command line says: which program, lines for the edge's configuration, and whether to
+    /// show what the servers log.
+    pub options: &'a Common,
     /// Where the servers are to be.
     pub place: &'a Place,
     /// Numbers for the edge's configuration. The program to measure may be an older one, and a key
-    /// that it does not know it refuses, so only what its help names is set.
+    /// that it does not know it refuses, so only what its help names is set, and what the command line
+    /// names goes before.
     pub settings: &'a [(&'a str, usize)],
-    /// Lines for the edge's configuration; they go before `settings` of the same name.
-    pub lines: &'a [String],
-    /// Shows what the servers log.
-    pub verbose: bool,
 }
 
 /// What runs. Dropping it ends the processes.
@@ -71,7 +70,7 @@ pub struct Servers {
 impl Servers {
     /// Starts both; returns once they say that they are ready.
     pub async fn start(client: &reqwest::Client, setup: &Setup<'_>) -> anyhow::Result<Self> {
-        let place = setup.place;
+        let Setup { options, place, settings } = setup;
         let dir = tempfile::tempdir()?;
         let [rtmp, relay, origin_ops] = ports(place.origin)?;
         // In its namespace nobody else has ports, and ours say nothing about it.
@@ -83,17 +82,17 @@ impl Servers {
         let data = dir.path().join("data");
         let config = dir.path().join("lectern.toml");
         let (origin_ports, edge_ports) = ([rtmp, relay, origin_ops], [http, media, edge_ops]);
-        let bin = binary(setup.bin)?;
+        let bin = binary(options.bin.as_deref())?;
         let help = Command::new(&bin).arg("--help").kill_on_drop(true).output().await?;
-        let known = known(&String::from_utf8_lossy(&help.stdout), setup.settings, setup.lines);
+        let known = known(&String::from_utf8_lossy(&help.stdout), settings, &options.edge);
         let mut text = config_text(place, &data, origin_ports, edge_ports);
         text += &known;
-        setup.lines.iter().for_each(|line| text += &format!("{line}\n"));
+        options.edge.iter().for_each(|line| text += &format!("{line}\n"));
         std::fs::write(&config, text)?;
 
         let mut command = died_with_us(&[]);
         command.arg(&bin).arg("origin");
-        let mut origin = spawn(command, &config, setup.verbose)?;
+        let mut origin = spawn(command, &config, options.verbose)?;
         ready(client, &mut origin, SocketAddr::new(place.origin, origin_ops), "origin").await?;
 
         let mut before = Vec::new();
@@ -102,7 +101,7 @@ impl Servers {
         }
         let mut command = died_with_us(&before);
         command.args(["taskset", "-c", &EDGE_CORE.to_string()]).arg(&bin).arg("edge");
-        let mut edge = spawn(command, &config, setup.verbose)?;
+        let mut edge = spawn(command, &config, options.verbose)?;
         ready(client, &mut edge, SocketAddr::new(place.edge, edge_ops), "edge").await?;
         Ok(Self {
             rtmp: SocketAddr::new(place.origin, rtmp),

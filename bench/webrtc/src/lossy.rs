@@ -39,13 +39,13 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Lossy> {
         "--loss-rtt-ms".to_owned(),
         bench.loss_rtt_ms.to_string(),
     ]);
-    if let Some(bin) = &bench.bin {
+    if let Some(bin) = &bench.common.bin {
         command.arg("--bin").arg(bin);
     }
-    if bench.verbose {
+    if bench.common.verbose {
         command.arg("--verbose");
     }
-    for line in &bench.edge {
+    for line in &bench.common.edge {
         command.arg("--edge").arg(line);
     }
     command.arg("lossy").arg(&namespaces.edge);

@@ -99,10 +99,7 @@ async fn run(bench: Bench, part: Option<Part>) -> anyhow::Result<()> {
         note(run, &mut results.not_measured, |run| results.loss = Some(run));
     }
     println!("{}", report::render(&results));
-    if let Some(file) = &bench.json {
-        let json = serde_json::to_vec_pretty(&results)?;
-        std::fs::write(file, json).with_context(|| format!("cannot write {}", file.display()))?;
-    }
+    bench.common.write(&results)?;
     ensure!(results.not_measured.is_empty(), "not everything could be measured");
     Ok(())
 }

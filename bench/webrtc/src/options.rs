@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use lectern_bench_rig::options::Common;
 
 /// What a WebRTC viewer costs an edge that is pinned to one core, and what the viewer sees.
 ///
@@ -57,18 +58,8 @@ pub(crate) struct Bench {
     /// Round trip of the run with loss, in milliseconds.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(0..=1000))]
     pub(crate) loss_rtt_ms: u64,
-    /// A line for the edge's configuration, such as `sessions_max=5000`. May be repeated.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) edge: Vec<String>,
-    /// The `lectern` to measure; the one beside this program when absent.
-    #[arg(long, value_name = "FILE", env = "LECTERN_BIN")]
-    pub(crate) bin: Option<PathBuf>,
-    /// Writes the results to a file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-    /// Shows what the servers log.
-    #[arg(long)]
-    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Parts that the benchmark starts as processes of their own.

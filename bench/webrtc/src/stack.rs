@@ -37,13 +37,7 @@ impl Stack {
             ("window_secs", 8),
         ];
         let client = servers::client()?;
-        let setup = Setup {
-            bin: bench.bin.as_deref(),
-            place,
-            settings: &settings,
-            lines: &bench.edge,
-            verbose: bench.verbose,
-        };
+        let setup = Setup { options: &bench.common, place, settings: &settings };
         let servers = Servers::start(&client, &setup).await?;
         let timeline = Arc::<Mutex<Timeline>>::default();
         let publisher = Publisher::start(servers.rtmp, KEY, clip, timeline.clone(), stamp_every)?;

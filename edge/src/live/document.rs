@@ -5,17 +5,16 @@ use std::io::Write as _;
 use std::sync::OnceLock;
 
 use axum::body::Body;
-use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY,
-};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
+use axum::http::{HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::media::{self, Asks};
+use super::media::Asks;
 use super::metrics::{Kind, Metrics};
 use super::routes::{NO_STORE, SHORT};
+use crate::negotiation::{accepts_gzip, matches_etag};
 
 /// A rendered document.
 pub(super) struct Document {
@@ -62,7 +61,7 @@ impl Document {
             true => self.gzip.get_or_init(|| Encoded::new(gzip(&self.plain.body))),
             false => &self.plain,
         };
-        let unchanged = etag.to_str().is_ok_and(|etag| media::matches_etag(asks.headers, etag));
+        let unchanged = etag.to_str().is_ok_and(|etag| matches_etag(asks.headers, etag));
         let mut response = match unchanged {
             true => Response::new(Body::empty()),
             false => Response::new(Body::from(body.clone())),
@@ -101,36 +100,4 @@ fn gzip(text: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
     // Writing to memory does not fail.
     encoder.write_all(text).and_then(|()| encoder.finish()).unwrap_or_default().into()
-}
-
-/// Whether Accept-Encoding names gzip and does not refuse it (RFC 9110 §12.5.3).
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|coding| {
-        let mut parameters = coding.split(';').map(str::trim);
-        let named = parameters.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        let refused = |weight: &str| weight.trim_matches(['0', '.']).is_empty();
-        named && !parameters.any(|p| p.strip_prefix("q=").is_some_and(refused))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
-        let check = |value: &'static str, expect| {
-            let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(value))];
-            assert_eq!(accepts_gzip(&headers.into_iter().collect()), expect, "{value}");
-        };
-        check("gzip", true);
-        check("gzip, deflate, br, zstd", true);
-        check("br;q=1.0, GZIP;q=0.8", true);
-        check("gzip;q=0", false);
-        check("gzip; q=0.000", false);
-        check("identity", false);
-        check("", false);
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
 }

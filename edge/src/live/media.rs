@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    IF_RANGE, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
+    RANGE,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use super::metrics::{Kind, Metrics};
 use super::range::{self, Asked};
 use super::routes::{NO_STORE, SHORT, refusal, retry_after};
 use super::{Live, body};
+use crate::negotiation::matches_etag;
 use crate::timeline::{Locator, Segment, State, Tail};
 
 /// Media under a URL never changes, whichever edge serves it: caches keep it for as long as any
@@ -60,7 +61,7 @@ pub(super) async fn segment(
     number: u64,
     asks: &Asks<'_>,
 ) -> Response<Body> {
-    match begun(live, locator, number).await {
+    match begun(live, locator, number, answer(live, locator, number)).await {
         Ok(segment) => found(&segment, locator, asks, &live.metrics),
         Err(answer) => refuse(&answer),
     }
@@ -75,10 +76,11 @@ pub(super) async fn part(
     asks: &Asks<'_>,
 ) -> Response<Body> {
     let ahead = Answer::Soon("too far ahead");
-    if part > 0 && matches!(answer(live, locator, number), Answer::Next(_)) {
+    let now = answer(live, locator, number);
+    if part > 0 && matches!(now, Answer::Next(_)) {
         return refuse(&ahead);
     }
-    let segment = match begun(live, locator, number).await {
+    let segment = match begun(live, locator, number, now).await {
         Ok(segment) => segment,
         Err(Answer::Empty) => return refuse(&Answer::NotYet("the period is over")),
         Err(answer) => return refuse(&answer),
@@ -116,9 +118,14 @@ pub(super) async fn part(
     }
 }
 
-/// Segment `number`, once it has begun, or why not.
-async fn begun(live: &Live, locator: &Locator, number: u64) -> Result<Arc<Segment>, Answer> {
-    let answer = match answer(live, locator, number) {
+/// Segment `number`, for which the answer is `now`, once it has begun, or why not.
+async fn begun(
+    live: &Live,
+    locator: &Locator,
+    number: u64,
+    now: Answer,
+) -> Result<Arc<Segment>, Answer> {
+    let answer = match now {
         Answer::Next(patience) => {
             let _held = live.hold().ok_or(Answer::Busy)?;
             let wait = wait(live, locator, number);
@@ -283,17 +290,8 @@ pub(super) fn refuse(answer: &Answer) -> Response<Body> {
     }
 }
 
-/// Whether If-None-Match names `etag` (weak comparison, RFC 9110 §13.1.2).
-pub(super) fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').map(str::trim).any(|candidate| {
-            candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag
-        })
-    })
-}
-
 fn media_type_of(locator: &Locator) -> &'static str {
-    media_type(if locator.track.as_str().starts_with("video/") { "video" } else { "audio" })
+    media_type(if locator.track.is_video() { "video" } else { "audio" })
 }
 
 fn media_type(kind: &str) -> &'static str {

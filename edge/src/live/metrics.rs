@@ -128,7 +128,7 @@ impl Metrics {
     }
 
     pub(super) fn chunk_received(&self, track: &TrackName, age: Duration) {
-        let video = track.as_str().starts_with("video/");
+        let video = track.is_video();
         let metrics = if video { &self.video } else { &self.audio };
         metrics.chunks.inc();
         metrics.age.observe(age.as_secs_f64());

@@ -41,8 +41,8 @@ pub use routes::routes;
 /// How long after a catalog that ends a period its last segments wait for media that the catalog
 /// overtook. Readers of those segments wait as long, so it is kept short.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
-/// The most requests per broadcast that wait for a segment, a part or a playlist. Each costs a task and a
-/// connection, a few KiB; with irregular GOPs every viewer waits at every segment, twice.
+/// The most requests per broadcast that wait for a segment, a part or a playlist. Each costs a task
+/// and a connection, a few KiB; with irregular GOPs every viewer waits at every segment, twice.
 const HELD_MAX: usize = 16_384;
 
 /// One broadcast at this edge.

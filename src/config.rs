@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 use figment::Figment;
+use figment::error::Kind;
 use figment::providers::{Env, Format as _, Toml};
 use figment::value::UncasedStr;
 use lectern_origin::config::{BroadcastConfig, Secret};
@@ -54,7 +55,7 @@ impl Config {
         };
         let environment = Env::prefixed("LECTERN_").filter(ours).split("__");
         let mut config: Self =
-            figment.merge(environment).extract().context("the configuration is not valid")?;
+            figment.merge(environment).extract().map_err(|errors| invalid(&errors))?;
         if let Some(data_dir) = role.data_dir() {
             config.data_dir.clone_from(data_dir);
         }
@@ -76,6 +77,25 @@ impl Config {
             self.broadcast.push(BroadcastConfig { id, stream_key: Secret::new("demo") });
         }
     }
+}
+
+/// What is wrong with which key, and where that was set.
+fn invalid(errors: &figment::Error) -> anyhow::Error {
+    let all = errors.clone().into_iter().map(|error| {
+        let set_in = error.metadata.as_ref().map(|metadata| match &metadata.source {
+            Some(source) => source.to_string(),
+            None => metadata.name.to_string(),
+        });
+        let key = Some(error.path.join(".")).filter(|key| !key.is_empty());
+        let wrong = match &error.kind {
+            Kind::UnknownField(_, known) => {
+                format!("no such setting; there are {}", known.join(", "))
+            }
+            kind => kind.to_string().trim_end().to_owned(),
+        };
+        set_in.into_iter().chain(key).chain([wrong]).collect::<Vec<_>>().join(": ")
+    });
+    anyhow!("the configuration is not valid: {}", all.collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]
@@ -123,8 +143,10 @@ mod tests {
             assert!(error.contains(expect), "{error}");
         };
         check("[origin]\nrmtp = \"0.0.0.0:1\"", "rmtp");
-        check("[edge]\nhttp = \"nowhere\"", "edge.http");
-        check("[[edge.ice_servers]]\nurl = \"turn:host\"", "unknown field");
+        check("[edge]\nhttp = \"nowhere\"", "lectern.toml: edge.http: invalid socket address");
+        check("[edge]\nhttp_connections_max = 0", "edge.http_connections_max: ");
+        check("[edge]\nwindow_fetch_mbps_max = 0", "edge.window_fetch_mbps_max: ");
+        check("[[edge.ice_servers]]\nurl = \"turn:host\"", "no such setting; there are urls");
         check("[edge]\nmedia_addresses = [\"edge.example\"]", "no address that viewers can reach");
         check("[[broadcast]]\nid = \"a/b\"\nstream_key = \"x\"", "a-z A-Z 0-9");
         check("[[broadcast]]\nid = \"a\"", "stream_key");

@@ -35,7 +35,7 @@ pub(crate) fn raise(edge: Option<&Config>) {
 }
 
 fn needs(edge: &Config) -> u64 {
-    let connections = edge.http_connections_max.saturating_add(edge.media_tcp_max);
+    let connections = edge.http_connections_max.get().saturating_add(edge.media_tcp_max);
     u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHERS)
 }
 

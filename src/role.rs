@@ -58,12 +58,14 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
         token: Some(token),
     };
     config.edge.data_dir = Some(config.data_dir.clone());
-    let http = start_edge(&config, upstream, parts).await?;
+    let watch = start_edge(&config, upstream, parts).await?;
     if demo {
         start_demo(&config, origin.rtmp, parts)?;
     }
     for broadcast in &config.broadcast {
-        println!("watch    http://{}/watch/{}", loopback_name(http), broadcast.id);
+        for server in &watch {
+            println!("watch    {server}/watch/{}", broadcast.id);
+        }
     }
     println!("publish  rtmp://{}/live with the broadcast's stream key", loopback_name(origin.rtmp));
     Ok(())
@@ -98,16 +100,19 @@ async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<Star
     Ok(started)
 }
 
+/// Starts the edge; returns where it is watched on this machine.
 async fn start_edge(
     config: &Config,
     upstream: Upstream,
     parts: &mut Parts,
-) -> anyhow::Result<SocketAddr> {
+) -> anyhow::Result<Vec<String>> {
     let registry = Registry::new();
     let edge =
         Edge::start(&config.edge, upstream, &registry).await.context("the edge cannot start")?;
-    let http = edge.http_addr();
-    let https = edge.https_addr().map(tracing::field::display);
+    let (http, https) = (edge.http_addr(), edge.https_addr());
+    let mut watch = vec![format!("http://{}", loopback_name(http))];
+    watch.extend(https.map(|https| format!("https://{}", loopback_name(https))));
+    let https = https.map(tracing::field::display);
     tracing::info!(%http, https, media = %edge.media_addr(), ops = %config.edge.ops, "edge is up");
     let status = edge.upstream_status();
     parts.serve_ops(config.edge.ops, registry, Arc::new(move || status.ready())).await?;
@@ -116,7 +121,7 @@ async fn start_edge(
         edge.run(cancel).await;
         Ok(())
     });
-    Ok(http)
+    Ok(watch)
 }
 
 fn start_demo(config: &Config, rtmp: SocketAddr, parts: &mut Parts) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! The edge's part of the configuration file.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,10 +50,10 @@ pub struct Config {
     /// Threads that send media; zero means one per core. Each keeps 70 kB.
     pub workers: usize,
     /// The most HTTP connections at once; about 20 kB each, and a file descriptor.
-    pub http_connections_max: usize,
+    pub http_connections_max: NonZeroUsize,
     /// The most of these from one client (an IPv4 address, or an IPv6 /64). A viewer of LL-DASH has
     /// up to six.
-    pub http_connections_per_client_max: usize,
+    pub http_connections_per_client_max: NonZeroUsize,
     /// Reverse proxies, as addresses or networks. Of what they send, `X-Forwarded-For` says whom it
     /// comes from; of others it is not read.
     pub trusted_proxies: Vec<String>,
@@ -81,10 +82,10 @@ pub struct Config {
     pub window_secs: u32,
     /// The most bytes of media kept per broadcast, whatever the window.
     pub window_bytes_max: usize,
-    /// The most Mbit/s at which such older media is fetched, over all broadcasts; at least 1. Live
+    /// The most Mbit/s at which such older media is fetched, over all broadcasts. Live
     /// media goes before it on the way, whatever this is. While it is fetched, the last six seconds of
     /// it take memory twice.
-    pub window_fetch_mbps_max: u32,
+    pub window_fetch_mbps_max: NonZeroU32,
 }
 
 /// Keys about HTTPS that make no sense together.
@@ -117,8 +118,8 @@ impl Default for Config {
             upstream_name: None,
             relay_token: None,
             workers: 0,
-            http_connections_max: 16_384,
-            http_connections_per_client_max: 4_096,
+            http_connections_max: const { NonZeroUsize::new(16_384).unwrap() },
+            http_connections_per_client_max: const { NonZeroUsize::new(4_096).unwrap() },
             trusted_proxies: Vec::new(),
             sessions_max: whep.sessions_max,
             playout_delay: None,
@@ -129,7 +130,7 @@ impl Default for Config {
             ice_servers: Vec::new(),
             window_secs: 120,
             window_bytes_max: timeline::Config::default().bytes_max,
-            window_fetch_mbps_max: 50,
+            window_fetch_mbps_max: const { NonZeroU32::new(50).unwrap() },
         }
     }
 }
@@ -169,15 +170,15 @@ impl Config {
     /// How many HTTP connections there may be.
     pub fn http_limits(&self) -> Result<server::Limits, ProxyError> {
         Ok(server::Limits {
-            connections_max: self.http_connections_max,
-            connections_per_client_max: self.http_connections_per_client_max,
+            connections_max: self.http_connections_max.get(),
+            connections_per_client_max: self.http_connections_per_client_max.get(),
             proxies: Proxies::parse(&self.trusted_proxies)?,
         })
     }
 
     /// How fast older media is fetched.
     pub fn window_fetch_bytes_per_sec(&self) -> u64 {
-        u64::from(self.window_fetch_mbps_max.max(1)) * 1_000_000 / 8
+        u64::from(self.window_fetch_mbps_max.get()) * 1_000_000 / 8
     }
 
     /// How much each broadcast's timeline keeps.

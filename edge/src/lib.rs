@@ -58,8 +58,15 @@ pub struct Edge {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The HTTP or HTTPS port is taken or not allowed.
-    #[error("cannot listen for HTTP on {0}: {1}")]
-    Http(SocketAddr, std::io::Error),
+    #[error("edge.{key}: cannot listen on {address}: {source}")]
+    Listen {
+        /// `http` or `https`.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// Keys about HTTPS that make no sense together.
     #[error(transparent)]
     Https(#[from] config::HttpsError),
@@ -114,11 +121,11 @@ impl Edge {
         upstream: Upstream,
         registry: &Registry,
     ) -> Result<Self, Error> {
-        let (http, http_addr) = listen(config.http).await?;
+        let (http, http_addr) = listen("http", config.http).await?;
         let (https, https_addr) = match config.https()? {
             None => (None, None),
             Some((address, source)) => {
-                let (listener, address) = listen(address).await?;
+                let (listener, address) = listen("https", address).await?;
                 (Some((listener, server::tls::Identity::load(source)?)), Some(address))
             }
         };
@@ -200,8 +207,11 @@ impl Edge {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let failed = |error| Error::Http(address, error);
+async fn listen(
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |source| Error::Listen { key, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))

@@ -14,7 +14,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use lectern_relay_proto::net::{
-    Announcement, BroadcastSubscription, Error, Priority, Subscriber, TrackEvent, TrackSubscription,
+    Announcement, BroadcastSubscription, Error, Priority, Status, Subscriber, TrackEvent,
+    TrackSubscription,
 };
 use lectern_relay_proto::{BroadcastId, Catalog, GroupId, PublisherState, Timescale, TrackName};
 use tokio::sync::{Notify, watch};
@@ -34,6 +35,9 @@ const GONE_LINGER: Duration = Duration::from_secs(60);
 const LOST_GROUPS_MAX: u32 = 16;
 /// How long media waits for the catalog of its period. The catalog travels at a higher priority.
 const CATALOG_WAIT: Duration = Duration::from_secs(5);
+/// How long after the connection everything that is announced has been. Announcements are a few bytes
+/// each and come in one go.
+const INFORMED_AFTER: Duration = Duration::from_millis(500);
 /// Pause before subscribing again to a track that ended while the catalog still lists it.
 const RESUBSCRIBE_AFTER: Duration = Duration::from_millis(200);
 
@@ -48,9 +52,12 @@ pub async fn run(
     let fetcher = Arc::new(fetcher);
     let mut broadcasts: HashMap<BroadcastId, Followed> = HashMap::new();
     let mut tasks = JoinSet::new();
+    let informing = inform(subscriber.status(), directory.clone());
+    tokio::pin!(informing);
     loop {
         let announcement = tokio::select! {
             () = cancel.cancelled() => return,
+            () = &mut informing => return,
             Some(ended) = tasks.join_next_with_id() => {
                 let_go(&mut broadcasts, &directory, ended);
                 continue;
@@ -86,6 +93,25 @@ pub async fn run(
                 // Ends the subscription to the announcement before this one.
                 broadcasts.insert(id, current);
             }
+        }
+    }
+}
+
+/// Says whether the directory has all that the upstream has: a moment after each connection to it.
+/// Ends with the subscriber.
+async fn inform(mut status: watch::Receiver<Status>, directory: Arc<Directory>) {
+    loop {
+        let connected = matches!(*status.borrow_and_update(), Status::Connected);
+        directory.set_informed(false);
+        if connected {
+            match tokio::time::timeout(INFORMED_AFTER, status.changed()).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(_)) => return,
+                Err(_) => directory.set_informed(true),
+            }
+        }
+        if status.changed().await.is_err() {
+            return;
         }
     }
 }
@@ -402,4 +428,39 @@ fn wanted_tracks(catalog: &Catalog) -> Vec<WantedTrack> {
         priority: Priority::video(index),
     });
     audio.chain(video).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{live, timeline};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_directory_is_whole_a_moment_after_each_connection() {
+        let metrics = live::Metrics::register(&prometheus::Registry::new()).unwrap();
+        let directory = Directory::new(timeline::Config::default(), metrics);
+        let (status, follow) = watch::channel(Status::Connecting);
+        let informing = tokio::spawn(inform(follow, directory.clone()));
+        let after = async |ms| {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            directory.is_informed()
+        };
+        let lost = || Status::Disconnected(Arc::new(Error::Timeout));
+        assert!(!after(10_000).await, "it connects");
+        status.send_replace(Status::Connected);
+        assert!(!after(400).await, "announcements are under way");
+        assert!(after(200).await);
+        status.send_replace(lost());
+        assert!(!after(1).await);
+        assert!(!after(10_000).await);
+        // A connection that is lost at once has said nothing.
+        status.send_replace(Status::Connected);
+        assert!(!after(300).await);
+        status.send_replace(lost());
+        assert!(!after(10_000).await);
+        status.send_replace(Status::Connected);
+        assert!(after(600).await);
+        drop(status);
+        informing.await.unwrap();
+    }
 }

@@ -78,6 +78,7 @@ fn run(program: &str, args: &[&str]) -> Output {
 async fn serve(t0: UtcTime, broadcast: &Broadcast) -> (SocketAddr, Arc<Live>, Arc<Directory>) {
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
     let directory = Directory::new(Config::default(), metrics);
+    directory.set_informed(true);
     let live = directory.open("talk".parse().unwrap()).unwrap();
     live.set_catalog(broadcast.catalog(t0));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

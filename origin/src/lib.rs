@@ -48,7 +48,7 @@ pub enum Error {
     #[error("relay: {0}")]
     Relay(#[from] net::Error),
     /// The RTMP port is taken or not allowed.
-    #[error("cannot listen for RTMP on {0}: {1}")]
+    #[error("origin.rtmp: cannot listen on {0}: {1}")]
     Rtmp(SocketAddr, std::io::Error),
     /// `relay_certificate` and `relay_key` go together.
     #[error("relay_certificate and relay_key must be given together")]

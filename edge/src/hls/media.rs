@@ -75,6 +75,12 @@ impl<'a> MediaPlaylist<'a> {
         self.entries.first().map_or(0, |first| first.sequence)
     }
 
+    /// Whether it is as long as players stay behind its end (§6.3.3).
+    pub fn is_playable(&self) -> bool {
+        let spanned = self.entries.first().map(|first| self.end().saturating_since(first.start));
+        spanned.is_some_and(|spanned| spanned >= self.target * HOLD_BACK)
+    }
+
     /// Without the segments before `sequence`: what a playlist begins with may never go down.
     pub fn starting_at(mut self, sequence: u64) -> Self {
         self.entries.retain(|entry| entry.sequence >= sequence);

@@ -1,12 +1,14 @@
-//! The broadcasts that this edge holds.
+//! The broadcasts that this edge holds, and whether there may be others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use lectern_relay_proto::BroadcastId;
+use tokio::sync::{Semaphore, watch};
 
-use super::Live;
+use super::media::Asks;
 use super::metrics::Metrics;
+use super::{HELD_MAX, Live, hold};
 use crate::timeline::{Config, Timeline};
 
 /// The most broadcasts at once. Memory is bounded by this times [`Config::bytes_max`].
@@ -17,17 +19,45 @@ const BROADCASTS_MAX: usize = 1_024;
 #[error("this edge holds {BROADCASTS_MAX} broadcasts already")]
 pub struct DirectoryFull;
 
+/// Why there is no broadcast of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// The upstream has none.
+    Unknown,
+    /// The upstream has not said, or cannot be reached.
+    Unheard,
+}
+
 /// Broadcasts by id.
 pub struct Directory {
     config: Config,
     metrics: Arc<Metrics>,
     broadcasts: RwLock<BTreeMap<BroadcastId, Arc<Live>>>,
+    /// Whether the upstream has said which broadcasts there are; sent as well when one is opened.
+    informed: watch::Sender<bool>,
+    held: Semaphore,
 }
 
 impl Directory {
-    /// An empty directory whose broadcasts keep what `config` says.
+    /// An empty directory whose broadcasts keep what `config` says. The upstream has not been heard.
     pub fn new(config: Config, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { config, metrics: Arc::new(metrics), broadcasts: RwLock::default() })
+        Arc::new(Self {
+            config,
+            metrics: Arc::new(metrics),
+            broadcasts: RwLock::default(),
+            informed: watch::Sender::new(false),
+            held: Semaphore::new(HELD_MAX),
+        })
+    }
+
+    /// Says whether what is open here is all that the upstream has.
+    pub fn set_informed(&self, informed: bool) {
+        self.informed.send_replace(informed);
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_informed(&self) -> bool {
+        *self.informed.borrow()
     }
 
     /// The broadcast `id`, new if it was not open.
@@ -41,6 +71,8 @@ impl Directory {
         }
         let live = Live::new(id.clone(), Timeline::new(self.config), self.metrics.clone());
         broadcasts.insert(id, live.clone());
+        drop(broadcasts);
+        self.informed.send_modify(|_| {});
         Ok(live)
     }
 
@@ -58,6 +90,41 @@ impl Directory {
     pub fn get(&self, id: &BroadcastId) -> Option<Arc<Live>> {
         let broadcasts = self.broadcasts.read().unwrap_or_else(PoisonError::into_inner);
         broadcasts.get(id).cloned()
+    }
+
+    /// The same for a request, which is held for a while if this edge cannot know: viewers of an edge
+    /// that was restarted ask before it has heard its upstream, and many players take the first 404 for
+    /// the end.
+    pub(super) async fn find(
+        &self,
+        id: &BroadcastId,
+        asks: &Asks<'_>,
+    ) -> Result<Arc<Live>, Absent> {
+        if let Some(answer) = self.answer(id, self.is_informed()) {
+            return answer;
+        }
+        let Some(_held) = hold(&self.held, &self.metrics) else { return Err(Absent::Unheard) };
+        let mut news = self.informed.subscribe();
+        let heard = async {
+            loop {
+                let informed = *news.borrow_and_update();
+                if let Some(answer) = self.answer(id, informed) {
+                    return answer;
+                }
+                if news.changed().await.is_err() {
+                    return Err(Absent::Unheard);
+                }
+            }
+        };
+        tokio::time::timeout_at(asks.held_until(), heard).await.unwrap_or(Err(Absent::Unheard))
+    }
+
+    /// What is to be said of `id`, if that is known.
+    fn answer(&self, id: &BroadcastId, informed: bool) -> Option<Result<Arc<Live>, Absent>> {
+        match self.get(id) {
+            Some(live) => Some(Ok(live)),
+            None => informed.then_some(Err(Absent::Unknown)),
+        }
     }
 
     /// Every open broadcast, by id.

@@ -14,7 +14,11 @@ use crate::timeline::{Locator, PeriodView, Segment, Snapshot, TrackView};
 const EMPTY_MAX: u64 = 4;
 /// How long the next segment is waited for. The one before may last for longer than the grid says: it
 /// is when its GOP ends that a longer grid, and a new period, begin.
-const WAIT_MAX: Duration = Duration::from_millis(SegmentGrid::DURATION_MS_MAX as u64 + 1_000);
+pub(super) const WAIT_MAX: Duration =
+    Duration::from_millis(SegmentGrid::DURATION_MS_MAX as u64 + 1_000);
+
+/// How long a segment from before this edge joined is waited for, while such are being fetched.
+const OLDER_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// The answer to a request for one segment.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) enum Answer {
     Found(Arc<Segment>),
     /// It is the next to begin, within about this long: wait.
     Next(Duration),
+    /// It is from before this edge joined, and may be fetched within about this long: wait.
+    Older(Duration),
     /// The period ended before it: an empty segment.
     Empty,
     /// Not there, but perhaps a quarter of a second later: not to be kept by any cache.
@@ -31,6 +37,8 @@ pub(super) enum Answer {
     NotYet(&'static str),
     /// It was there and will not be again.
     Expired,
+    /// Nothing of the broadcast has come yet.
+    Unbegun,
     /// It would be waited for, but too many wait already.
     Busy,
 }
@@ -68,8 +76,13 @@ pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64, now: 
         Some(first) => number < first,
         None => period.last_number.is_some_and(|last| number <= last),
     };
-    if track.older_to_come && before_first {
-        return Answer::NotYet("older segments are being fetched");
+    // An edge that has just joined knows of no segment, and players ask for those that they saw.
+    let unheard = first.is_none() && period.last_number.is_none();
+    // By the clock, and the next one may be early; the first of the period is what to begin with.
+    let passed = number <= nominal(snapshot, period, now).saturating_add(1)
+        && number > period.info.first_number();
+    if (track.older_to_come && before_first) || (unheard && passed) {
+        return Answer::Older(OLDER_WAIT_MAX);
     }
     let newest = track.segments.last();
     // Before anything is there, the first segment is the one to wait for.
@@ -103,11 +116,51 @@ pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64, now: 
 /// The last segment that a player may take a period to have, which is over: as nominal durations
 /// count, the one in which the next period begins. As long as there is none, the one of now.
 fn last_nominal(snapshot: &Snapshot, period: &PeriodView, now: UtcTime) -> Option<u64> {
+    let nominal = nominal(snapshot, period, now);
+    period.last_number.map(|last| last.max(nominal))
+}
+
+/// The segment of now, or in which the next period begins, as nominal durations count.
+fn nominal(snapshot: &Snapshot, period: &PeriodView, now: UtcTime) -> u64 {
     let next = snapshot.periods.iter().find(|next| next.info.id > period.info.id);
     let now_ms = now.as_millis().saturating_sub(snapshot.t0.as_millis());
     let end_ms = next.map_or(now_ms, |next| next.info.start_ms);
     let ms = end_ms.saturating_sub(period.info.start_ms);
     let count = ms / u64::from(period.info.grid.duration_ms()).max(1);
-    let nominal = period.info.first_number().saturating_add(count);
-    period.last_number.map(|last| last.max(nominal))
+    period.info.first_number().saturating_add(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::testing::{Script, T0, feed, name};
+    use crate::timeline::{Config, Timeline};
+
+    #[test]
+    fn what_an_edge_that_has_just_joined_may_yet_hear_is_waited_for() {
+        let script = Script::new(&[2_000; 12]);
+        let mut timeline = Timeline::new(Config::default());
+        timeline.set_catalog(&script.catalog());
+        let video = name("video/main");
+        let locator = Locator::new(&video, T0, 0);
+        let now = T0 + Duration::from_secs(11);
+        let waits = |timeline: &mut Timeline, number| {
+            let snapshot = timeline.snapshot().unwrap();
+            matches!(segment(&snapshot, &locator, number, now), Answer::Older(_))
+        };
+        // Nothing has come: segments 0 to 4 have been, and 5 is of now.
+        let asked = [1, 4, 5, 6, 7];
+        assert_eq!(
+            asked.map(|number| waits(&mut timeline, number)),
+            [true, true, true, true, false]
+        );
+        let joined = script.events().into_iter().filter(|event| event.group.index >= 4);
+        joined.filter(|event| event.at_ms < 11_000).for_each(|event| feed(&mut timeline, &event));
+        assert_eq!(
+            asked.map(|number| waits(&mut timeline, number)),
+            [true, true, false, false, false]
+        );
+        let snapshot = timeline.snapshot().unwrap();
+        assert!(matches!(segment(&snapshot, &locator, 5, now), Answer::Found(_)));
+    }
 }

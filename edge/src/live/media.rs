@@ -8,15 +8,17 @@ use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
     RANGE,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use bytes::Bytes;
 use lectern_relay_proto::UtcTime;
+use tokio::time::Instant;
 
 use super::lookup::{self, Answer};
 use super::metrics::{Kind, Metrics};
 use super::range::{self, Asked};
-use super::routes::{NO_STORE, SHORT, refusal, retry_after};
-use super::{Live, body};
+use super::routes::{NO_STORE, SHORT, not_ready, refusal, retry_after};
+use super::{HOLD_MAX, Live, body};
 use crate::negotiation::matches_etag;
 use crate::timeline::{Locator, Segment, State, Tail};
 
@@ -37,13 +39,32 @@ const PART_WAIT_MAX: Duration = Duration::from_secs(3);
 pub(super) struct Asks<'a> {
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
+    pub(super) version: Version,
+    since: Instant,
+}
+
+impl<'a> From<&'a Parts> for Asks<'a> {
+    fn from(request: &'a Parts) -> Self {
+        let Parts { method, headers, version, .. } = request;
+        Self { method, headers, version: *version, since: Instant::now() }
+    }
+}
+
+impl Asks<'_> {
+    /// Until when it may be held for want of a broadcast or of a manifest.
+    pub(super) fn held_until(&self) -> Instant {
+        self.since + HOLD_MAX
+    }
+
+    /// Until when it may be held for media that comes within `patience`.
+    fn patient_until(&self, patience: Duration) -> Instant {
+        (Instant::now() + patience).min(self.since + lookup::WAIT_MAX)
+    }
 }
 
 /// The CMAF header of a track.
-pub(super) fn init(live: &Live, locator: &Locator, asks: &Asks<'_>) -> Response<Body> {
-    let Some(snapshot) = live.snapshot() else {
-        return refusal(StatusCode::NOT_FOUND, SHORT, "nothing published yet");
-    };
+pub(super) async fn init(live: &Live, locator: &Locator, asks: &Asks<'_>) -> Response<Body> {
+    let Some(snapshot) = live.once(asks, Live::begun).await else { return not_ready() };
     match lookup::track(&snapshot, locator) {
         Ok((_, track)) => {
             let media_type = media_type(track.kind.as_str());
@@ -61,7 +82,8 @@ pub(super) async fn segment(
     number: u64,
     asks: &Asks<'_>,
 ) -> Response<Body> {
-    match begun(live, locator, number, answer(live, locator, number)).await {
+    let now = answer(live, locator, number, asks).await;
+    match begun(live, locator, number, now, asks).await {
         Ok(segment) => found(&segment, locator, asks, &live.metrics),
         Err(answer) => refuse(&answer),
     }
@@ -76,11 +98,11 @@ pub(super) async fn part(
     asks: &Asks<'_>,
 ) -> Response<Body> {
     let ahead = Answer::Soon("too far ahead");
-    let now = answer(live, locator, number);
+    let now = answer(live, locator, number, asks).await;
     if part > 0 && matches!(now, Answer::Next(_)) {
         return refuse(&ahead);
     }
-    let segment = match begun(live, locator, number, now).await {
+    let segment = match begun(live, locator, number, now, asks).await {
         Ok(segment) => segment,
         Err(Answer::Empty) => return refuse(&Answer::NotYet("the period is over")),
         Err(answer) => return refuse(&answer),
@@ -97,7 +119,8 @@ pub(super) async fn part(
     if waits {
         let Some(held) = live.hold() else { return refuse(&Answer::Busy) };
         let waited = async { follow.wait_for(settled).await.is_ok() };
-        if !tokio::time::timeout(PART_WAIT_MAX, waited).await.unwrap_or(false) {
+        let until = asks.patient_until(PART_WAIT_MAX);
+        if !tokio::time::timeout_at(until, waited).await.unwrap_or(false) {
             return refuse(&Answer::Soon("the part was not complete in time"));
         }
         drop(held);
@@ -124,14 +147,15 @@ async fn begun(
     locator: &Locator,
     number: u64,
     now: Answer,
+    asks: &Asks<'_>,
 ) -> Result<Arc<Segment>, Answer> {
     let answer = match now {
-        Answer::Next(patience) => {
+        Answer::Next(patience) | Answer::Older(patience) => {
             let _held = live.hold().ok_or(Answer::Busy)?;
             let wait = wait(live, locator, number);
-            match tokio::time::timeout(patience, wait).await {
+            match tokio::time::timeout_at(asks.patient_until(patience), wait).await {
                 Ok(answer) => answer,
-                Err(_) => Answer::NotYet("the segment did not begin in time"),
+                Err(_) => Answer::NotYet("the segment did not come in time"),
             }
         }
         answer => answer,
@@ -146,10 +170,10 @@ fn now() -> UtcTime {
     UtcTime::from(SystemTime::now())
 }
 
-fn answer(live: &Live, locator: &Locator, number: u64) -> Answer {
-    match live.snapshot() {
+async fn answer(live: &Live, locator: &Locator, number: u64, asks: &Asks<'_>) -> Answer {
+    match live.once(asks, Live::begun).await {
         Some(snapshot) => lookup::segment(&snapshot, locator, number, now()),
-        None => Answer::NotYet("nothing published yet"),
+        None => Answer::Unbegun,
     }
 }
 
@@ -162,7 +186,7 @@ async fn wait(live: &Live, locator: &Locator, number: u64) -> Answer {
             return Answer::NotYet("the broadcast was closed");
         };
         match lookup::segment(&snapshot, locator, number, now()) {
-            Answer::Next(_) => {}
+            Answer::Next(_) | Answer::Older(_) => {}
             answer => return answer,
         }
         drop(snapshot);
@@ -192,6 +216,9 @@ fn found(
         }
         State::Open => {
             let mut response = Response::new(body::follow(segment, metrics));
+            // HTTP/1.0 ends a body of unknown length by closing: a cache that speaks it, as nginx does
+            // unless told otherwise, cannot tell a whole segment from one that was cut off.
+            let etag = etag.filter(|_| asks.version >= Version::HTTP_11);
             describe(&mut response, media_type, etag.as_deref());
             response
         }
@@ -280,13 +307,16 @@ pub(super) fn refuse(answer: &Answer) -> Response<Body> {
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(SHORT));
             response
         }
+        Answer::Unbegun => not_ready(),
         Answer::Busy => {
             let reason = "too many requests wait for this broadcast";
             let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason);
             retry_after(&mut response);
             response
         }
-        Answer::Found(_) | Answer::Next(_) => refusal(StatusCode::NOT_FOUND, SHORT, "not there"),
+        Answer::Found(_) | Answer::Next(_) | Answer::Older(_) => {
+            refusal(StatusCode::NOT_FOUND, SHORT, "not there")
+        }
     }
 }
 

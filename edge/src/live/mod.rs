@@ -30,6 +30,7 @@ use tracing::{debug, info, warn};
 
 use self::capture_clock::CaptureClock;
 use self::document::Document;
+use self::media::Asks;
 use self::metrics::HeldRequest;
 use self::playlists::Playlists;
 use crate::dash;
@@ -41,9 +42,14 @@ pub use routes::routes;
 /// How long after a catalog that ends a period its last segments wait for media that the catalog
 /// overtook. Readers of those segments wait as long, so it is kept short.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
-/// The most requests per broadcast that wait for a segment, a part or a playlist. Each costs a task
-/// and a connection, a few KiB; with irregular GOPs every viewer waits at every segment, twice.
+/// The most requests per broadcast that wait for a segment, a part or a playlist, and the most that
+/// wait for a broadcast. Each costs a task and a connection, a few KiB; with irregular GOPs every
+/// viewer waits at every segment, twice.
 const HELD_MAX: usize = 16_384;
+/// How long after it came a request waits for a broadcast, its manifest, or what a blocking reload asks
+/// for. Live, parts come four times a second; who waits for longer than this waits for an encoder that
+/// is away or an edge that cannot reach its upstream. Shorter than players wait for a first byte.
+const HOLD_MAX: Duration = Duration::from_secs(6);
 
 /// One broadcast at this edge.
 pub struct Live {
@@ -193,7 +199,7 @@ impl Live {
         let faults = timeline.take_faults();
         // Sent under the lock, so that snapshots come in the order they were taken.
         let segments = timeline.changed();
-        if segments || timeline.parted() {
+        if segments || (timeline.parted() && self.playlists.any_open()) {
             let snapshot = timeline.snapshot();
             // First what media is found by, and then the playlists that say it is there.
             if segments {
@@ -224,11 +230,34 @@ impl Live {
 
     /// Lets a request wait, unless too many do. A viewer that hangs up ends the wait by dropping it.
     fn hold(&self) -> Option<Held<'_>> {
-        let Ok(permit) = self.held.try_acquire() else {
-            self.metrics.held_refused();
-            return None;
+        hold(&self.held, &self.metrics)
+    }
+
+    /// What `find` finds in this broadcast. Until there is such a thing, whoever asks is held.
+    async fn once<T>(
+        &self,
+        asks: &Asks<'_>,
+        mut find: impl FnMut(&Self) -> Option<T>,
+    ) -> Option<T> {
+        if let Some(found) = find(self) {
+            return Some(found);
+        }
+        let _held = self.hold()?;
+        let mut follow = self.follow();
+        let begun = async {
+            loop {
+                if let Some(found) = find(self) {
+                    return Some(found);
+                }
+                follow.changed().await.ok()?;
+            }
         };
-        Some(Held { _permit: permit, _counted: self.metrics.hold() })
+        tokio::time::timeout_at(asks.held_until(), begun).await.ok().flatten()
+    }
+
+    /// What can be served, once anybody has published.
+    fn begun(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot().filter(|snapshot| !snapshot.periods.is_empty())
     }
 
     /// Settles the timeline a moment from now; a call meanwhile starts the moment anew.
@@ -266,6 +295,14 @@ impl Live {
         let document = Arc::new(Document::new(dash::render(&snapshot, published)));
         Some(cached.insert(Manifest { snapshot, published, document }).clone())
     }
+}
+
+fn hold<'a>(held: &'a Semaphore, metrics: &'a Metrics) -> Option<Held<'a>> {
+    let Ok(permit) = held.try_acquire() else {
+        metrics.held_refused();
+        return None;
+    };
+    Some(Held { _permit: permit, _counted: metrics.hold() })
 }
 
 /// Locks, whatever a panic elsewhere left behind: what is locked here is replaced whole or rebuilt

@@ -1,7 +1,7 @@
-//! The HLS playlists of a broadcast: each rendered once for all who ask, and waited for by those who
-//! ask for more than there is (RFC 8216bis §6.2.5.2).
+//! The HLS playlists of a broadcast: each kept up to date once somebody has asked for it, rendered once
+//! for all who do, and waited for by those who ask for more than there is (RFC 8216bis §6.2.5.2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use lectern_relay_proto::TrackName;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::document::{Document, Keep};
 use super::media::Asks;
@@ -19,10 +20,9 @@ use super::{Live, lock};
 use crate::hls::{self, Asked, MediaPlaylist, Reach};
 use crate::timeline::Snapshot;
 
-/// How long a blocking reload waits. Live, parts come four times a second; a request that waits for
-/// longer than this waits for an encoder that is away, and gets the playlist as it is, so that its
-/// player asks again instead of counting an error. Shorter than players wait for a first byte.
-const HOLD_MAX: Duration = Duration::from_secs(6);
+/// How long the first playlist of a track waits for segments from before this edge joined: as long as
+/// fetching what a player wants behind it takes, and not as long as fetching the window.
+const OLDER_WAIT_MAX: Duration = Duration::from_secs(2);
 /// The longest query that is read.
 const QUERY_LEN_MAX: usize = 4_096;
 
@@ -58,39 +58,22 @@ pub(super) struct Directives {
 impl Playlists {
     /// Publishes what is new in `snapshot`, in parts only unless `segments` changed as well.
     pub(super) fn publish(&self, snapshot: &Arc<Snapshot>, segments: bool) {
-        let mut by_track = lock(&self.by_track);
-        let tracks = snapshot.current().map(|period| period.tracks.iter()).into_iter().flatten();
-        let current = tracks.map(|track| track.name.clone());
-        let names: BTreeSet<TrackName> = current.chain(by_track.keys().cloned()).collect();
-        for name in names {
-            let Some(playlist) = MediaPlaylist::new(snapshot, &name) else {
-                by_track.remove(&name);
-                continue;
-            };
-            let reach = playlist.reach();
-            let known = by_track.get(&name);
-            if !segments && known.is_some_and(|known| known.borrow().reach == reach) {
-                continue;
+        lock(&self.by_track).retain(|track, sender| {
+            let former = sender.borrow().clone();
+            let Some(reach) = Published::reach_of(snapshot, track) else { return false };
+            if !segments && former.reach == reach {
+                return true;
             }
-            let same_broadcast = |of: &Published| of.snapshot.t0 == snapshot.t0;
-            let floor = known.map(|known| known.borrow().clone()).filter(|of| same_broadcast(of));
-            let published = Arc::new(Published {
-                floor: floor.map(|of| of.floor.clone()).unwrap_or_default(),
-                snapshot: snapshot.clone(),
-                track: name.clone(),
-                reach,
-                full: OnceLock::new(),
-                delta: OnceLock::new(),
-            });
-            match known {
-                Some(sender) => {
-                    sender.send_replace(published);
-                }
-                None => {
-                    by_track.insert(name, watch::Sender::new(published));
-                }
-            }
-        }
+            let same_broadcast = former.snapshot.t0 == snapshot.t0;
+            let floor = if same_broadcast { former.floor.clone() } else { Floor::default() };
+            sender.send_replace(Arc::new(Published::new(snapshot.clone(), track, reach, floor)));
+            true
+        });
+    }
+
+    /// Whether the playlist of any track has been asked for.
+    pub(super) fn any_open(&self) -> bool {
+        !lock(&self.by_track).is_empty()
     }
 
     /// Forgets everything; who waits is let go.
@@ -99,12 +82,46 @@ impl Playlists {
         *lock(&self.multivariant) = None;
     }
 
+    /// The playlist of `track` and what becomes of it, if anybody has asked for it.
     fn follow(&self, track: &TrackName) -> Option<watch::Receiver<Arc<Published>>> {
         lock(&self.by_track).get(track).map(watch::Sender::subscribe)
+    }
+
+    /// The same for whoever asks first; `None` while there is none.
+    fn open(
+        &self,
+        track: &TrackName,
+        snapshot: Arc<Snapshot>,
+    ) -> Option<watch::Receiver<Arc<Published>>> {
+        let reach = Published::reach_of(&snapshot, track)?;
+        let published = || Arc::new(Published::new(snapshot, track, reach, Floor::default()));
+        let mut by_track = lock(&self.by_track);
+        let sender =
+            by_track.entry(track.clone()).or_insert_with(|| watch::Sender::new(published()));
+        Some(sender.subscribe())
     }
 }
 
 impl Published {
+    fn new(snapshot: Arc<Snapshot>, track: &TrackName, reach: Reach, floor: Floor) -> Self {
+        let (full, delta) = (OnceLock::new(), OnceLock::new());
+        Self { snapshot, track: track.clone(), reach, floor, full, delta }
+    }
+
+    fn reach_of(snapshot: &Snapshot, track: &TrackName) -> Option<Reach> {
+        Some(MediaPlaylist::new(snapshot, track)?.reach())
+    }
+
+    /// Whether it is long enough to be the first that is sent, or will not grow at its beginning.
+    fn may_be_first(&self) -> bool {
+        let sent = self.floor.load(Ordering::Relaxed) > 0;
+        let mut tracks =
+            self.snapshot.periods.iter().filter_map(|period| period.track(&self.track));
+        let playlist = || MediaPlaylist::new(&self.snapshot, &self.track);
+        sent || !tracks.any(|track| track.older_to_come)
+            || playlist().is_none_or(|playlist| playlist.is_playable())
+    }
+
     fn document(&self, skip: bool) -> &Document {
         let cell = if skip { &self.delta } else { &self.full };
         cell.get_or_init(|| Document::new(self.render(skip)))
@@ -163,21 +180,7 @@ impl Directives {
 /// The multivariant playlist, rendered at most once per snapshot; waits for a broadcast that is just
 /// beginning.
 pub(super) async fn multivariant(live: &Live, asks: &Asks<'_>) -> Response<Body> {
-    let mut document = listed(live);
-    if document.is_none()
-        && let Some(held) = live.hold()
-    {
-        let mut follow = live.follow();
-        let begun = async {
-            while document.is_none() && follow.changed().await.is_ok() {
-                document = listed(live);
-            }
-        };
-        // In vain: what is said below is all there is to say.
-        let _ = tokio::time::timeout(HOLD_MAX, begun).await;
-        drop(held);
-    }
-    match document {
+    match live.once(asks, listed).await {
         Some(document) => {
             let kind = Kind::Playlist;
             document.respond(hls::CONTENT_TYPE, kind, Keep::Short, asks, &live.metrics)
@@ -210,16 +213,27 @@ pub(super) async fn media(
         Ok(directives) => directives,
         Err(reason) => return refusal(StatusCode::BAD_REQUEST, SHORT, reason),
     };
-    let Some(mut follow) = live.playlists.follow(track) else {
-        let snapshot = live.snapshot();
-        let mut periods = snapshot.iter().flat_map(|snapshot| &snapshot.periods);
-        let none = snapshot.as_ref().is_none_or(|snapshot| snapshot.periods.is_empty());
-        let begins = none || periods.any(|period| period.track(track).is_some());
-        return match begins {
-            true => not_ready(),
-            false => refusal(StatusCode::NOT_FOUND, SHORT, "no such track"),
-        };
+    let found = live.once(asks, |live| match live.playlists.follow(track) {
+        Some(follow) => Some(Some(follow)),
+        None if !may_have(live, track) => Some(None),
+        None => Some(Some(begin(live, track)?)),
+    });
+    let mut follow = match found.await {
+        Some(Some(follow)) => follow,
+        Some(None) => return refusal(StatusCode::NOT_FOUND, SHORT, "no such track"),
+        None => return not_ready(),
     };
+    let closed = || refusal(StatusCode::NOT_FOUND, NO_STORE, "the broadcast was closed");
+    if !follow.borrow().may_be_first()
+        && let Some(_held) = live.hold()
+    {
+        let until = asks.held_until().min(Instant::now() + OLDER_WAIT_MAX);
+        let older = async { follow.wait_for(|now| now.may_be_first()).await.is_ok() };
+        // In vain, and what there is will do.
+        if let Ok(false) = timeout_at(until, older).await {
+            return closed();
+        }
+    }
     let mut keep = Keep::Short;
     if let Some(asked) = directives.asked {
         let listed = |reach: &Reach| reach.ended || reach.lists(asked);
@@ -234,8 +248,8 @@ pub(super) async fn media(
             && let Some(held) = live.hold()
         {
             let waited = async { follow.wait_for(|now| listed(&now.reach)).await.is_ok() };
-            if let Ok(false) = tokio::time::timeout(HOLD_MAX, waited).await {
-                return refusal(StatusCode::NOT_FOUND, NO_STORE, "the broadcast was closed");
+            if let Ok(false) = timeout_at(asks.held_until(), waited).await {
+                return closed();
             }
             drop(held);
         }
@@ -246,6 +260,22 @@ pub(super) async fn media(
     let published = follow.borrow().clone();
     let document = published.document(directives.skip);
     document.respond(hls::CONTENT_TYPE, Kind::Playlist, keep, asks, &live.metrics)
+}
+
+/// The playlist of `track` for whoever asks first.
+fn begin(live: &Live, track: &TrackName) -> Option<watch::Receiver<Arc<Published>>> {
+    // Without a whole segment there is none, and those come with a snapshot; parts alone do not.
+    Published::reach_of(&*live.snapshot()?, track)?;
+    // Under this lock nothing newer is published meanwhile.
+    let mut timeline = lock(&live.timeline);
+    live.playlists.open(track, timeline.snapshot()?)
+}
+
+/// Whether the broadcast has such a track, or nobody can say so yet.
+fn may_have(live: &Live, track: &TrackName) -> bool {
+    let snapshot = live.snapshot();
+    let mut periods = snapshot.iter().flat_map(|snapshot| &snapshot.periods).peekable();
+    periods.peek().is_none() || periods.any(|period| period.track(track).is_some())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use axum::{Json, Router};
 use lectern_relay_proto::{BroadcastId, PublisherState, UtcTime};
 use serde::Serialize;
 
-use super::directory::Directory;
+use super::directory::{Absent, Directory};
 use super::document::Keep;
 use super::media::{self, Asks};
 use super::metrics::Kind;
@@ -162,10 +162,18 @@ struct TrackStatus {
     last_segment: Option<u64>,
 }
 
-async fn status(State(directory): State<Arc<Directory>>, Path(id): Path<String>) -> Response<Body> {
-    let Some(live) = find(&directory, &id) else { return unknown() };
+/// Both are sent alike.
+type Answered = Result<Response<Body>, Response<Body>>;
+
+async fn status(
+    State(directory): State<Arc<Directory>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answered {
+    let (request, _) = request.into_parts();
+    let live = find(&directory, &id, &Asks::from(&request)).await?;
     let (Some(summary), Some(snapshot)) = (summary(&live), live.snapshot()) else {
-        return not_ready();
+        return Err(not_ready());
     };
     let edge = snapshot.current().and_then(|period| period.end());
     let tracks = snapshot.current().map(|period| period.tracks.iter()).into_iter().flatten();
@@ -173,7 +181,7 @@ async fn status(State(directory): State<Arc<Directory>>, Path(id): Path<String>)
         timeline::Kind::Video { width, height, .. } => Some((*width, *height)),
         timeline::Kind::Audio { .. } => None,
     };
-    json(Status {
+    Ok(json(Status {
         summary,
         ready: snapshot.is_playable(),
         edge_ms: edge.map(|edge| edge.as_micros() / 1_000),
@@ -188,30 +196,31 @@ async fn status(State(directory): State<Arc<Directory>>, Path(id): Path<String>)
                 last_segment: track.segments.last().map(|segment| segment.number),
             })
             .collect(),
-    })
+    }))
 }
 
 async fn manifest(
     State(directory): State<Arc<Directory>>,
     Path(id): Path<String>,
     request: Request,
-) -> Response<Body> {
-    let Some(live) = find(&directory, &id) else { return unknown() };
-    let Some(manifest) = live.manifest() else { return not_ready() };
-    let asks = Asks { method: request.method(), headers: request.headers() };
+) -> Answered {
+    let (request, _) = request.into_parts();
+    let asks = Asks::from(&request);
+    let live = find(&directory, &id, &asks).await?;
+    let manifest = live.once(&asks, Live::manifest).await.ok_or_else(not_ready)?;
     let (kind, metrics) = (Kind::Manifest, directory.metrics());
-    manifest.document.respond(dash::CONTENT_TYPE, kind, Keep::Short, &asks, metrics)
+    Ok(manifest.document.respond(dash::CONTENT_TYPE, kind, Keep::Short, &asks, metrics))
 }
 
 async fn multivariant(
     State(directory): State<Arc<Directory>>,
     Path(id): Path<String>,
     request: Request,
-) -> Response<Body> {
-    let Some(live) = find(&directory, &id) else { return unknown() };
+) -> Answered {
     let (request, _) = request.into_parts();
-    let asks = Asks { method: &request.method, headers: &request.headers };
-    playlists::multivariant(&live, &asks).await
+    let asks = Asks::from(&request);
+    let live = find(&directory, &id, &asks).await?;
+    Ok(playlists::multivariant(&live, &asks).await)
 }
 
 /// What there is of a track.
@@ -259,42 +268,56 @@ async fn file(
     State(directory): State<Arc<Directory>>,
     Path((id, track, file)): Path<(String, String, String)>,
     request: Request,
-) -> Response<Body> {
+) -> Answered {
     // A stranger's path is read before anything is looked up, and nothing of it is kept.
     let Some(file) = File::parse(&file) else {
-        return refusal(StatusCode::NOT_FOUND, SHORT, "no such file");
+        return Err(refusal(StatusCode::NOT_FOUND, SHORT, "no such file"));
     };
     let (request, _) = request.into_parts();
-    let asks = Asks { method: &request.method, headers: &request.headers };
+    let asks = Asks::from(&request);
     let no_track = || refusal(StatusCode::NOT_FOUND, SHORT, "no such track");
-    match file {
+    Ok(match file {
         File::Playlist => {
-            let Some(track) = timeline::unescaped(&track) else { return no_track() };
-            let Some(live) = find(&directory, &id) else { return unknown() };
+            let track = timeline::unescaped(&track).ok_or_else(no_track)?;
+            let live = find(&directory, &id, &asks).await?;
             playlists::media(&live, &track, request.uri.query(), &asks).await
         }
         File::Media(media) => {
-            let Some(locator) = Locator::parse(&track) else { return no_track() };
-            let Some(live) = find(&directory, &id) else { return unknown() };
+            let locator = Locator::parse(&track).ok_or_else(no_track)?;
+            let live = find(&directory, &id, &asks).await?;
             match media {
-                Media::Init => media::init(&live, &locator, &asks),
+                Media::Init => media::init(&live, &locator, &asks).await,
                 Media::Segment(number) => media::segment(&live, &locator, number, &asks).await,
                 Media::Part(number, part) => {
                     media::part(&live, &locator, number, part, &asks).await
                 }
             }
         }
-    }
+    })
 }
 
-fn find(directory: &Directory, id: &str) -> Option<Arc<Live>> {
-    directory.get(&id.parse::<BroadcastId>().ok()?)
-}
-
-fn unknown() -> Response<Body> {
-    let mut response = refusal(StatusCode::NOT_FOUND, SHORT, "no such broadcast is live");
+/// The broadcast that a path names, or what to answer.
+async fn find(
+    directory: &Directory,
+    id: &str,
+    asks: &Asks<'_>,
+) -> Result<Arc<Live>, Response<Body>> {
+    let absent = match id.parse::<BroadcastId>() {
+        Ok(id) => match directory.find(&id, asks).await {
+            Ok(live) => return Ok(live),
+            Err(absent) => absent,
+        },
+        Err(_) => Absent::Unknown,
+    };
+    let mut response = match absent {
+        Absent::Unknown => refusal(StatusCode::NOT_FOUND, SHORT, "no such broadcast is live"),
+        Absent::Unheard => {
+            let reason = "this edge cannot reach its upstream, and does not know this broadcast";
+            refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason)
+        }
+    };
     retry_after(&mut response);
-    response
+    Err(response)
 }
 
 pub(super) fn not_ready() -> Response<Body> {

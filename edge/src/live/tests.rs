@@ -43,6 +43,7 @@ impl Edge {
         let metrics = Metrics::register(&registry).unwrap();
         let window = Duration::from_secs(30);
         let directory = Directory::new(Config { window, ..Config::default() }, metrics);
+        directory.set_informed(true);
         let live = directory.open("talk".parse().unwrap()).unwrap();
         Self { routes: routes(directory.clone()), live, directory, registry, script }
     }
@@ -182,6 +183,20 @@ async fn a_segment_in_progress_comes_chunk_by_chunk_and_ends_where_the_next_begi
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_http_1_0_cannot_tell_from_a_whole_segment_is_not_for_caches() {
+    let edge = Edge::at(Script::new(&[2_000; 4]), 2_100);
+    let get = async |url: String| {
+        let request = Request::builder().uri(url).version(axum::http::Version::HTTP_10);
+        let routes = edge.routes.clone();
+        routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().headers().clone()
+    };
+    let in_progress = get(video("1.m4s")).await;
+    assert_eq!(in_progress["cache-control"], "no-store");
+    assert!(!in_progress.contains_key("etag"));
+    assert!(get(video("0.m4s")).await["cache-control"].to_str().unwrap().contains("immutable"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_segment_is_held_until_it_begins() {
     for track in [TrackName::VIDEO_MAIN, TrackName::AUDIO_OPUS] {
         let edge = Edge::at(Script::new(&[2_000; 4]), 3_000);
@@ -296,14 +311,15 @@ async fn the_manifest_is_rendered_once_and_revalidated() {
 #[tokio::test(start_paused = true)]
 async fn before_there_is_media_viewers_are_told_to_come_back() {
     let edge = Edge::new(Script::new(&[2_000]));
-    for path in ["/live/talk/manifest.mpd", "/live/talk"] {
-        let got = edge.get(path).await;
+    let manifest = "/live/talk/manifest.mpd".to_owned();
+    for path in [manifest, "/live/talk".to_owned(), video("0.m4s"), video("init.mp4")] {
+        let begun = tokio::time::Instant::now();
+        let got = edge.get(&path).await;
+        assert!(begun.elapsed() <= HOLD_MAX + Duration::from_millis(1), "{:?}", begun.elapsed());
         assert_eq!((got.status, got.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
         assert!(!got.body.is_empty());
     }
     assert_eq!(edge.get("/live").await.body, "{\"broadcasts\":[]}");
-    assert_eq!(edge.get(&video("0.m4s")).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(edge.get(&video("init.mp4")).await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -426,6 +442,74 @@ async fn requests_bytes_and_chunks_are_counted() {
     assert_eq!(edge.metric("lectern_edge_chunks_received_total", "video"), 125.0);
     let text = prometheus::TextEncoder::new().encode_to_string(&edge.registry.gather()).unwrap();
     assert!(text.contains("lectern_edge_chunk_age_seconds_count{track=\"video\"} 125"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_that_has_not_heard_its_upstream_does_not_call_a_broadcast_unknown() {
+    let edge = Edge::at(Script::new(&[2_000; 4]), 5_000);
+    edge.directory.set_informed(false);
+    assert_eq!(edge.get("/live/talk/manifest.mpd").await.status, StatusCode::OK);
+    // In vain.
+    for url in ["/live/other", "/live/other/manifest.mpd", "/live/other/index.m3u8"] {
+        let got = edge.get(url).await;
+        assert_eq!((got.status, got.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+        assert_eq!(got.header("cache-control"), "no-store");
+        assert!(got.body.contains("upstream"), "{}", got.body);
+    }
+    // The upstream is heard while requests wait.
+    let soon = Duration::from_secs(2);
+    let (late, unknown, ()) =
+        tokio::join!(edge.get("/live/late/manifest.mpd"), edge.get("/live/other"), async {
+            tokio::time::sleep(soon).await;
+            let live = edge.directory.open("late".parse().unwrap()).unwrap();
+            live.set_catalog(edge.script.catalog());
+            for event in edge.script.events() {
+                if let Some(chunk) = event.chunk {
+                    live.push(&event.track, event.group, chunk);
+                }
+            }
+            assert_eq!(edge.metric("lectern_edge_http_held_requests", ""), 2.0);
+            edge.directory.set_informed(true);
+        });
+    assert_eq!(late.status, StatusCode::OK, "{}", late.body);
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert_eq!(edge.metric("lectern_edge_http_held_requests", ""), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_segment_from_before_this_edge_joined_is_waited_for_while_it_may_be_fetched() {
+    let edge = Edge::new(Script::new(&[2_000; 10]));
+    edge.live.set_catalog(edge.script.catalog());
+    let events = edge.script.events();
+    events.iter().filter(|event| event.group.index >= 6).for_each(|event| edge.feed(event));
+    let fetch = async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for missing in edge.live.missing(3) {
+            let chunks = events
+                .iter()
+                .filter(|event| (&event.track, event.group) == (&missing.track, missing.group));
+            let chunks = chunks.filter_map(|event| event.chunk.clone()).collect();
+            edge.live.push_older(&missing.track, missing.group, chunks);
+        }
+    };
+    // Where players begin, and the playlist that they find it by.
+    let (segment, part) = (video("2.m4s"), video("2.1.m4s"));
+    let (segment, part, playlist, ()) = tokio::join!(
+        edge.get(&segment),
+        edge.get(&part),
+        edge.get("/live/talk/video-main/index.m3u8"),
+        async {
+            for _ in 0..5 {
+                fetch().await;
+            }
+        }
+    );
+    assert_eq!(segment.status, StatusCode::OK, "{}", segment.body);
+    assert!(segment.body.starts_with("<video/main 0/2 4000>"), "{}", segment.body);
+    assert_eq!(part.status, StatusCode::OK, "{}", part.body);
+    assert!(playlist.body.contains("#EXT-X-MEDIA-SEQUENCE:4\n"), "{}", playlist.body);
+    // Upstream may have more, and nobody fetches it.
+    assert_eq!(edge.get(&video("0.m4s")).await.status, StatusCode::NOT_FOUND);
 }
 
 #[test]

@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::header::HOST;
+use axum::http::{Request, Response, StatusCode, Version};
+use axum::response::IntoResponse as _;
 use hyper::body::{Body as HttpBody, Bytes};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -165,8 +167,18 @@ impl Visit {
     {
         let client = self.site.door.limits.proxies.client(self.peer, request.headers());
         request.extensions_mut().insert(client);
+        // RFC 9112 §3.2: exactly one, or 400.
+        let hosts = request.headers().get_all(HOST).iter().count();
+        let unaddressed = request.version() == Version::HTTP_11 && hosts != 1;
         let answer = self.site.router.clone().call(request);
-        async move { answer.await.unwrap_or_else(|never| match never {}) }
+        async move {
+            match unaddressed {
+                true => {
+                    (StatusCode::BAD_REQUEST, "a request has one Host header\n").into_response()
+                }
+                false => answer.await.unwrap_or_else(|never| match never {}),
+            }
+        }
     }
 }
 

@@ -130,7 +130,7 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The port cannot be had.
-    #[error("cannot bind {protocol} {listen} for WebRTC: {source}")]
+    #[error("edge.media: cannot listen on {listen} ({protocol}): {source}")]
     Bind {
         /// UDP or TCP.
         protocol: &'static str,

@@ -143,6 +143,24 @@ async fn ask_for(stream: &mut TcpStream, path: &str, header: &str) -> String {
     String::from_utf8_lossy(&answer[..read]).into_owned()
 }
 
+#[tokio::test]
+async fn a_request_of_http_1_1_names_its_host() {
+    let served = serve(|_| {}).await;
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET / HTTP/1.1\r\nhost: edge\r\nhost: other\r\n\r\n", "HTTP/1.1 400 "),
+        ("GET / HTTP/1.1\r\nhost: edge\r\n\r\n", "HTTP/1.1 200 "),
+        ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 "),
+    ] {
+        let mut stream = connect(served.address, 1).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4_096];
+        let read = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with(status), "{request:?} {answer}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_trickles_in_is_cut_off_and_its_neighbour_served() {
     let served = serve(|_| {}).await;

@@ -34,6 +34,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The upstream's certificate, or the lack of one to trust. Trying again will not help before either
+    /// is changed.
+    #[error(
+        "the upstream's certificate is not trusted ({0}); see edge.upstream_ca and edge.upstream_name"
+    )]
+    Untrusted(String),
     /// The connection failed or ended.
     #[error("connection: {0}")]
     Connection(String),

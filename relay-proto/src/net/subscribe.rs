@@ -145,11 +145,11 @@ impl Upstream {
             };
             self.config.metrics.connected.set(0);
             self.config.metrics.disconnects.inc();
-            tracing::info!(upstream = self.config.upstream, %error, "upstream disconnected");
+            tracing::warn!(upstream = self.config.upstream, %error, "upstream disconnected");
             if accepted {
                 backoff = BACKOFF_MIN;
             }
-            if matches!(error, Error::Refused) {
+            if matches!(error, Error::Refused | Error::Untrusted(_)) {
                 backoff = BACKOFF_MAX;
             }
             self.status.send_replace(Status::Disconnected(Arc::new(error)));
@@ -176,7 +176,7 @@ impl Upstream {
             };
             match tokio::time::timeout(DIAL_TIMEOUT, dialled).await {
                 Ok(Ok(connection)) => return self.handshake(connection).await,
-                Ok(Err(error)) => last = Error::Connection(error.to_string()),
+                Ok(Err(error)) => last = refused(&error),
                 Err(_) => last = Error::Timeout,
             }
         }
@@ -325,6 +325,19 @@ struct Connection {
     driver: JoinSet<Error>,
     _session: moq_net::Session,
     _origin_driver: JoinSet<()>,
+}
+
+/// Why a connection could not be made.
+fn refused(error: &quinn::ConnectionError) -> Error {
+    // What rustls says of a certificate: the TLS alerts bad_certificate to unknown_ca, or decrypt_error
+    // if it bears the name of a trusted one and not its key; as RFC 9001 §4.8 numbers them.
+    let untrusted = |code| matches!(u64::from(code), 0x12a..=0x12e | 0x130 | 0x133);
+    match error {
+        quinn::ConnectionError::TransportError(error) if untrusted(error.code) => {
+            Error::Untrusted(error.reason.clone())
+        }
+        error => Error::Connection(error.to_string()),
+    }
 }
 
 /// Runs the session to its end and says why it ended.

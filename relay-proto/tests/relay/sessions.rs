@@ -101,8 +101,15 @@ async fn an_untrusted_origin_is_not_believed() {
     let config = subscriber_config(&other, publisher.local_addr().unwrap());
     let subscriber = Subscriber::start(config).unwrap();
     let mut status = subscriber.status();
-    let ended = |status: &Status| matches!(status, Status::Disconnected(_));
-    within(status.wait_for(ended)).await.unwrap();
+    let untrusted = |status: &Status| match status {
+        Status::Disconnected(error) => {
+            assert!(matches!(**error, Error::Untrusted(_)), "{error}");
+            assert!(error.to_string().contains("upstream_ca"), "{error}");
+            true
+        }
+        _ => false,
+    };
+    within(status.wait_for(untrusted)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

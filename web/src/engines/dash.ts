@@ -7,8 +7,8 @@ import { latencyMs } from '../media-clock.ts';
 import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
 import { refusal } from './engine.ts';
 
-/** A manifest is rendered from memory; slower than this is an edge in trouble. */
-const MANIFEST_TIMEOUT_MS = 5_000;
+/** An edge that has nothing to describe yet says so after six seconds; slower is one in trouble. */
+const MANIFEST_TIMEOUT_MS = 8_000;
 
 export class DashEngine implements Engine {
   readonly path = 'dash';

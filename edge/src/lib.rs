@@ -2,11 +2,13 @@
 //!
 //! One module per concern: [`upstream`] (relay to cache), [`timeline`] (groups to segments),
 //! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
-//! player and its pages), [`server`] (the HTTP listeners), [`client`] (whom a request comes from).
+//! player and its pages), [`experience`] (what viewers say of it), [`server`] (the HTTP listeners),
+//! [`client`] (whom a request comes from).
 
 pub mod client;
 pub mod config;
 pub mod dash;
+pub mod experience;
 pub mod hls;
 pub mod live;
 mod negotiation;
@@ -140,6 +142,7 @@ impl Edge {
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
         let directory = Directory::new(config.timeline(), live::Metrics::register(registry)?);
+        let experience = experience::Metrics::register(registry)?;
         let fetcher = upstream::Fetcher::new(
             config.window_fetch_bytes_per_sec(),
             upstream::Metrics::register(registry)?,
@@ -154,6 +157,7 @@ impl Edge {
         let router = Router::new()
             .merge(pages::routes())
             .merge(live::routes(directory.clone()))
+            .merge(experience::routes(directory.clone(), experience))
             .merge(whep::routes(engine.clone()));
         Ok(Self {
             listeners: server::Listeners { http, https },

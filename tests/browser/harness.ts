@@ -307,16 +307,20 @@ export function launch(): Promise<Browser> {
   });
 }
 
-/** A watch page, whose console is kept. */
+/** A watch page, whose console is kept; in a browser without the globals that are named. */
 export async function watch(
   browser: Browser,
   url: string,
+  without: readonly string[] = [],
 ): Promise<{ page: Page; console: string[] }> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   const lines: string[] = [];
   page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => lines.push(`error: ${error.message}`));
   await recordConnections(page);
+  await page.addInitScript((names) => {
+    for (const name of names) Reflect.deleteProperty(globalThis, name);
+  }, without);
   await page.goto(url);
   return { page, console: lines };
 }

@@ -3,17 +3,14 @@
 
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
+import type { Path } from '../../web/src/ladder.ts';
 import { attributes, latencies, peakLevel, quantile, until, watchClock } from './player.ts';
 
 /** How far the latency that the player shows may be from the one in the pixels. */
 const AGREEMENT_MS = 250;
 
 /** `plausibleMs` is what no working path exceeds even on a busy machine: not a measure of speed. */
-export async function plays(
-  page: Page,
-  path: 'webrtc' | 'dash',
-  plausibleMs: number,
-): Promise<void> {
+export async function plays(page: Page, path: Path, plausibleMs: number): Promise<void> {
   await until(page, { state: 'live', path }, 30_000);
   const watched = await watchClock(page, 4_000);
   const clocks = watched.samples.flatMap(({ drawnMs }) => drawnMs ?? []);

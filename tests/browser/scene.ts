@@ -7,8 +7,8 @@ import { launch, Stack, type StackOptions, watch } from './harness.ts';
 
 export interface Scene {
   readonly stack: Stack;
-  /** Opens a page of the stack, closed after the test. */
-  open(path: string): Promise<Page>;
+  /** Opens a page of the stack, closed after the test, in a browser without these globals. */
+  open(path: string, without?: readonly string[]): Promise<Page>;
 }
 
 export function scene(options: StackOptions): Scene {
@@ -38,9 +38,9 @@ export function scene(options: StackOptions): Scene {
       if (!stack) throw new Error('the stack has not been started');
       return stack;
     },
-    async open(path) {
+    async open(path, without) {
       if (!browser || !stack) throw new Error('the browser has not been started');
-      const opened = await watch(browser, stack.url + path);
+      const opened = await watch(browser, stack.url + path, without);
       pages.push(opened);
       return opened.page;
     },

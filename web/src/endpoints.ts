@@ -9,6 +9,10 @@ export interface Endpoints {
   readonly whep: string;
   /** The LL-DASH manifest. */
   readonly manifest: string;
+  /** The multivariant playlist of LL-HLS. */
+  readonly playlist: string;
+  /** POST here what the viewer experiences. */
+  readonly experience: string;
   /** The server's clock, ISO 8601. */
   readonly time: string;
   /** The broadcasts that the edge knows, with their states. */
@@ -31,6 +35,8 @@ export function endpoints(src: string, page: string): Endpoints {
     id,
     whep: `${base}/whep/${id}`,
     manifest: `${base}/live/${id}/manifest.mpd`,
+    playlist: `${base}/live/${id}/index.m3u8`,
+    experience: `${base}/live/${id}/experience`,
     time: `${base}/time`,
     live: `${base}/live`,
   };

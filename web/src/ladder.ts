@@ -4,8 +4,19 @@
 // Every attempt runs behind the picture that is shown and comes to the front with its own first
 // frame, so a change of path, or a reconnect, keeps the last picture until there is a better one.
 
-/** A way to play: one rung of the ladder. */
-export type Path = 'webrtc' | 'dash';
+/** The ways to play, best first: the rungs of the ladder. */
+export const PATHS = ['webrtc', 'dash', 'hls'] as const;
+
+export type Path = (typeof PATHS)[number];
+
+export function isPath(name: unknown): name is Path {
+  return PATHS.some((path) => path === name);
+}
+
+/** Whether one path is better than another. */
+function above(path: Path, other: Path): boolean {
+  return PATHS.indexOf(path) < PATHS.indexOf(other);
+}
 
 /** What the viewer is told. */
 export type State =
@@ -76,10 +87,10 @@ export interface LadderOptions {
 /**
  * How long an attempt may take to its first frame. WebRTC: measured, 80 ms to connect and 75 ms to
  * the picture on a clean network; four seconds leave room for three lost DTLS flights (1 s, then 2 s)
- * and are about as long as people look at a black rectangle before they reload. DASH is the last
- * resort and loads its engine first, so it is given more.
+ * and are about as long as people look at a black rectangle before they reload. The others load their
+ * engine first, and may be held for six seconds until there is something to play.
  */
-export const FIRST_FRAME_MS = { webrtc: 4_000, dash: 12_000 } as const;
+export const FIRST_FRAME_MS: Record<Path, number> = { webrtc: 4_000, dash: 12_000, hls: 12_000 };
 /** How long the edge is asked to hold an attempt at a broadcast that has no media; it grants 30 s. */
 export const HOLD_MS = 20_000;
 /** Frames missing for this long make the ladder ask the edge; a keyframe's burst is far shorter. */
@@ -92,7 +103,7 @@ export const PROBE_MS = 1_500;
 export const UNKNOWN_GRACE_MS = 10_000;
 /** Retries back off from the first to the last, doubling, with half of it random. */
 export const RETRY_MS = { first: 500, last: 10_000 } as const;
-/** From DASH, WebRTC is tried again after the first, doubling up to the last. */
+/** A better path that failed is tried again after the first, doubling up to the last. */
 export const UPGRADE_MS = { first: 30_000, last: 300_000 } as const;
 
 /** So many failures of every path without a first picture, and the viewer is told that it is no use. */
@@ -104,6 +115,12 @@ interface Attempt {
   /** No first frame by then, and it has failed. */
   deadline: number;
   connected: boolean;
+}
+
+interface Block {
+  readonly reason: string;
+  until: number;
+  readonly waitMs: number;
 }
 
 interface Front {
@@ -132,8 +149,8 @@ export class Ladder {
   #unknownSince: number | null = null;
   /** What an engine's refusal alone would mean, until the edge's list has been asked. */
   #absence: State | null = null;
-  /** Why WebRTC is not played, and when it may be tried again. */
-  #blocked: { reason: string; until: number; waitMs: number } | null = null;
+  /** Why paths are not played that could be, and when they may be tried again. */
+  readonly #blocked = new Map<Path, Block>();
 
   constructor(options: LadderOptions) {
     this.#options = options;
@@ -150,7 +167,7 @@ export class Ladder {
 
   /** Why it is not WebRTC; null while it is, or while nothing speaks against it. */
   get fallbackReason(): string | null {
-    return this.#blocked?.reason ?? null;
+    return this.#blocked.get('webrtc')?.reason ?? null;
   }
 
   /** Takes what is to be done since the last call, in order. */
@@ -162,7 +179,7 @@ export class Ladder {
 
   /** When `timeout` wants to be called next; null for not at all. */
   deadline(): number | null {
-    const times = [this.#trying?.deadline, this.#retryAt, this.#probeDue(), this.#upgradeDue()];
+    const times = [this.#trying?.deadline, this.#retryAt, this.#probeDue(), this.#upgrade()?.at];
     const due = times.filter((time): time is number => typeof time === 'number');
     return due.length > 0 ? Math.min(...due) : null;
   }
@@ -193,7 +210,7 @@ export class Ladder {
       case 'network':
         this.#failures = 0;
         if (this.#retryAt !== null) this.#retryAt = now;
-        if (this.#blocked) this.#blocked.until = now;
+        for (const block of this.#blocked.values()) block.until = now;
         return;
     }
   }
@@ -201,8 +218,8 @@ export class Ladder {
   /** Does what is due at `now`. */
   timeout(now: number): void {
     if (this.#trying && now >= this.#trying.deadline) this.#late(this.#trying, now);
-    const upgrade = this.#upgradeDue();
-    if (upgrade !== null && now >= upgrade) this.#start('webrtc', now);
+    const upgrade = this.#upgrade();
+    if (upgrade && now >= upgrade.at) this.#start(upgrade.path, now);
     if (this.#retryAt !== null && now >= this.#retryAt) this.#try(now);
     const probe = this.#probeDue();
     if (probe !== null && now >= probe) this.#probe(now);
@@ -217,11 +234,17 @@ export class Ladder {
     return front.lastFrameAt + STALL_ASK_MS;
   }
 
-  /** When to try WebRTC again behind a healthy DASH picture. */
-  #upgradeDue(): number | null {
-    const healthy = this.#state === 'live' && this.#front?.path === 'dash' && !this.#held;
-    if (!healthy || this.#trying || !this.#allowed('webrtc')) return null;
-    return this.#blocked?.until ?? null;
+  /** Which better path to try behind a healthy picture, and when. */
+  #upgrade(): { readonly path: Path; readonly at: number } | null {
+    const front = this.#front;
+    if (!front || this.#state !== 'live' || this.#held || this.#trying) return null;
+    let next: { path: Path; at: number } | null = null;
+    for (const [path, { until }] of this.#blocked) {
+      if (!above(path, front.path) || !this.#allowed(path)) continue;
+      const sooner = !next || until < next.at || (until === next.at && above(path, next.path));
+      if (sooner) next = { path, at: until };
+    }
+    return next;
   }
 
   #allowed(path: Path): boolean {
@@ -229,23 +252,20 @@ export class Ladder {
     return (pinned === null || pinned === path) && !this.#unsupported.has(path);
   }
 
-  /** The highest rung that may be tried now. */
+  /** The best path that may be tried now. */
   #best(now: number): Path | null {
-    if (
-      this.#allowed('webrtc') &&
-      (this.#options.pin || !this.#blocked || now >= this.#blocked.until)
-    ) {
-      return 'webrtc';
-    }
-    return this.#allowed('dash') ? 'dash' : null;
+    const free = (path: Path) =>
+      this.#options.pin !== null || now >= (this.#blocked.get(path)?.until ?? now);
+    return PATHS.find((path) => this.#allowed(path) && free(path)) ?? null;
   }
 
   #try(now: number): void {
     this.#retryAt = null;
     const path = this.#best(now);
     if (path) return this.#start(path, now);
-    // WebRTC is blocked and DASH is impossible here: WebRTC later is the only hope there is.
-    if (this.#allowed('webrtc') && this.#blocked) this.#retryAt = this.#blocked.until;
+    // What is possible here has failed, and may not later: the only hope there is.
+    const hopes = [...this.#blocked].filter(([path]) => this.#allowed(path));
+    if (hopes.length > 0) this.#retryAt = Math.min(...hopes.map(([, { until }]) => until));
     this.#state = 'unplayable';
   }
 
@@ -271,12 +291,11 @@ export class Ladder {
       this.#trying = null;
       this.#front = { id: attempt, path: trying.path, lastFrameAt: now, dead: false };
       this.#actions.push({ type: 'promote', attempt });
-      if (trying.path === 'webrtc') this.#blocked = null;
+      this.#blocked.delete(trying.path);
     } else if (this.#front?.id === attempt && !this.#front.dead) {
       this.#front.lastFrameAt = now;
       // It moves again by itself: a replacement on its way is not needed, a step up still is.
-      const upgrading = trying?.path === 'webrtc' && this.#front.path === 'dash';
-      if (trying && !upgrading) this.#stop(trying.id);
+      if (trying && !above(trying.path, this.#front.path)) this.#stop(trying.id);
     } else {
       return;
     }
@@ -325,11 +344,9 @@ export class Ladder {
   /** Decides what follows the failure of an attempt on `path`. */
   #resolve(path: Path, failure: Failure, now: number): void {
     if (failure.kind === 'unsupported') this.#unsupported.add(path);
-    if (path === 'webrtc') {
-      const reason = 'reason' in failure ? failure.reason : null;
-      if (reason !== null) this.#block(reason, now);
-      else if (this.#blocked) this.#blocked.until = now + this.#blocked.waitMs;
-    }
+    const block = this.#blocked.get(path);
+    if ('reason' in failure) this.#block(path, failure.reason, now);
+    else if (block) block.until = now + block.waitMs;
     if (this.#alive()) return;
     if (failure.kind !== 'unknown') this.#unknownSince = null;
     this.#awaiting = failure.kind === 'not-live';
@@ -337,12 +354,14 @@ export class Ladder {
     switch (failure.kind) {
       case 'unsupported':
         return this.#try(now);
-      case 'unsuitable':
-        if (path === 'webrtc' && this.#allowed('dash')) return this.#try(now);
+      case 'unsuitable': {
+        const next = this.#best(now);
+        if (next && next !== path) return this.#try(now);
         this.#reconnecting();
         // Every path has failed, and more than once: say so, and keep trying all the same.
         if (!this.#front && this.#failures >= FAILURES_UNPLAYABLE) this.#state = 'unplayable';
         return this.#retry(now);
+      }
       case 'not-live':
         this.#absent(this.#front ? 'paused' : 'waiting');
         this.#failures = 0;
@@ -359,10 +378,13 @@ export class Ladder {
     }
   }
 
-  #block(reason: string, now: number): void {
-    const before = this.#blocked?.waitMs;
+  /** Leaves a path alone for a while, unless it is the last resort. */
+  #block(path: Path, reason: string, now: number): void {
+    const others = PATHS.some((other) => above(path, other) && this.#allowed(other));
+    if (!others && path !== 'webrtc') return;
+    const before = this.#blocked.get(path)?.waitMs;
     const waitMs = before ? Math.min(before * 2, UPGRADE_MS.last) : UPGRADE_MS.first;
-    this.#blocked = { reason, until: now + this.#jittered(waitMs), waitMs };
+    this.#blocked.set(path, { reason, until: now + this.#jittered(waitMs), waitMs });
   }
 
   #reconnecting(): void {

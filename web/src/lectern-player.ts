@@ -7,7 +7,7 @@ import type { Transport } from './engines/engine.ts';
 import type { RequestEvent } from './lectern-controls.ts';
 import './lectern-controls.ts';
 import { ICONS } from './icons.ts';
-import type { Path, State } from './ladder.ts';
+import { isPath, type Path, type State } from './ladder.ts';
 import { Smoothed } from './media-clock.ts';
 import { playerStyles } from './player-styles.ts';
 import { Session } from './session.ts';
@@ -30,7 +30,7 @@ const PENDING: ReadonlySet<State> = new Set(['waiting', 'connecting', 'reconnect
 
 /**
  * @attr {string} src - `/live/<id>` of an edge, relative or absolute
- * @attr {'webrtc' | 'dash'} pin - plays by this path alone
+ * @attr {'webrtc' | 'dash' | 'hls'} pin - plays by this path alone
  * @attr {State} state - reflected; what is going on
  * @attr {Path} path - reflected; the path of the picture on screen
  * @attr {'udp' | 'tcp'} transport - reflected; what WebRTC's media comes over
@@ -188,7 +188,7 @@ export class LecternPlayer extends LitElement {
             : html`<span>${STATE_WORD[this.state]}</span>`
         }
         ${
-          this.fallbackReason && this.path === 'dash'
+          this.fallbackReason && this.path && this.path !== 'webrtc'
             ? html`<details>
                 <summary>${CONTROL_TEXT.why}</summary>
                 <p>${reasonText(this.fallbackReason)}</p>
@@ -209,15 +209,11 @@ export class LecternPlayer extends LitElement {
     this.#close();
     if (!this.src || !this.isConnected) return;
     try {
-      this.#session = new Session(
-        this.src,
-        this.pin === 'webrtc' || this.pin === 'dash' ? this.pin : null,
-        {
-          createVideo: () => this.#createVideo(),
-          promoted: (video, old) => this.#promoted(video, old),
-          changed: () => queueMicrotask(() => this.#changed()),
-        },
-      );
+      this.#session = new Session(this.src, isPath(this.pin) ? this.pin : null, {
+        createVideo: () => this.#createVideo(),
+        promoted: (video, old) => this.#promoted(video, old),
+        changed: () => queueMicrotask(() => this.#changed()),
+      });
     } catch (error) {
       console.error('lectern-player:', error);
       this.state = 'unknown';

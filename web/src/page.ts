@@ -2,6 +2,7 @@
 
 import './page.css';
 import './lectern-player.ts';
+import { isPath } from './ladder.ts';
 
 /** The id in `/watch/<id>` and `/embed/<id>`, and what comes before it. */
 const match = /^(.*)\/(?:watch|embed)\/([A-Za-z0-9_-]{1,64})\/?$/.exec(location.pathname);
@@ -13,8 +14,8 @@ const title = document.querySelector('h1');
 if (title) title.textContent = id;
 
 if (player) {
-  // `?path=webrtc` or `?path=dash` pins a path: for tests, and for those who want to compare.
+  // `?path=webrtc`, `dash` or `hls` pins a path: for tests, and for those who want to compare.
   const path = new URLSearchParams(location.search).get('path');
-  if (path === 'webrtc' || path === 'dash') player.pin = path;
+  if (isPath(path)) player.pin = path;
   player.src = `${prefix}/live/${id}`;
 }

@@ -5,7 +5,9 @@
 import { type Endpoints, endpoints } from './endpoints.ts';
 import { DashEngine } from './engines/dash.ts';
 import type { Engine, EngineStats, Listener } from './engines/engine.ts';
+import { HlsEngine } from './engines/hls.ts';
 import { WhepEngine } from './engines/whep.ts';
+import { Experience, REPORT_MS } from './experience.ts';
 import {
   type Action,
   Ladder,
@@ -22,6 +24,16 @@ const CAPTURE_RESYNC_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
 /** Frames are reported by the engines twice a second and more; the ladder's clock needs no finer. */
 const TIMER_MIN_MS = 20;
+
+/** States in which no picture should move. */
+const RESTING: ReadonlySet<State> = new Set(['waiting', 'paused', 'ended', 'unknown']);
+
+/** What plays each path. */
+const ENGINES: Record<Path, new (listener: Listener) => Engine> = {
+  webrtc: WhepEngine,
+  dash: DashEngine,
+  hls: HlsEngine,
+};
 
 interface Attempt {
   readonly engine: Engine;
@@ -49,6 +61,8 @@ export class Session {
   readonly #attempts = new Map<number, Attempt>();
   #front: number | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #experience = new Experience(performance.now());
+  readonly #reporter: ReturnType<typeof setInterval>;
   #closed = false;
 
   /** Throws a `TypeError` where `src` is not one of a broadcast. */
@@ -58,6 +72,7 @@ export class Session {
     this.#clock = new ServerClock(this.#endpoints.time);
     this.#ladder = new Ladder({ pin, random: Math.random });
     void this.#clock.sync();
+    this.#reporter = setInterval(() => this.#report(), REPORT_MS);
     this.#handle({ type: 'start' });
   }
 
@@ -81,7 +96,8 @@ export class Session {
 
   /** The viewer paused or resumed. */
   hold(held: boolean): void {
-    if (!held) this.#frontAttempt()?.engine.goLive();
+    if (held) this.#experience.rest();
+    else this.#frontAttempt()?.engine.goLive();
     this.#handle({ type: 'hold', held });
   }
 
@@ -91,8 +107,10 @@ export class Session {
   }
 
   close(): void {
+    this.#report();
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#reporter);
     for (const { abort, video } of this.#attempts.values()) {
       abort.abort();
       video.remove();
@@ -106,8 +124,11 @@ export class Session {
 
   #handle(event: LadderEvent): void {
     if (this.#closed) return;
-    this.#ladder.handle(event, performance.now());
+    const now = performance.now();
+    this.#ladder.handle(event, now);
     this.#settle();
+    if (event.type === 'frame' && event.attempt === this.#front) this.#experience.frame(now);
+    else if (RESTING.has(this.#ladder.state)) this.#experience.rest();
   }
 
   /** Does what the ladder asks for and sets the timer for when it wants to be asked again. */
@@ -142,7 +163,7 @@ export class Session {
     const listener: Listener = (event) => {
       if (this.#attempts.has(id)) this.#handle({ ...event, attempt: id });
     };
-    const engine = path === 'webrtc' ? new WhepEngine(listener) : new DashEngine(listener);
+    const engine = new ENGINES[path](listener);
     const attempt = { engine, video: this.#host.createVideo(), abort: new AbortController() };
     this.#attempts.set(id, attempt);
     const captureNowMs = () => this.#captureNowMs();
@@ -166,9 +187,24 @@ export class Session {
     const attempt = this.#attempts.get(id);
     if (!attempt) return;
     const [oldId, old] = [this.#front, this.#frontAttempt()];
+    // What has been so far was on the path before.
+    if (old) this.#report(old.engine);
     this.#front = id;
     this.#host.promoted(attempt.video, old?.video ?? null);
     if (oldId !== null) this.#stop(oldId);
+  }
+
+  #report(engine = this.#frontAttempt()?.engine): void {
+    if (!engine) return;
+    const { transport, latencyMs } = engine.stats();
+    const { path } = engine;
+    const { fallbackReason } = this;
+    const report = this.#experience.report({ path, transport, latencyMs, fallbackReason });
+    if (!report) return;
+    // As text, which other sites' pages may send without asking first; and it may outlive the page.
+    const body = JSON.stringify(report);
+    const options = { method: 'POST', body, keepalive: true, credentials: 'omit' } as const;
+    fetch(this.#endpoints.experience, options).catch(() => {});
   }
 
   #captureNowMs(): number | null {

@@ -40,7 +40,11 @@ export const STATE_WORD: Record<State, string> = {
   unplayable: 'Cannot play',
 };
 
-const PATH_TEXT: Record<Path, string> = { webrtc: 'WebRTC', dash: 'LL-DASH' };
+const PATH_TEXT: Record<Path, string> = {
+  webrtc: 'WebRTC',
+  dash: 'LL-DASH',
+  hls: 'LL-HLS',
+};
 
 /** What plays. UDP is how WebRTC is meant to be; TCP tells why a poor network shows more. */
 export function pathText(path: Path, transport: Transport | null): string {
@@ -65,6 +69,8 @@ const REASON_TEXT: Record<string, string> = {
   incomplete: 'The server did not understand the WebRTC offer of this browser.',
   refused: 'The server refused WebRTC.',
   'dash-error': 'The stream could not be loaded.',
+  'hls-error': 'The stream could not be loaded.',
+  'hls-unsupported': 'This browser cannot play HLS.',
 };
 
 /** Why it is not WebRTC; a code that is not known here is better shown than hidden. */

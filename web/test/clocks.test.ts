@@ -55,6 +55,8 @@ describe('endpoints', () => {
       id: 'demo',
       whep: 'https://edge.example/whep/demo',
       manifest: 'https://edge.example/live/demo/manifest.mpd',
+      playlist: 'https://edge.example/live/demo/index.m3u8',
+      experience: 'https://edge.example/live/demo/experience',
       time: 'https://edge.example/time',
       live: 'https://edge.example/live',
     });

@@ -172,22 +172,34 @@ describe('the first picture', () => {
     expect(world.started).toEqual(['webrtc', 'dash']);
   });
 
-  test('a browser that can do neither is told so', () => {
+  test('a browser without WebRTC and Media Source Extensions plays HLS, and tries nothing else', () => {
     const world = new World().start();
     world.fail({ kind: 'unsupported', reason: 'webrtc-unsupported' });
     world.fail({ kind: 'unsupported', reason: 'mse-unsupported' });
+    world.frame();
+    expect(world.ladder.path).toBe('hls');
+    world.pass(UPGRADE_MS.last * 3, world.last.id);
+    expect(world.started).toEqual(['webrtc', 'dash', 'hls']);
+  });
+
+  test('a browser that can do nothing of it is told so', () => {
+    const world = new World().start();
+    for (const reason of ['webrtc-unsupported', 'mse-unsupported', 'hls-unsupported']) {
+      world.fail({ kind: 'unsupported', reason });
+    }
     expect(world.ladder.state).toBe('unplayable');
     expect(world.running).toEqual([]);
   });
 
   test('when every path fails again and again the viewer is told, and it goes on trying', () => {
     const world = new World().start();
-    for (let i = 0; i < 4; i++) {
-      world.fail(
-        world.last.path === 'webrtc' ? NO_CONNECTION : { kind: 'unsuitable', reason: 'x' },
-      );
+    world.fail(NO_CONNECTION);
+    world.fail({ kind: 'unsuitable', reason: 'dash-error' });
+    expect(world.started).toEqual(['webrtc', 'dash', 'hls']);
+    for (let i = 0; i < 3; i++) {
+      expect(world.ladder.state).toBe('connecting');
+      world.fail({ kind: 'unsuitable', reason: 'hls-error' });
       world.pass(RETRY_MS.last);
-      if (i < 2) expect(world.ladder.state).toBe('connecting');
     }
     expect(world.ladder.state).toBe('unplayable');
     world.frame();
@@ -445,6 +457,51 @@ describe('back up the ladder', () => {
     expect(world.ladder.fallbackReason).toBe('no-connection');
     world.pass(1_000, dash);
     expect(world.running.map(({ id }) => id)).toEqual([dash]);
+  });
+});
+
+describe('on the lowest rung', () => {
+  function onHls() {
+    const world = new World().start();
+    world.fail(NO_CONNECTION);
+    world.pass(5_000);
+    world.fail({ kind: 'unsuitable', reason: 'dash-error' });
+    world.frame();
+    return { world, hls: world.last.id };
+  }
+
+  test('better paths are tried again when their time has come, each by itself', () => {
+    const { world, hls } = onHls();
+    expect(world.ladder.path).toBe('hls');
+    expect(world.ladder.fallbackReason).toBe('no-connection');
+    world.pass(UPGRADE_MS.first - 5_000, hls);
+    expect(world.started).toEqual(['webrtc', 'dash', 'hls', 'webrtc']);
+    world.fail(NO_CONNECTION);
+    world.pass(5_000, hls);
+    expect(world.started).toEqual(['webrtc', 'dash', 'hls', 'webrtc', 'dash']);
+    world.frame();
+    expect(world.ladder.path).toBe('dash');
+    world.pass(2 * UPGRADE_MS.first - 5_000, world.last.id);
+    expect(world.last.path).toBe('webrtc');
+    world.frame();
+    expect(world.ladder.path).toBe('webrtc');
+    expect(world.ladder.fallbackReason).toBeNull();
+  });
+
+  test('when the network changes the best comes first', () => {
+    const { world, hls } = onHls();
+    world.ladder.handle({ type: 'network' }, world.now);
+    world.pass(1, hls);
+    expect(world.last.path).toBe('webrtc');
+  });
+
+  test('a picture that dies there is replaced there, until others may be tried', () => {
+    const { world, hls } = onHls();
+    world.fail({ kind: 'unsuitable', reason: 'hls-error' }, hls);
+    expect(world.started).toEqual(['webrtc', 'dash', 'hls', 'hls']);
+    expect(world.ladder.state).toBe('reconnecting');
+    world.frame();
+    expect(world.ladder.state).toBe('live');
   });
 });
 

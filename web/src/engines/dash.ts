@@ -6,6 +6,7 @@ import type { Failure } from '../ladder.ts';
 import { latencyMs } from '../media-clock.ts';
 import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
 import { refusal } from './engine.ts';
+import { Pictures } from './pictures.ts';
 
 /** An edge that has nothing to describe yet says so after six seconds; slower is one in trouble. */
 const MANIFEST_TIMEOUT_MS = 8_000;
@@ -18,8 +19,7 @@ export class DashEngine implements Engine {
   #video: HTMLVideoElement | null = null;
   #source: EngineSource | null = null;
   #t0Ms: number | null = null;
-  #playedS = 0;
-  #moving = false;
+  #pictures: Pictures | null = null;
 
   constructor(listener: Listener) {
     this.#listener = listener;
@@ -71,7 +71,7 @@ export class DashEngine implements Engine {
   stats(): EngineStats {
     const video = this.#video;
     // dash.js keeps `currentTime` on the presentation timeline, whose zero is T0.
-    const mediaMs = video && this.#moving ? video.currentTime * 1000 : null;
+    const mediaMs = video && this.#pictures?.moving ? video.currentTime * 1000 : null;
     const serverNow = this.#source?.captureNowMs() ?? null;
     const known = mediaMs !== null && this.#t0Ms !== null && serverNow !== null;
     return {
@@ -96,7 +96,8 @@ export class DashEngine implements Engine {
       },
     });
     const { signal } = this.#abort;
-    video.addEventListener('timeupdate', () => this.#moved(video), { signal });
+    const pictures = new Pictures(video, () => this.#listener({ type: 'frame' }), signal);
+    this.#pictures = pictures;
     video.addEventListener(
       'error',
       () => this.#fail({ kind: 'unsuitable', reason: 'undecodable' }),
@@ -107,20 +108,12 @@ export class DashEngine implements Engine {
     player.on('streamInitialized', () => this.#listener({ type: 'connected' }));
     player.on('error', (event) => {
       // Once it plays, one lost request is dash.js's own business; a stall will show.
-      if (!this.#moving) {
+      if (!pictures.moving) {
         console.warn('dash:', event);
         this.#fail({ kind: 'unsuitable', reason: 'dash-error' });
       }
     });
     player.initialize(video, manifest, true);
-  }
-
-  #moved(video: HTMLVideoElement): void {
-    const pictures = video.getVideoPlaybackQuality?.().totalVideoFrames ?? 1;
-    if (video.currentTime === this.#playedS || pictures === 0 || video.seeking) return;
-    this.#playedS = video.currentTime;
-    this.#moving = true;
-    this.#listener({ type: 'frame' });
   }
 
   #fail(failure: Failure): void {

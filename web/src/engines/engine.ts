@@ -64,7 +64,7 @@ export function retryAfterMs(headers: Headers): number | null {
 /**
  * The failure that a refusal by the edge means: 404 unknown, 409 not live yet, 410 ended, 406, 415
  * and 422 cannot work for this viewer or this broadcast (`Lectern-Reason` says why), 429 and 503
- * full, anything else a server in trouble.
+ * full, if they say so, else 503 not there yet; anything else a server in trouble.
  */
 export function refusal(status: number, headers: Headers): Failure {
   const retry = retryAfterMs(headers);
@@ -82,8 +82,10 @@ export function refusal(status: number, headers: Headers): Failure {
     case 415:
     case 422:
       return { kind: 'unsuitable', reason: reason ?? 'refused' };
-    case 429:
     case 503:
+      if (reason === null) return { kind: 'not-live', retryAfterMs: retry };
+      return { kind: 'unsuitable', reason };
+    case 429:
       return { kind: 'unsuitable', reason: reason ?? 'full' };
     default:
       return { kind: 'unreachable' };

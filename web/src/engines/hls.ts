@@ -1,0 +1,149 @@
+// LL-HLS: by hls.js, which is loaded only when this path is taken, where a page may feed the decoder;
+// else by the browser's own player, the only one that an old iPhone has. Either owns buffering and its
+// retries; the ladder judges it by whether the picture moves.
+
+import type Hls from 'hls.js';
+import type { Failure } from '../ladder.ts';
+import { latencyMs } from '../media-clock.ts';
+import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
+import { refusal } from './engine.ts';
+import { Pictures } from './pictures.ts';
+
+/** An edge that has nothing to play yet says so after six seconds; slower is one in trouble. */
+const STATUS_TIMEOUT_MS = 8_000;
+/** How fast it may play to catch up, as LL-DASH's manifest says. */
+const RATE_MAX = 1.06;
+/** The browser's own player is brought back this far behind the newest that it has. */
+const NATIVE_BEHIND_S = 1;
+
+/** Safari's: when the position 0 was, by the playlist's EXT-X-PROGRAM-DATE-TIME. */
+interface Dated {
+  getStartDate?(): Date;
+}
+
+export class HlsEngine implements Engine {
+  readonly path = 'hls';
+  readonly #listener: Listener;
+  readonly #abort = new AbortController();
+  #player: Hls | null = null;
+  #video: HTMLVideoElement | null = null;
+  #pictures: Pictures | null = null;
+  #source: EngineSource | null = null;
+  #t0Ms: number | null = null;
+
+  constructor(listener: Listener) {
+    this.#listener = listener;
+  }
+
+  async start(video: HTMLVideoElement, source: EngineSource, signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.stop(), { once: true });
+    this.#video = video;
+    this.#source = source;
+    const { id, live, playlist } = source.endpoints;
+    try {
+      // The playlist's status says more than either player would pass on, and T0 is not in it.
+      const timeout = AbortSignal.timeout(STATUS_TIMEOUT_MS);
+      const [hls, answer, status] = await Promise.all([
+        fed() ? import('hls.js') : null,
+        fetch(playlist, { cache: 'no-store', signal: timeout }),
+        fetch(`${live}/${id}`, { signal: timeout }),
+      ]);
+      if (this.#abort.signal.aborted) return;
+      if (!answer.ok) return this.#fail(refusal(answer.status, answer.headers));
+      const t0Ms: unknown = status.ok ? (await status.json()).t0_ms : null;
+      if (this.#abort.signal.aborted) return;
+      this.#t0Ms = typeof t0Ms === 'number' ? t0Ms : null;
+      const moved = () => this.#listener({ type: 'frame' });
+      this.#pictures = new Pictures(video, moved, this.#abort.signal);
+      const Player = hls?.default;
+      if (Player?.isSupported()) this.#play(Player, video, playlist);
+      else if (video.canPlayType('application/vnd.apple.mpegurl')) this.#native(video, playlist);
+      else this.#fail({ kind: 'unsupported', reason: 'hls-unsupported' });
+    } catch (error) {
+      if (this.#abort.signal.aborted) return;
+      console.warn('hls:', error);
+      this.#fail({ kind: 'unreachable' });
+    }
+  }
+
+  stop(): void {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort();
+    this.#player?.destroy();
+    if (!this.#player) this.#video?.removeAttribute('src');
+    this.#player = null;
+  }
+
+  goLive(): void {
+    const video = this.#video;
+    if (!video) return;
+    const { seekable } = video;
+    const newest = seekable.length > 0 ? seekable.end(seekable.length - 1) - NATIVE_BEHIND_S : null;
+    const position = this.#player ? this.#player.liveSyncPosition : newest;
+    if (position !== null && position > video.currentTime) video.currentTime = position;
+  }
+
+  stats(): EngineStats {
+    const playedMs = this.#pictures?.moving ? this.#playedMs() : null;
+    const nowMs = this.#source?.captureNowMs() ?? null;
+    const t0Ms = this.#t0Ms;
+    const mediaMs = playedMs !== null && t0Ms !== null ? playedMs - t0Ms : null;
+    const known = t0Ms !== null && mediaMs !== null && nowMs !== null;
+    return {
+      mediaMs,
+      t0Ms,
+      transport: null,
+      latencyMs: known ? latencyMs(nowMs, t0Ms, mediaMs) : null,
+    };
+  }
+
+  /** T0 plus media time of the picture on screen, Unix ms. */
+  #playedMs(): number | null {
+    if (this.#player) return this.#player.playingDate?.getTime() ?? null;
+    const video = this.#video;
+    const began = (video as Dated | null)?.getStartDate?.().getTime() ?? Number.NaN;
+    return video && Number.isFinite(began) ? began + video.currentTime * 1000 : null;
+  }
+
+  #play(Player: typeof Hls, video: HTMLVideoElement, playlist: string): void {
+    const player = new Player({ lowLatencyMode: true, maxLiveSyncPlaybackRate: RATE_MAX });
+    this.#player = player;
+    let recovered = false;
+    player.on(Player.Events.ERROR, (_event, { fatal, type, details }) => {
+      if (!fatal) return;
+      console.warn('hls:', type, details);
+      if (type === Player.ErrorTypes.MEDIA_ERROR && !recovered) {
+        recovered = true;
+        player.recoverMediaError();
+        return;
+      }
+      this.#fail({ kind: 'unsuitable', reason: 'hls-error' });
+    });
+    player.once(Player.Events.MANIFEST_PARSED, () => this.#connected(video));
+    player.loadSource(playlist);
+    player.attachMedia(video);
+  }
+
+  #native(video: HTMLVideoElement, playlist: string): void {
+    const { signal } = this.#abort;
+    const failed = () => this.#fail({ kind: 'unsuitable', reason: 'undecodable' });
+    video.addEventListener('error', failed, { signal });
+    video.addEventListener('loadedmetadata', () => this.#connected(video), { signal, once: true });
+    video.src = playlist;
+  }
+
+  #connected(video: HTMLVideoElement): void {
+    this.#listener({ type: 'connected' });
+    // Refused only where even silence needs a gesture: no picture comes then, and the ladder sees it.
+    video.play().catch(() => {});
+  }
+
+  #fail(failure: Failure): void {
+    if (!this.#abort.signal.aborted) this.#listener({ type: 'failed', failure });
+  }
+}
+
+/** Whether a page may feed the decoder here. */
+function fed(): boolean {
+  return 'MediaSource' in globalThis || 'ManagedMediaSource' in globalThis;
+}

@@ -1,0 +1,23 @@
+// Whether the pictures of a video element move, for engines that leave decoding to it.
+
+export class Pictures {
+  #playedS = 0;
+  #moving = false;
+
+  /** Calls `moved` at the first picture and then a few times a second, until `signal` aborts. */
+  constructor(video: HTMLVideoElement, moved: () => void, signal: AbortSignal) {
+    const follow = () => {
+      const pictures = video.getVideoPlaybackQuality?.().totalVideoFrames ?? 1;
+      if (video.currentTime === this.#playedS || pictures === 0 || video.seeking) return;
+      this.#playedS = video.currentTime;
+      this.#moving = true;
+      moved();
+    };
+    video.addEventListener('timeupdate', follow, { signal });
+  }
+
+  /** Whether there has been one. */
+  get moving(): boolean {
+    return this.#moving;
+  }
+}

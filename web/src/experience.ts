@@ -1,0 +1,89 @@
+// What a viewer experiences, as the edge is told of it: start-up, latency, stalls, falling back. Pure:
+// moments go in, a report of what has been since the last one comes out.
+
+import type { Transport } from './engines/engine.ts';
+import type { Path } from './ladder.ts';
+
+/** Between two reports. */
+export const REPORT_MS = 10_000;
+/** Pictures are reported several times a second while they move; missing for longer, they stand. */
+export const STALL_MS = 1_000;
+
+/** The body of `POST /live/<id>/experience`. */
+export interface Report {
+  readonly path: 'webrtc-udp' | 'webrtc-tcp' | 'dash' | 'hls';
+  readonly startup_ms?: number;
+  readonly latency_ms?: number;
+  readonly played_ms: number;
+  readonly stalls: number;
+  readonly stalled_ms: number;
+  readonly fallback?: string;
+}
+
+/** What is on the screen when a report is made. */
+export interface Shown {
+  readonly path: Path;
+  readonly transport: Transport | null;
+  readonly latencyMs: number | null;
+  /** Why it is not WebRTC. */
+  readonly fallbackReason: string | null;
+}
+
+export class Experience {
+  /** When the viewer began to wait for a picture; null once it came, or where the host was waited for. */
+  #openedAt: number | null;
+  #frameAt: number | null = null;
+  #startupMs: number | null = null;
+  #playedMs = 0;
+  #stalls = 0;
+  #stalledMs = 0;
+  #toldFallback: string | null = null;
+
+  constructor(now: number) {
+    this.#openedAt = now;
+  }
+
+  /** A picture moves. */
+  frame(now: number): void {
+    if (this.#openedAt !== null) {
+      this.#startupMs = now - this.#openedAt;
+      this.#openedAt = null;
+    }
+    if (this.#frameAt !== null) {
+      const pause = now - this.#frameAt;
+      if (pause <= STALL_MS) this.#playedMs += pause;
+      else {
+        this.#stalls++;
+        this.#stalledMs += pause;
+      }
+    }
+    this.#frameAt = now;
+  }
+
+  /** No picture moves, nor should it: the viewer paused, or the host has. */
+  rest(): void {
+    this.#openedAt = null;
+    this.#frameAt = null;
+  }
+
+  /** What has been since the last report; null if nothing has been shown. */
+  report({ path, transport, latencyMs, fallbackReason }: Shown): Report | null {
+    const fell = path !== 'webrtc' && fallbackReason !== this.#toldFallback;
+    if (this.#playedMs === 0 && this.#stalls === 0 && this.#startupMs === null) return null;
+    const report: Report = {
+      path: path === 'webrtc' ? (transport === 'tcp' ? 'webrtc-tcp' : 'webrtc-udp') : path,
+      ...(this.#startupMs !== null && { startup_ms: Math.round(this.#startupMs) }),
+      ...(latencyMs !== null && { latency_ms: Math.max(0, Math.round(latencyMs)) }),
+      played_ms: Math.round(this.#playedMs),
+      stalls: this.#stalls,
+      stalled_ms: Math.round(this.#stalledMs),
+      ...(fell && fallbackReason !== null && { fallback: fallbackReason }),
+    };
+    this.#toldFallback = path === 'webrtc' ? null : fallbackReason;
+    this.#startupMs = null;
+    this.#playedMs = 0;
+    this.#stalls = 0;
+    this.#stalledMs = 0;
+    return report;
+  }
+}

@@ -16,7 +16,7 @@ use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use lectern_relay_proto::metrics::Maker;
-use prometheus::{Histogram, IntCounter, IntCounterVec, Registry};
+use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Registry};
 use serde::Deserialize;
 
 use crate::live::Directory;
@@ -107,9 +107,9 @@ pub struct Metrics {
 struct PathMetrics {
     startup: Histogram,
     latency: Histogram,
-    played_ms: IntCounter,
+    played: Counter,
     stalls: IntCounter,
-    stalled_ms: IntCounter,
+    stalled: Counter,
 }
 
 impl Metrics {
@@ -129,25 +129,27 @@ impl Metrics {
             "From the host to the viewer's screen, as viewers report it every ten seconds.",
             &["path"],
         )?;
-        let counters = |name: &str, help: &str| maker.counters(name, help, &["path"]);
-        let played = counters(
-            "lectern_viewer_played_milliseconds_total",
+        let played = maker.seconds_by(
+            "lectern_viewer_played_seconds_total",
             "For how long pictures moved, as viewers report it.",
+            &["path"],
         )?;
-        let stalls = counters(
+        let stalls = maker.counters(
             "lectern_viewer_stalls_total",
             "How often pictures stood still for more than a second, as viewers report it.",
+            &["path"],
         )?;
-        let stalled = counters(
-            "lectern_viewer_stalled_milliseconds_total",
+        let stalled = maker.seconds_by(
+            "lectern_viewer_stalled_seconds_total",
             "For how long pictures stood still so, as viewers report it.",
+            &["path"],
         )?;
         let by_path = Playing::ALL.map(|path| PathMetrics {
             startup: startup.with_label_values(&[path]),
             latency: latency.with_label_values(&[path]),
-            played_ms: played.with_label_values(&[path]),
+            played: played.with_label_values(&[path]),
             stalls: stalls.with_label_values(&[path]),
-            stalled_ms: stalled.with_label_values(&[path]),
+            stalled: stalled.with_label_values(&[path]),
         });
         let fallbacks = maker.counters(
             "lectern_viewer_fallbacks_total",
@@ -167,9 +169,9 @@ impl Metrics {
         let seconds = |ms: u32| f64::from(ms) / 1_000.0;
         report.startup_ms.into_iter().for_each(|ms| of.startup.observe(seconds(ms)));
         report.latency_ms.into_iter().for_each(|ms| of.latency.observe(seconds(ms)));
-        of.played_ms.inc_by(report.played_ms.into());
+        of.played.inc_by(seconds(report.played_ms));
         of.stalls.inc_by(report.stalls.into());
-        of.stalled_ms.inc_by(report.stalled_ms.into());
+        of.stalled.inc_by(seconds(report.stalled_ms));
         if let Some(reason) = &report.fallback {
             let known = REASONS.into_iter().find(|known| known == reason);
             self.fallbacks.with_label_values(&[known.unwrap_or(OTHER)]).inc();
@@ -289,9 +291,9 @@ mod tests {
             "lectern_viewer_startup_seconds_count{path=\"webrtc-udp\"} 1",
             "lectern_viewer_latency_seconds_sum{path=\"webrtc-udp\"} 0.062",
             "lectern_viewer_latency_seconds_count{path=\"dash\"} 1",
-            "lectern_viewer_played_milliseconds_total{path=\"dash\"} 8000",
+            "lectern_viewer_played_seconds_total{path=\"dash\"} 8",
             "lectern_viewer_stalls_total{path=\"dash\"} 1",
-            "lectern_viewer_stalled_milliseconds_total{path=\"dash\"} 2000",
+            "lectern_viewer_stalled_seconds_total{path=\"dash\"} 2",
             "lectern_viewer_fallbacks_total{reason=\"no-connection\"} 1",
             "lectern_viewer_fallbacks_total{reason=\"other\"} 1",
         ] {

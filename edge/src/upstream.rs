@@ -52,7 +52,10 @@ pub async fn run(
     let fetcher = Arc::new(fetcher);
     let mut broadcasts: HashMap<BroadcastId, Followed> = HashMap::new();
     let mut tasks = JoinSet::new();
-    let informing = inform(subscriber.status(), directory.clone());
+    let informing = inform(subscriber.status(), |informed| {
+        directory.set_informed(informed);
+        engine.set_informed(informed);
+    });
     tokio::pin!(informing);
     loop {
         let announcement = tokio::select! {
@@ -97,17 +100,17 @@ pub async fn run(
     }
 }
 
-/// Says whether the directory has all that the upstream has: a moment after each connection to it.
-/// Ends with the subscriber.
-async fn inform(mut status: watch::Receiver<Status>, directory: Arc<Directory>) {
+/// Says whether this edge has heard of all that the upstream has: a moment after each connection to
+/// it. Ends with the subscriber.
+async fn inform(mut status: watch::Receiver<Status>, say: impl Fn(bool)) {
     loop {
         let connected = matches!(*status.borrow_and_update(), Status::Connected);
-        directory.set_informed(false);
+        say(false);
         if connected {
             match tokio::time::timeout(INFORMED_AFTER, status.changed()).await {
                 Ok(Ok(())) => continue,
                 Ok(Err(_)) => return,
-                Err(_) => directory.set_informed(true),
+                Err(_) => say(true),
             }
         }
         if status.changed().await.is_err() {
@@ -432,18 +435,19 @@ fn wanted_tracks(catalog: &Catalog) -> Vec<WantedTrack> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
     use super::*;
-    use crate::{live, timeline};
 
     #[tokio::test(start_paused = true)]
-    async fn the_directory_is_whole_a_moment_after_each_connection() {
-        let metrics = live::Metrics::register(&prometheus::Registry::new()).unwrap();
-        let directory = Directory::new(timeline::Config::default(), metrics);
+    async fn everything_has_been_heard_a_moment_after_each_connection() {
+        let informed = Arc::new(AtomicBool::new(true));
         let (status, follow) = watch::channel(Status::Connecting);
-        let informing = tokio::spawn(inform(follow, directory.clone()));
+        let said = informed.clone();
+        let informing = tokio::spawn(inform(follow, move |now| said.store(now, Relaxed)));
         let after = async |ms| {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            directory.is_informed()
+            informed.load(Relaxed)
         };
         let lost = || Status::Disconnected(Arc::new(Error::Timeout));
         assert!(!after(10_000).await, "it connects");

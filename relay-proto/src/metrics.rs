@@ -2,8 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, exponential_buckets,
+    CounterVec, Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, exponential_buckets,
 };
 
 /// The scale of ages: 50 µs is a hop on one machine, 10 s is as good as lost; a quarter between
@@ -31,6 +31,11 @@ impl Maker<'_> {
         labels: &[&str],
     ) -> Result<IntCounterVec, Error> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// Seconds that only grow, for each value of `labels`.
+    pub fn seconds_by(&self, name: &str, help: &str, labels: &[&str]) -> Result<CounterVec, Error> {
+        self.register(CounterVec::new(Opts::new(name, help), labels)?)
     }
 
     /// A number that says how it is now.

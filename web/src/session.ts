@@ -249,10 +249,13 @@ async function askStatus({ id, live }: Endpoints): Promise<Status> {
   }
 }
 
-/** The status of one broadcast in the edge's list; whatever is not understood counts as live. */
+/**
+ * The status of one broadcast in the edge's list; whatever is not understood counts as live. An edge
+ * that cannot reach its upstream does not know what is missing in it.
+ */
 export function listedStatus(list: unknown, id: string): Status {
-  const broadcasts = (list as { broadcasts?: unknown } | null)?.broadcasts;
+  const { broadcasts, complete } = (list ?? {}) as { broadcasts?: unknown; complete?: unknown };
   const entry = (Array.isArray(broadcasts) ? broadcasts : []).find((entry) => entry?.id === id);
-  if (!entry) return 'unknown';
+  if (!entry) return complete === false ? 'unreachable' : 'unknown';
   return entry.state === 'away' || entry.state === 'ended' ? entry.state : 'live';
 }

@@ -110,6 +110,8 @@ async fn time() -> Response<Body> {
 #[derive(Serialize)]
 struct Listing {
     broadcasts: Vec<Summary>,
+    /// Whether the upstream has said what there is: until then there may be others.
+    complete: bool,
 }
 
 #[derive(Serialize)]
@@ -125,7 +127,7 @@ struct Summary {
 /// Every broadcast whose catalog has arrived.
 async fn list(State(directory): State<Arc<Directory>>) -> Response<Body> {
     let broadcasts = directory.list().iter().filter_map(|live| summary(live)).collect();
-    json(Listing { broadcasts })
+    json(Listing { broadcasts, complete: directory.is_informed() })
 }
 
 fn summary(live: &Live) -> Option<Summary> {

@@ -319,7 +319,9 @@ async fn before_there_is_media_viewers_are_told_to_come_back() {
         assert_eq!((got.status, got.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
         assert!(!got.body.is_empty());
     }
-    assert_eq!(edge.get("/live").await.body, "{\"broadcasts\":[]}");
+    assert_eq!(edge.get("/live").await.body, "{\"broadcasts\":[],\"complete\":true}");
+    edge.directory.set_informed(false);
+    assert_eq!(edge.get("/live").await.body, "{\"broadcasts\":[],\"complete\":false}");
 }
 
 #[tokio::test(start_paused = true)]

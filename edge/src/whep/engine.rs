@@ -7,7 +7,7 @@ mod restart;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -56,6 +56,8 @@ struct Shared {
     mailboxes: Arc<[Mailbox]>,
     metrics: Arc<Metrics>,
     broadcasts: Mutex<HashMap<BroadcastId, Arc<Broadcast>>>,
+    /// Whether these are all that the upstream has.
+    informed: AtomicBool,
     serial: AtomicU64,
     local_addr: SocketAddr,
 }
@@ -133,6 +135,7 @@ impl Engine {
             mailboxes,
             metrics,
             broadcasts: Mutex::default(),
+            informed: AtomicBool::new(true),
             serial: AtomicU64::new(1),
             local_addr,
         });
@@ -163,6 +166,12 @@ impl Engine {
         let broadcast = broadcast.clone();
         drop(broadcasts);
         Feed { broadcast, shared }
+    }
+
+    /// Says whether the upstream has said which broadcasts there are. It has, unless told otherwise.
+    pub fn set_informed(&self, informed: bool) {
+        self.shared().informed.store(informed, Ordering::Relaxed);
+        self.shared().lobby.news().tell();
     }
 
     /// Lets nobody wait any longer, since the edge is about to go.

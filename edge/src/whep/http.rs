@@ -3,7 +3,7 @@
 //! | Request | Answer |
 //! |---|---|
 //! | `POST /whep/{id}` with `application/sdp` | 201, the answer, `Location`, `ETag`, `Lectern-T0`, `Link` |
-//! | | 404 unknown broadcast; 409 no media yet, 503 full, each with `Retry-After`; 429 too much from one address; 400, 406, 422 offer; 408, 413, 415 |
+//! | | 404 unknown broadcast; 409 no media yet, 503 full or nothing heard of the upstream, each with `Retry-After`; 429 too much from one address; 400, 406, 422 offer; 408, 413, 415 |
 //! | the same with `?rendition=<name>` | pins a video rendition; 404 if there is none of that name |
 //! | `POST /whep/{id}/{session}/layer` | see [`super::layer`] |
 //! | `DELETE /whep/{id}/{session}` | 200, or 404 if it is over already |
@@ -11,7 +11,7 @@
 //! | `OPTIONS` on either | 204, and what CORS asks for |
 //! | anything else | 405 with `Allow` |
 //!
-//! A POST with `Prefer: wait=N` (RFC 7240 §4.3) to a known broadcast without media is held for up to
+//! A POST with `Prefer: wait=N` (RFC 7240 §4.3) to a broadcast without media is held for up to
 //! `N` seconds, [`WAIT_MAX`] at most; players need not poll. What was held has `Preference-Applied`.
 //!
 //! Every refusal is plain text for people and has `Lectern-Reason` for the player.

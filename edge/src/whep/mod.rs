@@ -159,6 +159,9 @@ pub enum OfferError {
     /// No such broadcast here.
     #[error("no such broadcast")]
     Unknown,
+    /// No such broadcast here, but the upstream has not said what there is. Come back.
+    #[error("this edge cannot reach its upstream, and does not know this broadcast")]
+    Unheard,
     /// The broadcast has no media yet, or lost its upstream. Come back.
     #[error("the broadcast has no media yet")]
     NoMedia,
@@ -196,6 +199,7 @@ impl OfferError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::Unheard => "unheard",
             Self::NoMedia => "no-media",
             Self::BFrames => "b-frames",
             Self::Codec => "codec",

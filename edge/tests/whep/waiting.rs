@@ -49,6 +49,27 @@ async fn the_answer_comes_with_the_first_picture() {
     assert_eq!(answer.headers()["preference-applied"], "wait=20");
 }
 
+#[tokio::test]
+async fn an_edge_that_has_not_heard_its_upstream_calls_nothing_unknown() {
+    let engine = engine();
+    engine.set_informed(false);
+    let answer = held(&engine, "/whep/demo", 0, offer()).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()["lectern-reason"], "unheard");
+    assert!(answer.headers().contains_key("retry-after"));
+    let mut hopeful = Box::pin(held(&engine, "/whep/demo", 20, offer()));
+    let mut hopeless = Box::pin(held(&engine, "/whep/other", 20, offer()));
+    assert!(matches!(futures::poll!(&mut hopeful), Poll::Pending));
+    assert!(matches!(futures::poll!(&mut hopeless), Poll::Pending));
+    let mut host = Host::new(&engine, "demo");
+    host.push(1);
+    let answer = tokio::time::timeout(viewer::PATIENCE, hopeful).await.expect("woken");
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    engine.set_informed(true);
+    let answer = tokio::time::timeout(viewer::PATIENCE, hopeless).await.expect("woken");
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_has_waited_in_vain_is_told_when_to_come_back_and_nobody_waits_for_long() {
     let engine = engine();

@@ -84,6 +84,8 @@ export function refusal(status: number, headers: Headers): Failure {
       return { kind: 'unsuitable', reason: reason ?? 'refused' };
     case 503:
       if (reason === null) return { kind: 'not-live', retryAfterMs: retry };
+      // It cannot reach its upstream: no path is any better there.
+      if (reason === 'unheard') return { kind: 'unreachable' };
       return { kind: 'unsuitable', reason };
     case 429:
       return { kind: 'unsuitable', reason: reason ?? 'full' };

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::BroadcastId;
@@ -47,7 +48,7 @@ impl Engine {
 }
 
 impl Shared {
-    /// Waits for `id` to have media, and then for a turn to join.
+    /// Waits for `id` to be known and to have media, and then for a turn to join.
     async fn wait_for_turn(
         &self,
         id: &BroadcastId,
@@ -59,14 +60,14 @@ impl Shared {
         let mut news = self.lobby.listen();
         let mut place = None;
         while let Err(error) = self.described(id) {
-            if error != OfferError::NoMedia || wait.is_zero() {
+            if !matches!(error, OfferError::NoMedia | OfferError::Unheard) || wait.is_zero() {
                 return Err(error);
             }
             if place.is_none() {
-                place = Some(self.lobby.place(offer_bytes).ok_or(error)?);
+                place = Some(self.lobby.place(offer_bytes).ok_or_else(|| error.clone())?);
             }
             if !news.wait(until).await {
-                return Err(OfferError::NoMedia);
+                return Err(error);
             }
         }
         let place = match place.or_else(|| self.lobby.place(offer_bytes)) {
@@ -112,7 +113,11 @@ impl Shared {
     fn described(&self, id: &BroadcastId) -> Result<(Arc<Broadcast>, Described), OfferError> {
         let broadcast = self.broadcasts().get(id).cloned();
         let broadcast = broadcast.filter(|broadcast| !broadcast.is_idle());
-        let broadcast = broadcast.ok_or(OfferError::Unknown)?;
+        let unknown = || match self.informed.load(Ordering::Relaxed) {
+            true => OfferError::Unknown,
+            false => OfferError::Unheard,
+        };
+        let broadcast = broadcast.ok_or_else(unknown)?;
         let described = broadcast.described().ok_or(OfferError::NoMedia)?;
         Ok((broadcast, described))
     }

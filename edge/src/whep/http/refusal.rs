@@ -29,13 +29,15 @@ impl IntoResponse for OfferError {
             ) => StatusCode::UNPROCESSABLE_ENTITY,
             // A good offer, only not of what there is.
             Self::BFrames | Self::Codec | Self::Offer(_) => StatusCode::NOT_ACCEPTABLE,
-            Self::Full | Self::Egress | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unheard | Self::Full | Self::Egress | Self::Busy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ClientBusy => StatusCode::TOO_MANY_REQUESTS,
             Self::Fault => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut response = refuse(status, self.reason(), &self.to_string());
         let retry = match &self {
-            Self::NoMedia => Some(RETRY_MEDIA_S),
+            Self::NoMedia | Self::Unheard => Some(RETRY_MEDIA_S),
             Self::Full | Self::Egress => Some(RETRY_FULL_S),
             Self::Busy | Self::ClientBusy => Some(RETRY_BUSY_S),
             _ => None,

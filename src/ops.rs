@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -26,10 +25,8 @@ impl Ops {
         listen: SocketAddr,
         registry: Registry,
         ready: Readiness,
-    ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("cannot listen for metrics and health on {listen}"))?;
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
         let readyz = async move || match ready() {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
             Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),

@@ -31,7 +31,7 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
         }
         Role::Edge => {
             let trust = match &config.edge.upstream_ca {
-                Some(file) => Trust::Certificates(read_pem(file)?),
+                Some(file) => Trust::Certificates(read_pem("edge.upstream_ca", file)?),
                 None => Trust::System,
             };
             let upstream = Upstream {
@@ -91,7 +91,7 @@ async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<Star
         certificate_pem: origin.certificate_pem().to_owned(),
     };
     tracing::info!(rtmp = %started.rtmp, relay = %started.relay, ops = %config.origin.ops, "origin is up");
-    parts.serve_ops(config.origin.ops, registry, Arc::new(|| Ok(()))).await?;
+    parts.serve_ops("origin.ops", config.origin.ops, registry, Arc::new(|| Ok(()))).await?;
     let cancel = parts.cancel.clone();
     parts.spawn(async move {
         origin.run(cancel).await;
@@ -115,7 +115,9 @@ async fn start_edge(
     let https = https.map(tracing::field::display);
     tracing::info!(%http, https, media = %edge.media_addr(), ops = %config.edge.ops, "edge is up");
     let status = edge.upstream_status();
-    parts.serve_ops(config.edge.ops, registry, Arc::new(move || status.ready())).await?;
+    parts
+        .serve_ops("edge.ops", config.edge.ops, registry, Arc::new(move || status.ready()))
+        .await?;
     let cancel = parts.cancel.clone();
     parts.spawn(async move {
         edge.run(cancel).await;
@@ -149,11 +151,14 @@ impl Parts {
 
     async fn serve_ops(
         &mut self,
+        key: &str,
         listen: SocketAddr,
         registry: Registry,
         ready: Readiness,
     ) -> anyhow::Result<()> {
-        let ops = Ops::bind(listen, registry, ready).await?;
+        let ops = Ops::bind(listen, registry, ready)
+            .await
+            .with_context(|| format!("{key}: cannot listen on {listen}"))?;
         let cancel = self.cancel.clone();
         self.spawn(async move { ops.run(cancel).await.context("metrics and health failed") });
         Ok(())
@@ -186,8 +191,8 @@ fn random_token() -> Token {
     Alphanumeric.sample_string(&mut rand::rng(), 43).parse().expect("letters and digits")
 }
 
-fn read_pem(file: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+fn read_pem(key: &str, file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("{key}: cannot read {}", file.display()))
 }
 
 /// `addr` as a process on this machine reaches it.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,8 @@ use crate::live::Directory;
 
 /// The most bytes of a report: several times what one has.
 const REPORT_BYTES_MAX: usize = 1_024;
+/// How long a report may take to arrive.
+const BODY_MAX: Duration = Duration::from_secs(10);
 /// The most reports that are counted in a second: those of fifty thousand viewers.
 const REPORTS_PER_SEC_MAX: u64 = 5_000;
 /// The longest that a report may speak of: several times the pause between two.
@@ -31,7 +33,7 @@ const SPAN_MAX: Duration = Duration::from_secs(60);
 const AGE_MAX: Duration = Duration::from_secs(120);
 
 /// Why a player does not play by WebRTC, as far as it is one of these; the label `reason`.
-const REASONS: [&str; 15] = [
+const REASONS: [&str; 18] = [
     "answer-refused",
     "b-frames",
     "busy",
@@ -41,8 +43,11 @@ const REASONS: [&str; 15] = [
     "egress",
     "full",
     "incomplete",
+    "malformed",
     "no-connection",
+    "no-h264",
     "no-media",
+    "nothing",
     "refused",
     "undecodable",
     "webrtc-unsupported",
@@ -212,14 +217,18 @@ struct Desk {
 /// The route `/live/{id}/experience`.
 pub fn routes(directory: Arc<Directory>, metrics: Metrics) -> Router {
     let desk = Arc::new(Desk { directory, metrics, rate: Rate::new() });
-    Router::new()
-        .route("/live/{id}/experience", post(report))
-        .layer(DefaultBodyLimit::max(REPORT_BYTES_MAX))
-        .with_state(desk)
+    Router::new().route("/live/{id}/experience", post(report)).with_state(desk)
 }
 
-async fn report(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let (status, text) = match desk.take(&id, &body) {
+async fn report(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: Body) -> Response {
+    let body = tokio::time::timeout(BODY_MAX, to_bytes(body, REPORT_BYTES_MAX)).await;
+    let taken = match body {
+        Ok(Ok(body)) => desk.take(&id, &body),
+        // It broke off, which nobody hears of, or it is too long.
+        Ok(Err(_)) => Err((StatusCode::PAYLOAD_TOO_LARGE, "large", "too long\n".to_owned())),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "slow", "too slow\n".to_owned())),
+    };
+    let (status, text) = match taken {
         Ok(()) => (StatusCode::NO_CONTENT, String::new()),
         Err((status, reason, text)) => {
             desk.metrics.refused.with_label_values(&[reason]).inc();
@@ -254,7 +263,6 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
     use axum::http::Request;
     use tower::ServiceExt as _;
 
@@ -318,11 +326,22 @@ mod tests {
         let long = "x".repeat(2_000);
         assert_eq!(send(&routes, "talk", long).await, StatusCode::PAYLOAD_TOO_LARGE);
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-        for (reason, count) in [("implausible", 1), ("unknown", 2), ("malformed", 6)] {
+        for (reason, count) in [("implausible", 1), ("unknown", 2), ("malformed", 6), ("large", 1)]
+        {
             let line =
                 format!("lectern_viewer_reports_refused_total{{reason=\"{reason}\"}} {count}");
             assert!(text.contains(&line), "{line}\n{text}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_that_does_not_come_is_not_waited_for() {
+        let (routes, registry) = edge();
+        let silence = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let status = send(&routes, "talk", Body::from_stream(silence)).await;
+        assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert!(text.contains("lectern_viewer_reports_refused_total{reason=\"slow\"} 1"), "{text}");
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub enum Error {
     #[error("WebRTC: {0}")]
     Whep(#[from] whep::Error),
     /// The upstream's address or certificates.
-    #[error("relay: {0}")]
+    #[error("edge.upstream, or what it is trusted by: {0}")]
     Relay(#[from] net::Error),
     /// A metric is registered twice.
     #[error(transparent)]

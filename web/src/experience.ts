@@ -9,6 +9,10 @@ export const REPORT_MS = 10_000;
 /** Pictures are reported several times a second while they move; missing for longer, they stand. */
 export const STALL_MS = 1_000;
 
+/** The longest that the edge believes a span since the last report, and an age, to be. */
+const SPAN_MAX_MS = 60_000;
+const AGE_MAX_MS = 120_000;
+
 /** The body of `POST /live/<id>/experience`. */
 export interface Report {
   readonly path: 'webrtc-udp' | 'webrtc-tcp' | 'dash' | 'hls';
@@ -49,13 +53,18 @@ export class Experience {
       this.#startupMs = now - this.#openedAt;
       this.#openedAt = null;
     }
-    if (this.#frameAt !== null) {
-      const pause = now - this.#frameAt;
-      if (pause <= STALL_MS) this.#playedMs += pause;
-      else {
-        this.#stalls++;
-        this.#stalledMs += pause;
-      }
+    this.#pass(now);
+    this.#frameAt = now;
+  }
+
+  /** Counts the time since the last picture. */
+  #pass(now: number): void {
+    if (this.#frameAt === null) return;
+    const pause = now - this.#frameAt;
+    if (pause <= STALL_MS) this.#playedMs += pause;
+    else {
+      this.#stalls++;
+      this.#stalledMs += pause;
     }
     this.#frameAt = now;
   }
@@ -67,16 +76,17 @@ export class Experience {
   }
 
   /** What has been since the last report; null if nothing has been shown. */
-  report({ path, transport, latencyMs, fallbackReason }: Shown): Report | null {
+  report({ path, transport, latencyMs, fallbackReason }: Shown, now: number): Report | null {
+    this.#pass(now);
     const fell = path !== 'webrtc' && fallbackReason !== this.#toldFallback;
     if (this.#playedMs === 0 && this.#stalls === 0 && this.#startupMs === null) return null;
     const report: Report = {
       path: path === 'webrtc' ? (transport === 'tcp' ? 'webrtc-tcp' : 'webrtc-udp') : path,
-      ...(this.#startupMs !== null && { startup_ms: Math.round(this.#startupMs) }),
-      ...(latencyMs !== null && { latency_ms: Math.max(0, Math.round(latencyMs)) }),
-      played_ms: Math.round(this.#playedMs),
+      ...(this.#startupMs !== null && { startup_ms: rounded(this.#startupMs, AGE_MAX_MS) }),
+      ...(latencyMs !== null && { latency_ms: rounded(latencyMs, AGE_MAX_MS) }),
+      played_ms: rounded(this.#playedMs, SPAN_MAX_MS),
       stalls: this.#stalls,
-      stalled_ms: Math.round(this.#stalledMs),
+      stalled_ms: rounded(this.#stalledMs, SPAN_MAX_MS),
       ...(fell && fallbackReason !== null && { fallback: fallbackReason }),
     };
     this.#toldFallback = path === 'webrtc' ? null : fallbackReason;
@@ -86,4 +96,8 @@ export class Experience {
     this.#stalledMs = 0;
     return report;
   }
+}
+
+function rounded(ms: number, max: number): number {
+  return Math.min(Math.max(0, Math.round(ms)), max);
 }

@@ -97,6 +97,8 @@ export const HOLD_MS = 20_000;
 export const STALL_ASK_MS = 2_000;
 /** Frames missing for this long, while the edge has them, mean that the connection is dead. */
 export const STALL_DEAD_MS = 5_000;
+/** A picture that goes sooner than this was none: its path has failed like one without a picture. */
+export const SETTLED_MS = 10_000;
 /** Between two questions to the edge while frames are missing. */
 export const PROBE_MS = 1_500;
 /** After an edge's restart it takes a moment to learn which broadcasts exist: no "unknown" before this. */
@@ -126,9 +128,14 @@ interface Block {
 interface Front {
   readonly id: number;
   readonly path: Path;
+  readonly since: number;
   lastFrameAt: number;
   /** The engine gave up; its last picture stands until another takes its place. */
   dead: boolean;
+  /** Why it gave up, as far as it said. */
+  reason: string | null;
+  /** The edge or the host was away while no frames came: it is not the path's fault. */
+  excused: boolean;
 }
 
 export class Ladder {
@@ -167,6 +174,7 @@ export class Ladder {
 
   /** Why it is not WebRTC; null while it is, or while nothing speaks against it. */
   get fallbackReason(): string | null {
+    if (this.#alive() && this.#front?.path === 'webrtc') return null;
     return this.#blocked.get('webrtc')?.reason ?? null;
   }
 
@@ -289,18 +297,29 @@ export class Ladder {
     const trying = this.#trying;
     if (trying?.id === attempt) {
       this.#trying = null;
-      this.#front = { id: attempt, path: trying.path, lastFrameAt: now, dead: false };
+      this.#front = {
+        id: attempt,
+        path: trying.path,
+        since: now,
+        lastFrameAt: now,
+        dead: false,
+        reason: null,
+        excused: false,
+      };
       this.#actions.push({ type: 'promote', attempt });
-      this.#blocked.delete(trying.path);
     } else if (this.#front?.id === attempt && !this.#front.dead) {
       this.#front.lastFrameAt = now;
+      this.#front.excused = false;
       // It moves again by itself: a replacement on its way is not needed, a step up still is.
       if (trying && !above(trying.path, this.#front.path)) this.#stop(trying.id);
     } else {
       return;
     }
     this.#state = 'live';
-    this.#failures = 0;
+    if (this.#settled(this.#front)) {
+      this.#blocked.delete(this.#front.path);
+      this.#failures = 0;
+    }
     this.#awaiting = false;
     this.#retryAt = null;
     this.#probeAt = null;
@@ -316,6 +335,7 @@ export class Ladder {
     } else if (this.#front?.id === attempt && !this.#front.dead) {
       this.#front.dead = true;
       this.#probeAt = null;
+      if ('reason' in failure) this.#front.reason = failure.reason;
       this.#reconnecting();
       if (this.#trying || this.#retryAt !== null) return;
       // A picture was here: whatever the engine says of its end, the edge knows better.
@@ -334,6 +354,11 @@ export class Ladder {
     this.#stop(trying.id);
     const reason = trying.connected ? 'no-media' : 'no-connection';
     this.#resolve(trying.path, { kind: 'unsuitable', reason }, now);
+  }
+
+  /** Whether a picture has been there for long enough to say that its path works. */
+  #settled({ since, lastFrameAt }: Front): boolean {
+    return lastFrameAt - since >= SETTLED_MS;
   }
 
   /** A picture that moves is on the screen. */
@@ -378,7 +403,7 @@ export class Ladder {
     }
   }
 
-  /** Leaves a path alone for a while, unless it is the last resort. */
+  /** Leaves a path alone for a while, unless it is the last resort; WebRTC even then. */
   #block(path: Path, reason: string, now: number): void {
     const others = PATHS.some((other) => above(path, other) && this.#allowed(other));
     if (!others && path !== 'webrtc') return;
@@ -429,6 +454,7 @@ export class Ladder {
   #status(status: Status, now: number): void {
     if (this.#alive() && this.#front && now - this.#front.lastFrameAt < STALL_ASK_MS) return;
     if (status !== 'unknown') this.#unknownSince = null;
+    if (this.#front && status !== 'live') this.#front.excused = true;
     if (this.#retryAt !== null) return this.#refine(status);
     const trying = this.#trying;
     switch (status) {
@@ -456,6 +482,9 @@ export class Ladder {
   #refine(status: Status): void {
     if (status === 'away') this.#state = 'paused';
     else if (status === 'ended') this.#state = 'ended';
+    else if (status === 'unknown' && this.#absence === 'unknown') this.#state = 'unknown';
+    // A picture was here, and the edge says nothing of a pause: it has lost what it knew.
+    else if (this.#front) this.#reconnecting();
     else if (status === 'unknown' && this.#absence) this.#state = this.#absence;
   }
 
@@ -473,6 +502,13 @@ export class Ladder {
       return;
     }
     this.#reconnecting();
+    const front = this.#front;
+    if (front && !front.excused && !this.#settled(front)) {
+      const { path, reason } = front;
+      this.#block(path, reason ?? 'no-media', now);
+      const next = this.#best(now);
+      if (!next || next === path) return this.#retry(now);
+    }
     this.#try(now);
   }
 

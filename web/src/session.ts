@@ -60,6 +60,7 @@ export class Session {
   readonly #ladder: Ladder;
   readonly #attempts = new Map<number, Attempt>();
   #front: number | null = null;
+  #held = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #experience = new Experience(performance.now());
   readonly #reporter: ReturnType<typeof setInterval>;
@@ -96,8 +97,8 @@ export class Session {
 
   /** The viewer paused or resumed. */
   hold(held: boolean): void {
-    if (held) this.#experience.rest();
-    else this.#frontAttempt()?.engine.goLive();
+    this.#held = held;
+    if (!held) this.#frontAttempt()?.engine.goLive();
     this.#handle({ type: 'hold', held });
   }
 
@@ -127,8 +128,10 @@ export class Session {
     const now = performance.now();
     this.#ladder.handle(event, now);
     this.#settle();
-    if (event.type === 'frame' && event.attempt === this.#front) this.#experience.frame(now);
-    else if (RESTING.has(this.#ladder.state)) this.#experience.rest();
+    // A page in the background is given too few turns to tell what its viewer does not see.
+    const resting = this.#held || document.hidden || RESTING.has(this.#ladder.state);
+    if (resting) this.#experience.rest();
+    else if (event.type === 'frame' && event.attempt === this.#front) this.#experience.frame(now);
   }
 
   /** Does what the ladder asks for and sets the timer for when it wants to be asked again. */
@@ -187,7 +190,7 @@ export class Session {
     const attempt = this.#attempts.get(id);
     if (!attempt) return;
     const [oldId, old] = [this.#front, this.#frontAttempt()];
-    // What has been so far was on the path before.
+    // What has been until now was on the path before.
     if (old) this.#report(old.engine);
     this.#front = id;
     this.#host.promoted(attempt.video, old?.video ?? null);
@@ -196,10 +199,14 @@ export class Session {
 
   #report(engine = this.#frontAttempt()?.engine): void {
     if (!engine) return;
-    const { transport, latencyMs } = engine.stats();
-    const { path } = engine;
-    const { fallbackReason } = this;
-    const report = this.#experience.report({ path, transport, latencyMs, fallbackReason });
+    const stats = engine.stats();
+    const shown = {
+      path: engine.path,
+      transport: stats.transport,
+      latencyMs: this.#held || document.hidden ? null : stats.latencyMs,
+      fallbackReason: this.fallbackReason,
+    };
+    const report = this.#experience.report(shown, performance.now());
     if (!report) return;
     // As text, which other sites' pages may send without asking first; and it may outlive the page.
     const body = JSON.stringify(report);

@@ -497,6 +497,7 @@ describe('on the lowest rung', () => {
 
   test('a picture that dies there is replaced there, until others may be tried', () => {
     const { world, hls } = onHls();
+    world.pass(10_000, hls);
     world.fail({ kind: 'unsuitable', reason: 'hls-error' }, hls);
     expect(world.started).toEqual(['webrtc', 'dash', 'hls', 'hls']);
     expect(world.ladder.state).toBe('reconnecting');
@@ -505,7 +506,71 @@ describe('on the lowest rung', () => {
   });
 });
 
+describe('a picture that goes as soon as it came', () => {
+  test('its path has failed, and the next is played', () => {
+    const world = new World().start();
+    world.connected();
+    world.frame();
+    expect(world.ladder.fallbackReason).toBeNull();
+    world.pass(STALL_DEAD_MS + 3_000);
+    expect(world.started).toEqual(['webrtc', 'dash']);
+    expect(world.ladder.fallbackReason).toBe('no-media');
+    world.frame();
+    expect(world.ladder.path).toBe('dash');
+  });
+
+  test('but not if the edge was away meanwhile', () => {
+    const world = new World().start();
+    world.connected();
+    world.frame();
+    world.status = 'unreachable';
+    world.pass(6_000);
+    world.fail({ kind: 'unsuitable', reason: 'connection-lost' }, world.shown ?? 0);
+    world.status = 'live';
+    world.pass(5_000);
+    expect(world.started).toEqual(['webrtc', 'webrtc']);
+  });
+
+  test('on the last rung it is asked for ever less often', () => {
+    const world = new World({ pin: 'hls' }).start();
+    const from = world.now;
+    while (world.now < from + 60_000) {
+      if (world.running.length > 0 && world.shown !== world.last.id) {
+        world.frame();
+        world.fail({ kind: 'unsuitable', reason: 'hls-error' });
+      }
+      world.pass(100);
+    }
+    expect(world.started.length).toBeLessThan(15);
+    expect(world.started.length).toBeGreaterThan(5);
+  });
+
+  test('an upgrade that comes to nothing does not cost the good path', () => {
+    const world = new World().start();
+    world.fail(NO_CONNECTION);
+    world.frame();
+    world.pass(UPGRADE_MS.first, world.last.id);
+    expect(world.last.path).toBe('webrtc');
+    world.frame();
+    expect(world.ladder.path).toBe('webrtc');
+    world.pass(STALL_DEAD_MS + 3_000);
+    expect(world.last.path).toBe('dash');
+    world.frame();
+    const dash = world.last.id;
+    world.pass(20_000, dash);
+    expect(world.shown).toBe(dash);
+  });
+});
+
 describe('a pinned path', () => {
+  test('hls: no other is ever played', () => {
+    const world = new World({ pin: 'hls' }).start();
+    world.fail({ kind: 'unsuitable', reason: 'hls-error' });
+    world.pass(60_000);
+    expect(new Set(world.started)).toEqual(new Set(['hls']));
+    expect(world.started.length).toBeGreaterThan(2);
+  });
+
   test('webrtc: never falls back', () => {
     const world = new World({ pin: 'webrtc' }).start();
     world.pass(120_000);

@@ -32,8 +32,9 @@ const EMPTY_SEGMENT: &[u8] = b"\0\0\0\x14stypmsdh\0\0\0\0msdh";
 /// ISO/IEC 23009-1 Annex C, for sound as well.
 const SEGMENT_TYPE: &str = "video/iso.segment";
 
-/// How long a part that is the next to be complete is waited for: many times what it lasts.
-const PART_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How long a part that is the next to be complete is waited for: many times what it lasts, for an
+/// encoder that reconnects.
+const PART_WAIT_MAX: Duration = HOLD_MAX;
 
 /// What a request says beside its path.
 pub(super) struct Asks<'a> {

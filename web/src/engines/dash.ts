@@ -36,10 +36,10 @@ export class DashEngine implements Engine {
     try {
       // Asked for here first, because its status says more than dash.js would pass on.
       const [dashjs, manifest] = await Promise.all([
-        import('dashjs'),
+        import('dashjs').catch(() => null),
         fetch(source.endpoints.manifest, {
           cache: 'no-store',
-          signal: AbortSignal.timeout(MANIFEST_TIMEOUT_MS),
+          signal: AbortSignal.any([AbortSignal.timeout(MANIFEST_TIMEOUT_MS), this.#abort.signal]),
         }),
       ]);
       if (this.#abort.signal.aborted) return;
@@ -47,6 +47,8 @@ export class DashEngine implements Engine {
         this.#fail(refusal(manifest.status, manifest.headers));
         return;
       }
+      // An old page asks an edge that was upgraded for what it does not have any more.
+      if (!dashjs) return this.#fail({ kind: 'unsuitable', reason: 'dash-error' });
       this.#t0Ms = availabilityStartMs(await manifest.text());
       if (this.#abort.signal.aborted) return;
       this.#play(dashjs.MediaPlayer().create(), video, source.endpoints.manifest);

@@ -4,7 +4,6 @@
 
 import type Hls from 'hls.js';
 import type { Failure } from '../ladder.ts';
-import { latencyMs } from '../media-clock.ts';
 import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
 import { refusal } from './engine.ts';
 import { Pictures } from './pictures.ts';
@@ -13,6 +12,10 @@ import { Pictures } from './pictures.ts';
 const STATUS_TIMEOUT_MS = 8_000;
 /** How fast it may play to catch up, as LL-DASH's manifest says. */
 const RATE_MAX = 1.06;
+/** Further behind than this it goes back to live at once. */
+const BEHIND_MAX_S = 6;
+/** What has been played is let go of after so long. */
+const BACK_BUFFER_S = 30;
 /** The browser's own player is brought back this far behind the newest that it has. */
 const NATIVE_BEHIND_S = 1;
 
@@ -42,17 +45,17 @@ export class HlsEngine implements Engine {
     const { id, live, playlist } = source.endpoints;
     try {
       // The playlist's status says more than either player would pass on, and T0 is not in it.
-      const timeout = AbortSignal.timeout(STATUS_TIMEOUT_MS);
-      const [hls, answer, status] = await Promise.all([
-        fed() ? import('hls.js') : null,
-        fetch(playlist, { cache: 'no-store', signal: timeout }),
-        fetch(`${live}/${id}`, { signal: timeout }),
+      const until = AbortSignal.any([AbortSignal.timeout(STATUS_TIMEOUT_MS), this.#abort.signal]);
+      const [hls, answer, t0Ms] = await Promise.all([
+        fed() ? import('hls.js').catch(() => 'missing' as const) : null,
+        fetch(playlist, { cache: 'no-store', signal: until }),
+        askT0(`${live}/${id}`, until),
       ]);
       if (this.#abort.signal.aborted) return;
       if (!answer.ok) return this.#fail(refusal(answer.status, answer.headers));
-      const t0Ms: unknown = status.ok ? (await status.json()).t0_ms : null;
-      if (this.#abort.signal.aborted) return;
-      this.#t0Ms = typeof t0Ms === 'number' ? t0Ms : null;
+      // An old page asks an edge that was upgraded for what it does not have any more.
+      if (hls === 'missing') return this.#fail({ kind: 'unsuitable', reason: 'hls-error' });
+      this.#t0Ms = t0Ms;
       const moved = () => this.#listener({ type: 'frame' });
       this.#pictures = new Pictures(video, moved, this.#abort.signal);
       const Player = hls?.default;
@@ -70,7 +73,10 @@ export class HlsEngine implements Engine {
     if (this.#abort.signal.aborted) return;
     this.#abort.abort();
     this.#player?.destroy();
-    if (!this.#player) this.#video?.removeAttribute('src');
+    if (!this.#player && this.#video) {
+      this.#video.removeAttribute('src');
+      this.#video.load();
+    }
     this.#player = null;
   }
 
@@ -87,13 +93,11 @@ export class HlsEngine implements Engine {
     const playedMs = this.#pictures?.moving ? this.#playedMs() : null;
     const nowMs = this.#source?.captureNowMs() ?? null;
     const t0Ms = this.#t0Ms;
-    const mediaMs = playedMs !== null && t0Ms !== null ? playedMs - t0Ms : null;
-    const known = t0Ms !== null && mediaMs !== null && nowMs !== null;
     return {
-      mediaMs,
+      mediaMs: playedMs !== null && t0Ms !== null ? playedMs - t0Ms : null,
       t0Ms,
       transport: null,
-      latencyMs: known ? latencyMs(nowMs, t0Ms, mediaMs) : null,
+      latencyMs: playedMs !== null && nowMs !== null ? nowMs - playedMs : null,
     };
   }
 
@@ -106,7 +110,14 @@ export class HlsEngine implements Engine {
   }
 
   #play(Player: typeof Hls, video: HTMLVideoElement, playlist: string): void {
-    const player = new Player({ lowLatencyMode: true, maxLiveSyncPlaybackRate: RATE_MAX });
+    const player = new Player({
+      lowLatencyMode: true,
+      maxLiveSyncPlaybackRate: RATE_MAX,
+      backBufferLength: BACK_BUFFER_S,
+    });
+    // Told at the beginning it would have to be told how far to stay behind as well, which is the
+    // playlist's to say.
+    player.config.liveMaxLatencyDuration = BEHIND_MAX_S;
     this.#player = player;
     let recovered = false;
     player.on(Player.Events.ERROR, (_event, { fatal, type, details }) => {
@@ -140,6 +151,16 @@ export class HlsEngine implements Engine {
 
   #fail(failure: Failure): void {
     if (!this.#abort.signal.aborted) this.#listener({ type: 'failed', failure });
+  }
+}
+
+/** T0 of the broadcast, Unix ms; null where it is not told, which spoils nothing else. */
+async function askT0(status: string, signal: AbortSignal): Promise<number | null> {
+  try {
+    const t0Ms: unknown = (await (await fetch(status, { signal })).json()).t0_ms;
+    return typeof t0Ms === 'number' ? t0Ms : null;
+  } catch {
+    return null;
   }
 }
 

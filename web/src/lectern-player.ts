@@ -16,6 +16,7 @@ import {
   latencyText,
   pathText,
   reasonText,
+  SOUND_ONLY_TEXT,
   STATE_TEXT,
   STATE_WORD,
 } from './texts.ts';
@@ -62,6 +63,7 @@ export class LecternPlayer extends LitElement {
     volume: { state: true },
     silenced: { state: true },
     idle: { state: true },
+    soundOnly: { state: true },
     fullscreen: { state: true },
   };
 
@@ -79,6 +81,8 @@ export class LecternPlayer extends LitElement {
   /** The browser refused sound without a gesture. */
   declare private silenced: boolean;
   declare private idle: boolean;
+  /** There is no picture, nor will there be one. */
+  declare private soundOnly: boolean;
   declare private fullscreen: boolean;
 
   #session: Session | null = null;
@@ -102,6 +106,7 @@ export class LecternPlayer extends LitElement {
     this.volume = 1;
     this.silenced = false;
     this.idle = false;
+    this.soundOnly = false;
     this.fullscreen = false;
   }
 
@@ -200,6 +205,7 @@ export class LecternPlayer extends LitElement {
   }
 
   #message(): { title: string; detail: string } | null {
+    if (this.state === 'live' && this.soundOnly) return SOUND_ONLY_TEXT;
     const text = STATE_TEXT[this.state];
     const why = this.state === 'unplayable' && this.fallbackReason;
     return text && why ? { ...text, detail: reasonText(why) } : text;
@@ -243,6 +249,7 @@ export class LecternPlayer extends LitElement {
     const stats = this.#session?.stats();
     const latency = stats?.latencyMs ?? null;
     this.transport = stats?.transport ?? null;
+    this.soundOnly = this.#video !== null && this.#video.videoWidth === 0;
     if (this.state !== 'live' || this.paused || latency === null) {
       this.#latency.reset();
       this.latencyMs = null;

@@ -28,6 +28,9 @@ export const STATE_TEXT: Record<State, { title: string; detail: string } | null>
   },
 };
 
+/** What stands where the picture would be, of a live broadcast without one. */
+export const SOUND_ONLY_TEXT = { title: 'Sound only', detail: 'The host sends no picture.' };
+
 /** One word for the state, beside the controls. */
 export const STATE_WORD: Record<State, string> = {
   waiting: 'Waiting',

@@ -1,4 +1,5 @@
-// Whether the pictures of a video element move, for engines that leave decoding to it.
+// Whether the pictures of a video element move, for engines that leave decoding to it; of sound alone,
+// whether it goes on.
 
 export class Pictures {
   #playedS = 0;
@@ -8,7 +9,9 @@ export class Pictures {
   constructor(video: HTMLVideoElement, moved: () => void, signal: AbortSignal) {
     const follow = () => {
       const pictures = video.getVideoPlaybackQuality?.().totalVideoFrames ?? 1;
-      if (video.currentTime === this.#playedS || pictures === 0 || video.seeking) return;
+      const soundOnly = video.videoWidth === 0;
+      if (video.currentTime === this.#playedS || video.seeking) return;
+      if (pictures === 0 && !soundOnly) return;
       this.#playedS = video.currentTime;
       this.#moving = true;
       moved();

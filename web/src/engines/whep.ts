@@ -29,6 +29,9 @@ export class WhepEngine implements Engine {
   #stopped = false;
   #timer: ReturnType<typeof setInterval> | undefined;
   #framesDecoded = 0;
+  /** The edge has no picture to send; then packets of sound are counted instead of frames. */
+  #soundOnly = false;
+  #heard = 0;
   #t0Ms: number | null = null;
   #mediaMs: number | null = null;
   #latencyMs: number | null = null;
@@ -112,13 +115,18 @@ export class WhepEngine implements Engine {
     this.#t0Ms = /^\d{1,15}$/.test(t0) ? Number(t0) : null;
     await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
     if (this.#stopped) return;
+    this.#soundOnly = video.currentDirection !== 'recvonly';
+    // A track that never comes would be shown as a black picture.
+    if (this.#soundOnly && this.#video) {
+      this.#video.srcObject = new MediaStream([audio.receiver.track]);
+    }
     // A close_notify of the edge shows here, and only here.
-    const transport = video.receiver.transport;
+    const { transport } = audio.receiver;
     transport?.addEventListener('statechange', () => {
       if (transport.state === 'closed' || transport.state === 'failed') this.#lost();
     });
     this.#present(video.receiver);
-    this.#timer = setInterval(() => void this.#count(video.receiver), COUNT_MS);
+    this.#timer = setInterval(() => void this.#count(pc), COUNT_MS);
   }
 
   #watch(pc: RTCPeerConnection): void {
@@ -130,7 +138,7 @@ export class WhepEngine implements Engine {
   }
 
   #lost(): void {
-    const reason = this.#framesDecoded > 0 ? 'connection-lost' : 'no-connection';
+    const reason = this.#framesDecoded > 0 || this.#heard > 0 ? 'connection-lost' : 'no-connection';
     this.#fail({ kind: 'unsuitable', reason });
   }
 
@@ -166,12 +174,14 @@ export class WhepEngine implements Engine {
   }
 
   /** Counts decoded frames: unlike callbacks on presentation this works in a hidden tab as well. */
-  async #count(receiver: RTCRtpReceiver): Promise<void> {
-    const report = await receiver.getStats();
+  async #count(pc: RTCPeerConnection): Promise<void> {
+    const report = await pc.getStats();
     if (this.#stopped) return;
     this.#transport = transport(report);
     for (const entry of report.values()) {
-      if (entry.type !== 'inbound-rtp' || entry.kind !== 'video') continue;
+      if (entry.type !== 'inbound-rtp') continue;
+      if (entry.kind === 'audio') this.#hear((entry as RTCInboundRtpStreamStats).packetsReceived);
+      if (entry.kind !== 'video') continue;
       const { framesDecoded = 0, framesReceived = 0 } = entry as RTCInboundRtpStreamStats;
       if (framesDecoded > this.#framesDecoded) {
         this.#framesDecoded = framesDecoded;
@@ -180,6 +190,11 @@ export class WhepEngine implements Engine {
         this.#fail({ kind: 'unsuitable', reason: 'undecodable' });
       }
     }
+  }
+
+  #hear(packets = 0): void {
+    if (this.#soundOnly && packets > this.#heard) this.#listener({ type: 'frame' });
+    this.#heard = packets;
   }
 
   /** Tells the edge (RFC 9725 §4.2), even from a page that is being closed. */

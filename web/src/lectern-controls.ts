@@ -7,7 +7,7 @@
 
 import { css, html, LitElement, nothing } from 'lit';
 import { ICONS } from './icons.ts';
-import { CONTROL_TEXT as T } from './texts.ts';
+import { type Texts, textsFor } from './texts/texts.ts';
 
 export type ControlRequest =
   | { readonly want: 'play' | 'pause' | 'mute' | 'unmute' | 'pip' | 'fullscreen' }
@@ -27,6 +27,7 @@ export class RequestEvent extends CustomEvent<ControlRequest> {
  * @attr {boolean} can-pip - picture in picture is possible
  * @attr {boolean} live - a live picture is shown
  * @attr {string} word - the state in a word
+ * @prop {Texts} texts - in the viewer's language
  * @fires lectern-request
  */
 export class LecternControls extends LitElement {
@@ -38,6 +39,7 @@ export class LecternControls extends LitElement {
     canPip: { type: Boolean, attribute: 'can-pip' },
     live: { type: Boolean },
     word: { type: String },
+    texts: { attribute: false },
   };
 
   declare paused: boolean;
@@ -47,6 +49,7 @@ export class LecternControls extends LitElement {
   declare canPip: boolean;
   declare live: boolean;
   declare word: string;
+  declare texts: Texts;
 
   static override styles = css`
     :host {
@@ -121,9 +124,11 @@ export class LecternControls extends LitElement {
     this.canPip = false;
     this.live = false;
     this.word = '';
+    this.texts = textsFor(navigator.languages);
   }
 
   override render() {
+    const T = this.texts.controls;
     return html`
       ${
         this.paused

@@ -1,6 +1,8 @@
 // `<lectern-lobby>`: the list of broadcasts. Asks again only while somebody is looking.
 
 import { css, html, LitElement, nothing } from 'lit';
+import { unsafeHTML } from 'lit/directives/unsafe-html.js';
+import { type Texts, textsFor } from './texts/texts.ts';
 
 /** People wait in a lobby; five seconds more do not matter to them, and spare the edge. */
 const POLL_MS = 5_000;
@@ -12,11 +14,15 @@ interface Broadcast {
   readonly t0_ms: number | null;
 }
 
-const STATE_WORD: Record<string, string> = {
-  live: 'Live',
-  away: 'Paused by host',
-  ended: 'Ended',
-};
+/** What the edge calls states of a broadcast, in a word for people; its own where there is none. */
+function stateWord({ words }: Texts, state: string): string {
+  const known: Record<string, string> = {
+    live: words.live,
+    away: words.paused,
+    ended: words.ended,
+  };
+  return known[state] ?? state;
+}
 
 export class LecternLobby extends LitElement {
   static override properties = {
@@ -28,6 +34,7 @@ export class LecternLobby extends LitElement {
   declare private unreachable: boolean;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #visible: AbortController | null = null;
+  readonly #texts = textsFor(navigator.languages);
 
   static override styles = css`
     :host {
@@ -159,19 +166,19 @@ export class LecternLobby extends LitElement {
 
   override render() {
     if (this.unreachable && !this.broadcasts?.length) {
-      return html`<p role="status">The server does not answer at the moment. This page keeps asking.</p>`;
+      return html`<p role="status">${this.#texts.lobby.unreachable}</p>`;
     }
-    if (!this.broadcasts) return html`<p role="status">Looking for broadcasts…</p>`;
+    if (!this.broadcasts) return html`<p role="status">${this.#texts.lobby.looking}</p>`;
     if (this.broadcasts.length === 0) return this.#howTo();
     return html`<ul>
       ${this.broadcasts.map(
         ({ id, state, t0_ms }) => html`<li>
           <a href=${`watch/${id}`}>
             <strong>${id}</strong>
-            <span class="state ${state}">${STATE_WORD[state] ?? state}</span>
+            <span class="state ${state}">${stateWord(this.#texts, state)}</span>
             ${
               state === 'live' && t0_ms
-                ? html`<span class="since">since ${new Date(t0_ms).toLocaleTimeString([], { timeStyle: 'short' })}</span>`
+                ? html`<span class="since">${this.#since(t0_ms)}</span>`
                 : nothing
             }
           </a>
@@ -180,19 +187,24 @@ export class LecternLobby extends LitElement {
     </ul>`;
   }
 
+  #since(t0Ms: number): string {
+    const { lang, lobby } = this.#texts;
+    return lobby.since(new Date(t0Ms).toLocaleTimeString(lang, { timeStyle: 'short' }));
+  }
+
   #howTo() {
+    const { lobby } = this.#texts;
+    // Markup of our own tables, in which nothing of anybody else's stands.
     return html`<div class="card">
-      <h2>Nothing is on yet</h2>
-      <p>To start a broadcast from OBS, open <em>Settings → Stream</em>, choose the service
-        <em>Custom…</em> and enter:</p>
+      <h2>${lobby.none}</h2>
+      <p>${unsafeHTML(lobby.obs)}</p>
       <dl>
-        <dt>Server</dt>
+        <dt>${lobby.server}</dt>
         <dd><code>rtmp://${location.hostname}:1935/live</code></dd>
-        <dt>Stream key</dt>
-        <dd>the secret <code>stream_key</code> of your broadcast</dd>
+        <dt>${lobby.streamKey}</dt>
+        <dd>${unsafeHTML(lobby.yourStreamKey)}</dd>
       </dl>
-      <p>Then, under <em>Output</em>, set the keyframe interval to 2 s and B-frames to 0, and press
-        <em>Start Streaming</em>. The broadcast appears here by itself.</p>
+      <p>${unsafeHTML(lobby.obsOutput)}</p>
     </div>`;
   }
 
@@ -204,9 +216,10 @@ export class LecternLobby extends LitElement {
         cache: 'no-store',
         signal: AbortSignal.timeout(POLL_TIMEOUT_MS),
       });
-      const list = (await answer.json()) as { broadcasts?: Broadcast[] };
+      const list = (await answer.json()) as { broadcasts?: Broadcast[]; complete?: boolean };
       this.broadcasts = list.broadcasts ?? [];
-      this.unreachable = false;
+      // An edge that cannot reach its upstream does not know what is on.
+      this.unreachable = list.complete === false;
     } catch {
       this.unreachable = true;
     }

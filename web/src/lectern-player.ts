@@ -12,14 +12,13 @@ import { Smoothed } from './media-clock.ts';
 import { playerStyles } from './player-styles.ts';
 import { Session } from './session.ts';
 import {
-  CONTROL_TEXT,
   latencyText,
+  type Message,
   pathText,
   reasonText,
-  SOUND_ONLY_TEXT,
-  STATE_TEXT,
-  STATE_WORD,
-} from './texts.ts';
+  type Texts,
+  textsFor,
+} from './texts/texts.ts';
 
 /** The latency shown changes this often: quick enough to follow, slow enough to read. */
 const LATENCY_MS = 500;
@@ -31,6 +30,7 @@ const PENDING: ReadonlySet<State> = new Set(['waiting', 'connecting', 'reconnect
 
 /**
  * @attr {string} src - `/live/<id>` of an edge, relative or absolute
+ * @attr {string} lang - the language of its texts; without it, the viewer's
  * @attr {'webrtc' | 'dash' | 'hls'} pin - plays by this path alone
  * @attr {State} state - reflected; what is going on
  * @attr {Path} path - reflected; the path of the picture on screen
@@ -52,6 +52,7 @@ export class LecternPlayer extends LitElement {
 
   static override properties = {
     src: { type: String },
+    lang: { type: String },
     pin: { type: String },
     state: { type: String, reflect: true },
     path: { type: String, reflect: true },
@@ -68,6 +69,7 @@ export class LecternPlayer extends LitElement {
   };
 
   declare src: string;
+  declare lang: string;
   declare pin: Path | null;
   declare state: State;
   declare path: Path | null;
@@ -95,6 +97,7 @@ export class LecternPlayer extends LitElement {
   constructor() {
     super();
     this.src = '';
+    this.lang = '';
     this.pin = null;
     this.state = 'connecting';
     this.path = null;
@@ -148,11 +151,12 @@ export class LecternPlayer extends LitElement {
   }
 
   override render() {
-    const text = this.#message();
+    const texts = this.#texts();
+    const text = this.#message(texts);
     return html`
       <div
         class="frame ${this.idle && this.state === 'live' && !this.paused ? 'idle' : ''}"
-        part="frame" tabindex="0" role="region" aria-label=${CONTROL_TEXT.player}
+        part="frame" tabindex="0" role="region" aria-label=${texts.controls.player} lang=${texts.lang}
         @pointermove=${this.#active} @pointerdown=${this.#active} @focusin=${this.#active}
         @dblclick=${this.#doubleClicked}
       >
@@ -171,32 +175,32 @@ export class LecternPlayer extends LitElement {
         ${
           this.silenced && this.path
             ? html`<button class="unmute" part="unmute" type="button" @click=${() => this.#mute(false)}>
-                ${ICONS.muted} ${CONTROL_TEXT.tapToUnmute}
+                ${ICONS.muted} ${texts.controls.tapToUnmute}
               </button>`
             : nothing
         }
         <lectern-controls
           ?hidden=${this.path === null && !PENDING.has(this.state)}
-          part="controls" role="group" aria-label=${CONTROL_TEXT.controls}
+          part="controls" role="group" aria-label=${texts.controls.controls} .texts=${texts}
           ?paused=${this.paused} ?muted=${this.muted} volume=${this.volume}
           ?fullscreen=${this.fullscreen} ?can-pip=${document.pictureInPictureEnabled && this.path !== null}
-          ?live=${this.state === 'live' && !this.paused} word=${STATE_WORD[this.state]}
+          ?live=${this.state === 'live' && !this.paused} word=${texts.words[this.state]}
           @lectern-request=${this.#requested}
         ></lectern-controls>
       </div>
       <slot name="title"></slot>
-      <div class="status" part="status">
-        ${this.path ? html`<span class="badge" part="badge">${pathText(this.path, this.transport)}</span>` : nothing}
+      <div class="status" part="status" lang=${texts.lang}>
+        ${this.path ? html`<span class="badge" part="badge">${pathText(texts, this.path, this.transport)}</span>` : nothing}
         ${
           this.latencyMs !== null && this.state === 'live'
-            ? html`<span class="latency">${latencyText(this.latencyMs)}</span>`
-            : html`<span>${STATE_WORD[this.state]}</span>`
+            ? html`<span class="latency">${latencyText(texts, this.latencyMs)}</span>`
+            : html`<span>${texts.words[this.state]}</span>`
         }
         ${
           this.fallbackReason && this.path && this.path !== 'webrtc'
             ? html`<details>
-                <summary>${CONTROL_TEXT.why}</summary>
-                <p>${reasonText(this.fallbackReason)}</p>
+                <summary>${texts.controls.why}</summary>
+                <p>${reasonText(texts, this.fallbackReason)}</p>
               </details>`
             : nothing
         }
@@ -204,11 +208,15 @@ export class LecternPlayer extends LitElement {
     `;
   }
 
-  #message(): { title: string; detail: string } | null {
-    if (this.state === 'live' && this.soundOnly) return SOUND_ONLY_TEXT;
-    const text = STATE_TEXT[this.state];
+  #texts(): Texts {
+    return textsFor(this.lang ? [this.lang, ...navigator.languages] : navigator.languages);
+  }
+
+  #message(texts: Texts): Message | null {
+    if (this.state === 'live' && this.soundOnly) return texts.soundOnly;
+    const text = texts.states[this.state];
     const why = this.state === 'unplayable' && this.fallbackReason;
-    return text && why ? { ...text, detail: reasonText(why) } : text;
+    return text && why ? { ...text, detail: reasonText(texts, why) } : text;
   }
 
   #open(): void {

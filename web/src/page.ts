@@ -3,12 +3,14 @@
 import './page.css';
 import './lectern-player.ts';
 import { isPath } from './ladder.ts';
+import { textsFor } from './texts/texts.ts';
 
 /** The id in `/watch/<id>` and `/embed/<id>`, and what comes before it. */
 const match = /^(.*)\/(?:watch|embed)\/([A-Za-z0-9_-]{1,64})\/?$/.exec(location.pathname);
 const player = document.querySelector('lectern-player');
 const [, prefix = '', id = ''] = match ?? [];
 
+document.documentElement.lang = textsFor(navigator.languages).lang;
 document.title = id ? `${id} · Lectern` : 'Lectern';
 const title = document.querySelector('h1');
 if (title) title.textContent = id;

@@ -1,0 +1,88 @@
+import type { Texts } from './texts.ts';
+
+export const de: Texts = {
+  lang: 'de',
+  states: {
+    waiting: {
+      title: 'Gleich geht es los …',
+      detail: 'Die Übertragung hat noch nicht begonnen. Sie startet hier von selbst.',
+    },
+    connecting: { title: 'Verbindung wird aufgebaut …', detail: '' },
+    live: null,
+    reconnecting: {
+      title: 'Verbindung wird wiederhergestellt …',
+      detail: 'Die Verbindung wurde unterbrochen.',
+    },
+    paused: {
+      title: 'Die Übertragung pausiert',
+      detail: 'Im Moment wird nichts gesendet. Es geht hier von selbst weiter.',
+    },
+    ended: { title: 'Diese Übertragung ist zu Ende', detail: '' },
+    unknown: {
+      title: 'Diese Übertragung gibt es nicht',
+      detail: 'Bitte prüfen Sie den Link. Stimmt er, ist sie vielleicht noch nicht eingerichtet.',
+    },
+    unplayable: {
+      title: 'Wiedergabe hier nicht möglich',
+      detail: 'In diesem Browser funktioniert im Moment keine Art der Wiedergabe.',
+    },
+  },
+  words: {
+    waiting: 'Noch nicht gestartet',
+    connecting: 'Verbinden',
+    live: 'Live',
+    reconnecting: 'Neu verbinden',
+    paused: 'Pausiert',
+    ended: 'Zu Ende',
+    unknown: 'Nicht gefunden',
+    unplayable: 'Nicht abspielbar',
+  },
+  soundOnly: { title: 'Nur Ton', detail: 'Es wird kein Bild gesendet.' },
+  reasons: {
+    'answer-refused': 'Dieser Browser hat das WebRTC-Angebot des Servers nicht angenommen.',
+    'b-frames': 'Der Encoder sendet B-Frames, die WebRTC nicht übertragen kann.',
+    busy: 'Zu viele Zuschauer kamen gleichzeitig, um noch jemanden über WebRTC aufzunehmen.',
+    'client-busy': 'Zu viele Zuschauer kamen gleichzeitig aus diesem Netz.',
+    codec: 'Der Encoder sendet ein Format, das WebRTC in diesem Browser nicht abspielen kann.',
+    'connection-lost': 'Die WebRTC-Verbindung ist abgebrochen.',
+    egress: 'Der Server hat keine Bandbreite mehr für weitere Zuschauer über WebRTC.',
+    full: 'Der Server hat keinen Platz mehr für weitere Zuschauer über WebRTC.',
+    incomplete: 'Der Server hat das WebRTC-Angebot dieses Browsers nicht verstanden.',
+    'no-connection':
+      'Es kam keine WebRTC-Verbindung zustande: Wahrscheinlich sperrt das Netz ihren Port, für UDP und TCP. Von Zeit zu Zeit wird es erneut versucht.',
+    'no-media': 'WebRTC war verbunden, aber es kam kein Bild.',
+    refused: 'Der Server hat WebRTC abgelehnt.',
+    undecodable: 'Dieser Browser konnte das Bild nicht dekodieren.',
+    'webrtc-unsupported': 'Dieser Browser hat kein WebRTC.',
+  },
+  otherReason: (code) => `Der Server nannte als Grund: ${code}.`,
+  behind: (seconds) => `${seconds} s hinter live`,
+  overTcp: (path) => `${path} über TCP`,
+  controls: {
+    play: 'Wiedergabe',
+    pause: 'Pause',
+    mute: 'Ton aus',
+    unmute: 'Ton ein',
+    volume: 'Lautstärke',
+    pip: 'Bild im Bild',
+    fullscreen: 'Vollbild',
+    exitFullscreen: 'Vollbild beenden',
+    tapToUnmute: 'Tippen für Ton',
+    controls: 'Steuerung der Wiedergabe',
+    player: 'Live-Player',
+    why: 'Warum nicht WebRTC?',
+  },
+  lobby: {
+    title: 'Übertragungen',
+    looking: 'Übertragungen werden gesucht …',
+    unreachable: 'Der Server antwortet im Moment nicht. Diese Seite fragt weiter nach.',
+    since: (time) => `seit ${time}`,
+    none: 'Noch läuft nichts',
+    obs: 'Um mit OBS eine Übertragung zu starten, öffnen Sie <b>Einstellungen → Stream</b>, wählen den Dienst <b>Benutzerdefiniert …</b> und tragen ein:',
+    server: 'Server',
+    streamKey: 'Streamschlüssel',
+    yourStreamKey: 'der geheime <code>stream_key</code> Ihrer Übertragung',
+    obsOutput:
+      'Stellen Sie dann unter <b>Ausgabe</b> das Keyframeintervall auf 2 s und B-Frames auf 0 und klicken Sie auf <b>Stream starten</b>. Die Übertragung erscheint hier von selbst.',
+  },
+};

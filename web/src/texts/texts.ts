@@ -1,0 +1,114 @@
+// Every word that a viewer reads, by language: which table it is, and the few sentences that are put
+// together. A language is a file of the same shape, and its line below.
+
+import type { Transport } from '../engines/engine.ts';
+import type { Path, State } from '../ladder.ts';
+import { de } from './de.ts';
+import { en } from './en.ts';
+import { es } from './es.ts';
+import { pt } from './pt.ts';
+import { zh } from './zh.ts';
+
+/** Why it is not WebRTC, as far as it has words of its own. */
+export type Reason =
+  | 'answer-refused'
+  | 'b-frames'
+  | 'busy'
+  | 'client-busy'
+  | 'codec'
+  | 'connection-lost'
+  | 'egress'
+  | 'full'
+  | 'incomplete'
+  | 'no-connection'
+  | 'no-media'
+  | 'refused'
+  | 'undecodable'
+  | 'webrtc-unsupported';
+
+export interface Message {
+  readonly title: string;
+  readonly detail: string;
+}
+
+export interface Texts {
+  /** BCP 47. */
+  readonly lang: string;
+  /** What stands where the picture would be; `null`: nothing. */
+  readonly states: Readonly<Record<State, Message | null>>;
+  /** One word for the state, beside the controls. */
+  readonly words: Readonly<Record<State, string>>;
+  /** Of a live broadcast without a picture. */
+  readonly soundOnly: Message;
+  readonly reasons: Readonly<Record<Reason, string>>;
+  /** For a reason of the server's that has no words here: better shown than hidden. */
+  readonly otherReason: (code: string) => string;
+  /** The latency, of so many seconds in words of the language. */
+  readonly behind: (seconds: string) => string;
+  /** WebRTC's media over TCP. */
+  readonly overTcp: (path: string) => string;
+  readonly controls: Readonly<
+    Record<
+      | 'play'
+      | 'pause'
+      | 'mute'
+      | 'unmute'
+      | 'volume'
+      | 'pip'
+      | 'fullscreen'
+      | 'exitFullscreen'
+      | 'tapToUnmute'
+      | 'controls'
+      | 'player'
+      | 'why',
+      string
+    >
+  >;
+  readonly lobby: {
+    readonly title: string;
+    readonly looking: string;
+    readonly unreachable: string;
+    readonly since: (time: string) => string;
+    readonly none: string;
+    /** How to start from OBS; `<b>` marks words of its menus. */
+    readonly obs: string;
+    readonly server: string;
+    readonly streamKey: string;
+    readonly yourStreamKey: string;
+    readonly obsOutput: string;
+  };
+}
+
+const LANGUAGES: readonly Texts[] = [en, de, pt, es, zh];
+
+/** The texts for the first of these languages (BCP 47, best first) that there are texts for. */
+export function textsFor(languages: readonly string[]): Texts {
+  const primary = (tag: string) => tag.toLowerCase().split('-')[0];
+  for (const wanted of languages) {
+    const found = LANGUAGES.find(({ lang }) => primary(lang) === primary(wanted));
+    if (found) return found;
+  }
+  return en;
+}
+
+const PATHS: Record<Path, string> = { webrtc: 'WebRTC', dash: 'LL-DASH', hls: 'LL-HLS' };
+
+/** What plays. UDP is how WebRTC is meant to be; TCP tells why a poor network shows more. */
+export function pathText(texts: Texts, path: Path, transport: Transport | null): string {
+  return transport === 'tcp' ? texts.overTcp(PATHS[path]) : PATHS[path];
+}
+
+/** Why it is not WebRTC. */
+export function reasonText(texts: Texts, reason: string): string {
+  return Object.hasOwn(texts.reasons, reason)
+    ? texts.reasons[reason as Reason]
+    : texts.otherReason(reason);
+}
+
+/** Latency with the precision that means something: tenths of seconds from ten seconds up. */
+export function latencyText(texts: Texts, ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  const digits = seconds < 10 ? 2 : 1;
+  const format = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return texts.behind(seconds.toLocaleString(texts.lang, format));
+}

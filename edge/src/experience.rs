@@ -33,7 +33,7 @@ const SPAN_MAX: Duration = Duration::from_secs(60);
 const AGE_MAX: Duration = Duration::from_secs(120);
 
 /// Why a player does not play by WebRTC, as far as it is one of these; the label `reason`.
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 21] = [
     "answer-refused",
     "b-frames",
     "busy",
@@ -44,11 +44,14 @@ const REASONS: [&str; 18] = [
     "full",
     "incomplete",
     "malformed",
+    "no-bundle",
     "no-connection",
     "no-h264",
     "no-media",
+    "no-rtcp-mux",
     "nothing",
     "refused",
+    "rendition",
     "undecodable",
     "webrtc-unsupported",
     OTHER,

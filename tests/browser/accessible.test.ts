@@ -57,7 +57,9 @@ test.each(LOOKS)(
     const lobby = await look('/');
     await lobby.getByText('demo').waitFor();
     expect(await faults(lobby), 'lobby').toEqual([]);
-    expect(await faults(await look('/embed/demo')), 'embed').toEqual([]);
+    const embed = await look('/embed/demo');
+    await until(embed, { state: 'live' }, 30_000);
+    expect(await faults(embed), 'embed').toEqual([]);
   },
   120_000,
 );

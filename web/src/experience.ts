@@ -9,6 +9,9 @@ export const REPORT_MS = 10_000;
 /** Pictures are reported several times a second while they move; missing for longer, they stand. */
 export const STALL_MS = 1_000;
 
+/** A gap that is still open counts as a stall after so long: the host may have paused, which the player
+ * learns within this time. */
+const OPEN_MS = 4_000;
 /** The longest that the edge believes a span since the last report, and an age, to be. */
 const SPAN_MAX_MS = 60_000;
 const AGE_MAX_MS = 120_000;
@@ -41,6 +44,8 @@ export class Experience {
   #playedMs = 0;
   #stalls = 0;
   #stalledMs = 0;
+  /** Of the present gap, what has been counted. */
+  #standingMs = 0;
   #toldFallback: string | null = null;
 
   constructor(now: number) {
@@ -53,33 +58,35 @@ export class Experience {
       this.#startupMs = now - this.#openedAt;
       this.#openedAt = null;
     }
-    this.#pass(now);
-    this.#frameAt = now;
-  }
-
-  /** Counts the time since the last picture. */
-  #pass(now: number): void {
-    if (this.#frameAt === null) return;
-    const pause = now - this.#frameAt;
-    if (pause <= STALL_MS) this.#playedMs += pause;
-    else {
-      this.#stalls++;
-      this.#stalledMs += pause;
+    if (this.#frameAt !== null) {
+      const gap = now - this.#frameAt;
+      if (gap <= STALL_MS) this.#playedMs += gap;
+      else this.#stand(gap);
     }
     this.#frameAt = now;
+    this.#standingMs = 0;
+  }
+
+  /** No picture has moved for so long. */
+  #stand(gapMs: number): void {
+    if (this.#standingMs === 0) this.#stalls++;
+    this.#stalledMs += gapMs - this.#standingMs;
+    this.#standingMs = gapMs;
   }
 
   /** No picture moves, nor should it: the viewer paused, or the host has. */
   rest(): void {
     this.#openedAt = null;
     this.#frameAt = null;
+    this.#standingMs = 0;
   }
 
   /** What has been since the last report; null if nothing has been shown. */
   report({ path, transport, latencyMs, fallbackReason }: Shown, now: number): Report | null {
-    this.#pass(now);
+    const gap = this.#frameAt === null ? 0 : now - this.#frameAt;
+    if (gap > OPEN_MS) this.#stand(gap);
     const fell = path !== 'webrtc' && fallbackReason !== this.#toldFallback;
-    if (this.#playedMs === 0 && this.#stalls === 0 && this.#startupMs === null) return null;
+    if (this.#playedMs + this.#stalledMs === 0 && this.#startupMs === null) return null;
     const report: Report = {
       path: path === 'webrtc' ? (transport === 'tcp' ? 'webrtc-tcp' : 'webrtc-udp') : path,
       ...(this.#startupMs !== null && { startup_ms: rounded(this.#startupMs, AGE_MAX_MS) }),

@@ -241,6 +241,7 @@ export class LecternPlayer extends LitElement {
     this.#latency.reset();
     this.path = null;
     this.transport = null;
+    this.soundOnly = false;
     this.latencyMs = null;
     this.fallbackReason = null;
     this.state = 'connecting';

@@ -64,6 +64,7 @@ export class Session {
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #experience = new Experience(performance.now());
   readonly #reporter: ReturnType<typeof setInterval>;
+  readonly #hidden = new AbortController();
   #closed = false;
 
   /** Throws a `TypeError` where `src` is not one of a broadcast. */
@@ -74,6 +75,8 @@ export class Session {
     this.#ladder = new Ladder({ pin, random: Math.random });
     void this.#clock.sync();
     this.#reporter = setInterval(() => this.#report(), REPORT_MS);
+    const { signal } = this.#hidden;
+    document.addEventListener('visibilitychange', () => this.#experience.rest(), { signal });
     this.#handle({ type: 'start' });
   }
 
@@ -112,6 +115,7 @@ export class Session {
     this.#closed = true;
     clearTimeout(this.#timer);
     clearInterval(this.#reporter);
+    this.#hidden.abort();
     for (const { abort, video } of this.#attempts.values()) {
       abort.abort();
       video.remove();

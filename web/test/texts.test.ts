@@ -20,7 +20,7 @@ test('what is put together is so in each language', () => {
   expect(all.map((texts) => latencyText(texts, 950))).toEqual([
     '0.95 s behind live',
     '0,95 s hinter live',
-    '0,95 s atrás do vivo',
+    '0,95 s de atraso',
     '0,95 s por detrás del directo',
     '延迟 0.95 秒',
   ]);

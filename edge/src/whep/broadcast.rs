@@ -45,6 +45,8 @@ pub(super) struct Broadcast {
 #[derive(Default)]
 struct Inner {
     catalog: Option<Described>,
+    /// What has been described since T0, all of it: nobody who came since then can have joined for more.
+    ever: Wanted,
     lineup: Lineup,
     /// Renditions by slot.
     video: [Track; RENDITIONS_MAX],
@@ -197,6 +199,7 @@ impl Broadcast {
         if anew {
             inner.clear();
             inner.lineup.clear();
+            inner.ever = Wanted::default();
         }
         let new_period = inner.lineup.newest() != Some(catalog.period.id);
         let listing = inner.lineup.set(catalog);
@@ -219,9 +222,14 @@ impl Broadcast {
             reordered,
             foreign_video: none && !reordered,
         };
+        // A session has no place for what there was none of when it was agreed on.
+        let (ever, now) = (inner.ever, described.wanted);
+        let began = inner.catalog.is_some() && (ever.video.is_some() || ever.audio);
+        let more = (now.video.is_some() && ever.video.is_none()) || (now.audio && !ever.audio);
+        inner.ever = Wanted { video: ever.video.or(now.video), audio: ever.audio || now.audio };
         inner.catalog = Some(described);
         inner.let_go(&listing.reassigned);
-        if anew || none {
+        if anew || none || (began && more) {
             self.close_viewers(&inner, Ended::Changed);
         } else if listing.changed {
             self.post_listing(&inner);

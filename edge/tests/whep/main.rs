@@ -20,6 +20,7 @@ mod waiting;
 
 use host::{Host, T0_MS, TICKS_PER_FRAME, catalog, engine, engine_with, expected, value};
 use lectern_edge::whep::{self, OfferError};
+use lectern_relay_proto::Catalog;
 use viewer::Viewer;
 
 pub(crate) fn assert_continuous(sequences: &[u16]) {
@@ -238,4 +239,30 @@ fn a_session_that_is_deleted_says_goodbye_and_leaves_nothing_behind() {
     assert!(engine.close(&"demo".parse().unwrap(), &viewer.answer.session));
     viewer.until("close_notify", |viewer| viewer.closed);
     viewer.until("the end", |_| value(&registry, "lectern_webrtc_sessions") == 0.0);
+}
+
+#[test]
+fn a_viewer_who_came_for_sound_alone_is_let_go_when_there_is_a_picture() {
+    let engine = engine();
+    let feed = engine.feed("demo".parse().unwrap());
+    let mut host = Host { feed, number: 0, gop: 1, period: 0 };
+    let sound = |period| Catalog { video: vec![], ..catalog(period) };
+    host.feed.set_catalog(&sound(0));
+    host.push_audio(1);
+    let mut early = Viewer::open(&engine, "demo").unwrap();
+    early.connect();
+    host.feed.set_catalog(&catalog(1));
+    early.until("close_notify", |viewer| viewer.closed);
+    // Who came for both stays when the picture goes and comes again.
+    host.period = 1;
+    host.push(1);
+    let mut late = Viewer::open(&engine, "demo").unwrap();
+    late.connect();
+    late.until("the start", |viewer| viewer.video().len() == 1);
+    host.feed.set_catalog(&sound(2));
+    host.feed.set_catalog(&catalog(3));
+    host.period = 3;
+    host.push(1);
+    late.until("the next picture", |viewer| viewer.video().len() == 2);
+    assert!(!late.closed);
 }

@@ -117,7 +117,14 @@ export class HlsEngine implements Engine {
     });
     // Told at the beginning it would have to be told how far to stay behind as well, which is the
     // playlist's to say.
-    player.config.liveMaxLatencyDuration = BEHIND_MAX_S;
+    const follow = () => {
+      player.config.liveMaxLatencyDuration = video.paused ? Number.POSITIVE_INFINITY : BEHIND_MAX_S;
+    };
+    const { signal } = this.#abort;
+    video.addEventListener('play', follow, { signal });
+    // A picture that the viewer has stopped is to stay.
+    video.addEventListener('pause', follow, { signal });
+    follow();
     this.#player = player;
     let recovered = false;
     player.on(Player.Events.ERROR, (_event, { fatal, type, details }) => {

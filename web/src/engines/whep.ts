@@ -121,7 +121,7 @@ export class WhepEngine implements Engine {
       this.#video.srcObject = new MediaStream([audio.receiver.track]);
     }
     // A close_notify of the edge shows here, and only here.
-    const { transport } = audio.receiver;
+    const { transport } = (this.#soundOnly ? audio : video).receiver;
     transport?.addEventListener('statechange', () => {
       if (transport.state === 'closed' || transport.state === 'failed') this.#lost();
     });

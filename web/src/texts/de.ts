@@ -4,7 +4,7 @@ export const de: Texts = {
   lang: 'de',
   states: {
     waiting: {
-      title: 'Gleich geht es los …',
+      title: 'Warten auf den Beginn …',
       detail: 'Die Übertragung hat noch nicht begonnen. Sie startet hier von selbst.',
     },
     connecting: { title: 'Verbindung wird aufgebaut …', detail: '' },

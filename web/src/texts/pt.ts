@@ -53,7 +53,7 @@ export const pt: Texts = {
     'webrtc-unsupported': 'Este navegador não tem WebRTC.',
   },
   otherReason: (code) => `O servidor deu um motivo: ${code}.`,
-  behind: (seconds) => `${seconds} s atrás do vivo`,
+  behind: (seconds) => `${seconds} s de atraso`,
   overTcp: (path) => `${path} por TCP`,
   controls: {
     play: 'Reproduzir',

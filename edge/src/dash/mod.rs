@@ -68,11 +68,8 @@ const TIME_PATH: &str = "/time";
 
 /// The MPD, as published at `now`. Two renders of equal snapshots differ only in `publishTime`.
 pub fn render(snapshot: &Snapshot, now: UtcTime) -> String {
-    let periods: Vec<&PeriodView> = snapshot
-        .periods
-        .iter()
-        .filter(|period| period.tracks.iter().any(TrackView::is_playable))
-        .collect();
+    let periods: Vec<&PeriodView> =
+        snapshot.periods.iter().filter(|period| is_listed(period)).collect();
     let mut document = Document::new();
     document.element(
         "MPD",
@@ -86,6 +83,18 @@ pub fn render(snapshot: &Snapshot, now: UtcTime) -> String {
         },
     );
     document.finish()
+}
+
+/// Whether players may hear of a period. dash.js reads only once which tracks it has, and plays on
+/// without one that comes a moment later, for ever: so all of them have begun, or the main one has a
+/// whole segment, after which a track without media is not merely late.
+fn is_listed(period: &PeriodView) -> bool {
+    let whole = |main: &TrackView| main.segments.iter().any(|segment| segment.complete);
+    let mut tracks = period.tracks.iter();
+    match period.main().is_some_and(whole) {
+        true => tracks.any(TrackView::is_playable),
+        false => !period.tracks.is_empty() && tracks.all(TrackView::is_playable),
+    }
 }
 
 fn mpd_attributes(

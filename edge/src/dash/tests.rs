@@ -6,7 +6,8 @@ use std::process::Command;
 use lectern_relay_proto::{Catalog, MediaTime, PublisherState, UtcTime};
 
 use super::*;
-use crate::timeline::testing::{Script, T0, played, snapshot};
+use crate::timeline::Timeline;
+use crate::timeline::testing::{Event, Script, T0, feed, played, snapshot};
 
 const NOW: UtcTime = UtcTime::from_millis(T0.as_millis() + 60_000);
 
@@ -131,6 +132,32 @@ fn there_is_no_manifest_before_there_is_media() {
     assert!(!timeline.snapshot().unwrap().is_playable());
     script.events().iter().for_each(|e| crate::timeline::testing::feed(&mut timeline, e));
     assert!(timeline.snapshot().unwrap().is_playable());
+}
+
+#[test]
+fn players_hear_of_a_period_with_all_its_tracks_at_once() {
+    let first = Script::new(&[2_000; 3]);
+    let second = Script { period: 1, start_ms: 6_000, sequence: 3, ..Script::new(&[2_000, 2_000]) };
+    let (pictures, sound): (Vec<Event>, Vec<Event>) =
+        second.events().into_iter().partition(|event| event.track.is_video());
+    let begun = |until_ms| {
+        let mut timeline = played(std::slice::from_ref(&first));
+        timeline.set_catalog(&second.catalog());
+        pictures.iter().filter(|e| e.at_ms < until_ms).for_each(|e| feed(&mut timeline, e));
+        timeline
+    };
+    let sets = |timeline: &mut Timeline| {
+        let manifest = render(&timeline.snapshot().unwrap(), NOW);
+        let (_, period) = manifest.split_once("<Period id=\"p1\"")?;
+        Some(period.matches("<AdaptationSet").count())
+    };
+    let mut timeline = begun(6_500);
+    assert_eq!(sets(&mut timeline), None, "its sound is a moment late");
+    sound.iter().filter(|e| e.at_ms < 6_100).for_each(|e| feed(&mut timeline, e));
+    assert_eq!(sets(&mut timeline), Some(3));
+    // It has none, whatever the catalog says.
+    assert_eq!(sets(&mut begun(7_900)), None);
+    assert_eq!(sets(&mut begun(8_100)), Some(1));
 }
 
 /// Milliseconds after `T0` at which the manifest lets a player ask for segment `number`.

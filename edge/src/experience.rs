@@ -33,7 +33,7 @@ const SPAN_MAX: Duration = Duration::from_secs(60);
 const AGE_MAX: Duration = Duration::from_secs(120);
 
 /// Why a player does not play by WebRTC, as far as it is one of these; the label `reason`.
-const REASONS: [&str; 21] = [
+const REASONS: [&str; 20] = [
     "answer-refused",
     "b-frames",
     "busy",
@@ -54,8 +54,8 @@ const REASONS: [&str; 21] = [
     "rendition",
     "undecodable",
     "webrtc-unsupported",
-    OTHER,
 ];
+/// Whatever else a player gives.
 const OTHER: &str = "other";
 
 /// What a viewer saw since the report before.

@@ -224,12 +224,11 @@ impl Broadcast {
         };
         // A session has no place for what there was none of when it was agreed on.
         let (ever, now) = (inner.ever, described.wanted);
-        let began = inner.catalog.is_some() && (ever.video.is_some() || ever.audio);
         let more = (now.video.is_some() && ever.video.is_none()) || (now.audio && !ever.audio);
         inner.ever = Wanted { video: ever.video.or(now.video), audio: ever.audio || now.audio };
         inner.catalog = Some(described);
         inner.let_go(&listing.reassigned);
-        if anew || none || (began && more) {
+        if anew || none || (more && ever != Wanted::default()) {
             self.close_viewers(&inner, Ended::Changed);
         } else if listing.changed {
             self.post_listing(&inner);
@@ -269,6 +268,7 @@ impl Broadcast {
         self.close_viewers(&inner, Ended::Over);
         inner.clear();
         inner.catalog = None;
+        inner.ever = Wanted::default();
     }
 
     fn take_video(&self, inner: &mut Inner, track: &TrackName, group: GroupId, frame: &Frame) {

@@ -5,7 +5,7 @@ import type { MediaPlayerClass } from 'dashjs';
 import type { Failure } from '../ladder.ts';
 import { latencyMs } from '../media-clock.ts';
 import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
-import { refusal } from './engine.ts';
+import { canFeedDecoder, refusal } from './engine.ts';
 import { Pictures } from './pictures.ts';
 
 /** An edge that has nothing to describe yet says so after six seconds; slower is one in trouble. */
@@ -26,7 +26,7 @@ export class DashEngine implements Engine {
   }
 
   async start(video: HTMLVideoElement, source: EngineSource, signal: AbortSignal): Promise<void> {
-    if (!('MediaSource' in globalThis) && !('ManagedMediaSource' in globalThis)) {
+    if (!canFeedDecoder()) {
       this.#fail({ kind: 'unsupported', reason: 'mse-unsupported' });
       return;
     }

@@ -55,6 +55,11 @@ export interface Engine {
 
 export type Listener = (event: EngineEvent) => void;
 
+/** Whether a page may feed the decoder here: by Media Source Extensions, of either kind. */
+export function canFeedDecoder(): boolean {
+  return 'MediaSource' in globalThis || 'ManagedMediaSource' in globalThis;
+}
+
 /** Seconds of a `Retry-After` header in ms (RFC 9110 §10.2.3); null for none, or for a date. */
 export function retryAfterMs(headers: Headers): number | null {
   const value = headers.get('Retry-After')?.trim() ?? '';

@@ -5,7 +5,7 @@
 import type Hls from 'hls.js';
 import type { Failure } from '../ladder.ts';
 import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
-import { refusal } from './engine.ts';
+import { canFeedDecoder, refusal } from './engine.ts';
 import { Pictures } from './pictures.ts';
 
 /** An edge that has nothing to play yet says so after six seconds; slower is one in trouble. */
@@ -32,7 +32,6 @@ export class HlsEngine implements Engine {
   #video: HTMLVideoElement | null = null;
   #pictures: Pictures | null = null;
   #source: EngineSource | null = null;
-  #t0Ms: number | null = null;
 
   constructor(listener: Listener) {
     this.#listener = listener;
@@ -42,20 +41,18 @@ export class HlsEngine implements Engine {
     signal.addEventListener('abort', () => this.stop(), { once: true });
     this.#video = video;
     this.#source = source;
-    const { id, live, playlist } = source.endpoints;
+    const { playlist } = source.endpoints;
     try {
-      // The playlist's status says more than either player would pass on, and T0 is not in it.
+      // Asked for here first, because its status says more than either player would pass on.
       const until = AbortSignal.any([AbortSignal.timeout(STATUS_TIMEOUT_MS), this.#abort.signal]);
-      const [hls, answer, t0Ms] = await Promise.all([
-        fed() ? import('hls.js').catch(() => 'missing' as const) : null,
+      const [hls, answer] = await Promise.all([
+        canFeedDecoder() ? import('hls.js').catch(() => 'missing' as const) : null,
         fetch(playlist, { cache: 'no-store', signal: until }),
-        askT0(`${live}/${id}`, until),
       ]);
       if (this.#abort.signal.aborted) return;
       if (!answer.ok) return this.#fail(refusal(answer.status, answer.headers));
       // An old page asks an edge that was upgraded for what it does not have any more.
       if (hls === 'missing') return this.#fail({ kind: 'unsuitable', reason: 'hls-error' });
-      this.#t0Ms = t0Ms;
       const moved = () => this.#listener({ type: 'frame' });
       this.#pictures = new Pictures(video, moved, this.#abort.signal);
       const Player = hls?.default;
@@ -92,10 +89,10 @@ export class HlsEngine implements Engine {
   stats(): EngineStats {
     const playedMs = this.#pictures?.moving ? this.#playedMs() : null;
     const nowMs = this.#source?.captureNowMs() ?? null;
-    const t0Ms = this.#t0Ms;
     return {
-      mediaMs: playedMs !== null && t0Ms !== null ? playedMs - t0Ms : null,
-      t0Ms,
+      // T0 is in no playlist, and cancels out of the latency.
+      mediaMs: null,
+      t0Ms: null,
       transport: null,
       latencyMs: playedMs !== null && nowMs !== null ? nowMs - playedMs : null,
     };
@@ -159,19 +156,4 @@ export class HlsEngine implements Engine {
   #fail(failure: Failure): void {
     if (!this.#abort.signal.aborted) this.#listener({ type: 'failed', failure });
   }
-}
-
-/** T0 of the broadcast, Unix ms; null where it is not told, which spoils nothing else. */
-async function askT0(status: string, signal: AbortSignal): Promise<number | null> {
-  try {
-    const t0Ms: unknown = (await (await fetch(status, { signal })).json()).t0_ms;
-    return typeof t0Ms === 'number' ? t0Ms : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Whether a page may feed the decoder here. */
-function fed(): boolean {
-  return 'MediaSource' in globalThis || 'ManagedMediaSource' in globalThis;
 }

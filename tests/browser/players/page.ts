@@ -12,6 +12,7 @@ declare global {
     // biome-ignore lint/suspicious/noExplicitAny: Shaka declares its types as a global namespace.
     shaka: any;
     Hls: typeof Hls;
+    stepOverLostPart: (player: Hls) => void;
     players: {
       /** Plays `url` in a video element of its own. */
       start(name: PlayerName, url: string): Promise<void>;
@@ -91,6 +92,7 @@ export function install(): void {
         if (!mended) failed(playing, text);
         else if (playing.recorded.mended.length < ERRORS_MAX) playing.recorded.mended.push(text);
       });
+      window.stepOverLostPart(player);
       player.loadSource(url);
       player.attachMedia(playing.video);
       player.once(window.Hls.Events.MANIFEST_PARSED, () => void playing.video.play());

@@ -3,6 +3,7 @@
 
 import { dirname, join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
+import { stepOverLostPart } from '../../../web/src/engines/hls-lost-part.ts';
 import { type Stack, webRequire } from '../harness.ts';
 import { install } from './page.ts';
 import { PLAYERS, type PlayerName, type Recorded } from './record.ts';
@@ -56,6 +57,8 @@ export class Stage {
     // no local page to Chromium, and may ask nothing of this machine.
     await page.goto(`${stack.url}/time`);
     for (const player of PLAYERS) await page.addScriptTag({ path: Stage.library(player) });
+    // As `docs/players.md` asks of every page that plays with hls.js.
+    await page.addScriptTag({ content: `window.stepOverLostPart = ${stepOverLostPart}` });
     await page.evaluate(install);
     return stage;
   }

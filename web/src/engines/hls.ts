@@ -6,6 +6,7 @@ import type Hls from 'hls.js';
 import type { Failure } from '../ladder.ts';
 import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
 import { canFeedDecoder, refusal } from './engine.ts';
+import { stepOverLostPart } from './hls-lost-part.ts';
 import { Pictures } from './pictures.ts';
 
 /** An edge that has nothing to play yet says so after six seconds; slower is one in trouble. */
@@ -123,6 +124,7 @@ export class HlsEngine implements Engine {
     video.addEventListener('pause', follow, { signal });
     follow();
     this.#player = player;
+    stepOverLostPart(player);
     let recovered = false;
     player.on(Player.Events.ERROR, (_event, { fatal, type, details }) => {
       if (!fatal) return;

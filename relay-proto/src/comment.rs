@@ -108,6 +108,8 @@ pub enum Response {
     Stored {
         /// The broadcast.
         broadcast: BroadcastId,
+        /// Whose attempt.
+        author: AuthorId,
         /// The attempt.
         client: ClientId,
         /// The comment.
@@ -117,6 +119,8 @@ pub enum Response {
     Refused {
         /// The broadcast.
         broadcast: BroadcastId,
+        /// Whose attempt.
+        author: AuthorId,
         /// The attempt.
         client: ClientId,
         /// Why.
@@ -184,6 +188,30 @@ pub enum Refusal {
     /// The origin cannot store it now.
     #[error("it cannot be stored now")]
     Unavailable,
+}
+
+/// One attempt of one writer's: what an answer is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// The broadcast.
+    pub broadcast: BroadcastId,
+    /// The writer.
+    pub author: AuthorId,
+    /// The attempt.
+    pub client: ClientId,
+}
+
+impl Request {
+    /// What is to be answered; `None` for a question about history.
+    pub fn attempt(&self) -> Option<Attempt> {
+        let (broadcast, author, client) = match self {
+            Self::Post(post) => (&post.broadcast, &post.author, &post.client),
+            Self::Delete { broadcast, client, author, .. } => (broadcast, author, client),
+            Self::History { .. } => return None,
+        };
+        let (broadcast, author, client) = (broadcast.clone(), author.clone(), client.clone());
+        Some(Attempt { broadcast, author, client })
+    }
 }
 
 impl Refusal {

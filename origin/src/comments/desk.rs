@@ -150,10 +150,11 @@ impl Desk {
                 let (room, rules) = self.rooms.get_mut(&post.broadcast).ok_or(unknown)?;
                 let at = UtcTime::from(SystemTime::now());
                 let t0_ms = room.t0_ms.load(Ordering::Relaxed);
-                if t0_ms == 0 {
-                    return Err(unknown);
-                }
-                let live_ms = at.as_millis().saturating_sub(t0_ms);
+                // Who waits for the host talks already, at the very beginning.
+                let live_ms = match t0_ms {
+                    0 => 0,
+                    t0_ms => at.as_millis().saturating_sub(t0_ms),
+                };
                 let mt = post.mt.unwrap_or(live_ms);
                 if mt > live_ms + AHEAD_MAX_MS {
                     return Err((Refusal::MediaTime, None));

@@ -3,10 +3,12 @@
 //!
 //! The way of a frame, one module each: [`ingest`] (RTMP to tags), [`clock`] (source time to media
 //! time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
-//! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay).
+//! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
+//! [`comments`].
 
 pub mod broadcasts;
 pub mod clock;
+pub mod comments;
 pub mod config;
 pub mod demo;
 pub mod ingest;

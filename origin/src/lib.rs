@@ -3,10 +3,12 @@
 //!
 //! The way of a frame, one module each: [`ingest`] (RTMP to tags), [`clock`] (source time to media
 //! time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
-//! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay).
+//! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
+//! [`comments`].
 
 pub mod broadcasts;
 pub mod clock;
+pub mod comments;
 pub mod config;
 pub mod demo;
 pub mod ingest;
@@ -21,7 +23,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lectern_relay_proto::net::{self, EdgeLink, Identity, Publisher, PublisherConfig, PublisherMetrics};
+use lectern_relay_proto::net::{
+    self, EdgeLink, Identity, Publisher, PublisherConfig, PublisherMetrics,
+};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;

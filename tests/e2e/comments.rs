@@ -177,7 +177,8 @@ async fn write(edge: SocketAddr, number: usize) -> Vec<u64> {
         let began = Instant::now();
         let id = loop {
             assert!(began.elapsed() < PATIENCE, "{client} is never stored");
-            let post = json!({ "type": "post", "client": client, "mt": null, "user": "V", "text": text });
+            let post =
+                json!({ "type": "post", "client": client, "mt": null, "user": "V", "text": text });
             viewer.say(post).await;
             let told = viewer.told(&["stored", "refused"]).await;
             match told {
@@ -239,9 +240,7 @@ async fn bad_input_is_refused_with_a_reason_and_disturbs_nobody() {
     let mut writer = Viewer::join(edge, Some("secret-of-somebody"), None).await;
     let hello = writer.told(&["hello"]).await.unwrap();
     assert_eq!(hello["may_write"], true);
-    let post = |client: &str, mt: Value, text: &str| {
-        json!({ "type": "post", "client": client, "mt": mt, "user": "V", "text": text })
-    };
+    let post = |client: &str, mt: Value, text: &str| json!({ "type": "post", "client": client, "mt": mt, "user": "V", "text": text });
     for (client, mt, text, reason) in [
         ("a", Value::Null, "\u{202e}abc", "hidden-characters"),
         ("b", Value::Null, "see https://example.org", "link"),
@@ -285,5 +284,8 @@ async fn bad_input_is_refused_with_a_reason_and_disturbs_nobody() {
     assert_eq!(writer.told(&["stored"]).await.unwrap()["id"], 1);
     let gone = reader.told(&["comments"]).await.unwrap();
     let gone = &gone["comments"][0];
-    assert_eq!((&gone["id"], &gone["deleted"], &gone["text"]), (&json!(1), &json!(true), &json!("")));
+    assert_eq!(
+        (&gone["id"], &gone["deleted"], &gone["text"]),
+        (&json!(1), &json!(true), &json!(""))
+    );
 }

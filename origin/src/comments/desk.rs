@@ -11,6 +11,7 @@ use lectern_relay_proto::net::{EdgeLink, RecordPublisher};
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
@@ -28,7 +29,7 @@ const HISTORY_READS_MAX: usize = 4;
 /// How far a player's clock may be ahead of this one.
 const AHEAD_MAX_MS: u64 = 3_000;
 /// When to try again what could not be stored.
-const STORE_AGAIN_MS: u32 = 2_000;
+const STORE_AGAIN: Duration = Duration::from_secs(2);
 
 /// A broadcast that can be commented on.
 pub struct Room {
@@ -41,8 +42,18 @@ pub struct Room {
 /// Takes in what edges ask.
 pub struct Desk {
     store: Store,
-    rooms: HashMap<BroadcastId, (Room, Rules)>,
+    rooms: HashMap<BroadcastId, Open>,
     metrics: Metrics,
+}
+
+/// A room while comments are taken in.
+struct Open {
+    room: Room,
+    rules: Rules,
+    /// The newest change that everybody has been told of.
+    told: u64,
+    /// Changes may be stored of which nobody has been told: the store did not answer.
+    behind: bool,
 }
 
 /// A request and whom to answer.
@@ -57,7 +68,8 @@ type Answers = Arc<Mutex<RecordPublisher>>;
 impl Desk {
     /// A desk for `rooms`, which keeps what is written in `store`.
     pub fn new(store: Store, rooms: HashMap<BroadcastId, Room>, metrics: Metrics) -> Self {
-        let rooms = rooms.into_iter().map(|(id, room)| (id, (room, Rules::default())));
+        let open = |room| Open { room, rules: Rules::default(), told: 0, behind: false };
+        let rooms = rooms.into_iter().map(|(id, room)| (id, open(room)));
         Self { store, rooms: rooms.collect(), metrics }
     }
 
@@ -67,9 +79,12 @@ impl Desk {
         let reads = Arc::new(Semaphore::new(HISTORY_READS_MAX));
         let mut listening = JoinSet::new();
         let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut again = tokio::time::interval(STORE_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
+                _ = again.tick() => self.make_up().await,
                 Some(edge) = edges.recv() => {
                     let listener = Listener {
                         store: self.store.clone(),
@@ -116,9 +131,11 @@ impl Desk {
             Ok(applied) => applied,
             Err(error) => {
                 tracing::error!(%error, comments = changes.len(), "comments cannot be stored");
-                let again = Some(Duration::from_millis(STORE_AGAIN_MS.into()));
                 for (attempt, answers, _) in waiting {
-                    self.refuse(&answers, attempt, Refusal::Unavailable, again);
+                    if let Some(open) = self.rooms.get_mut(&attempt.broadcast) {
+                        open.behind = true;
+                    }
+                    self.refuse(&answers, attempt, Refusal::Unavailable, Some(STORE_AGAIN));
                 }
                 return;
             }
@@ -127,7 +144,9 @@ impl Desk {
             let id = match applied {
                 Applied::Changed(comment) => {
                     self.metrics.stored.inc();
-                    self.tell(&attempt.broadcast, &comment);
+                    if let Some(open) = self.rooms.get_mut(&attempt.broadcast) {
+                        open.tell(&comment);
+                    }
                     comment.id
                 }
                 Applied::Already { id } => id,
@@ -147,9 +166,9 @@ impl Desk {
         let now = Instant::now();
         match request {
             Request::Post(post) => {
-                let (room, rules) = self.rooms.get_mut(&post.broadcast).ok_or(unknown)?;
+                let open = self.rooms.get_mut(&post.broadcast).ok_or(unknown)?;
                 let at = UtcTime::from(SystemTime::now());
-                let t0_ms = room.t0_ms.load(Ordering::Relaxed);
+                let t0_ms = open.room.t0_ms.load(Ordering::Relaxed);
                 // Who waits for the host talks already, at the very beginning.
                 let live_ms = match t0_ms {
                     0 => 0,
@@ -159,12 +178,12 @@ impl Desk {
                 if mt > live_ms + AHEAD_MAX_MS {
                     return Err((Refusal::MediaTime, None));
                 }
-                rules.post(now, &post.author, &post.client, post.text.as_str())?;
+                open.rules.post(now, &post.author, &post.client, post.text.as_str())?;
                 Ok(Change::Post { post, mt, at })
             }
             Request::Delete { broadcast, client, id, author } => {
-                let (_, rules) = self.rooms.get_mut(&broadcast).ok_or(unknown)?;
-                rules.change(now, &author, &client)?;
+                let open = self.rooms.get_mut(&broadcast).ok_or(unknown)?;
+                open.rules.change(now, &author, &client)?;
                 Ok(Change::Delete { broadcast, client, id, author })
             }
             // Answered where it arrives.
@@ -172,12 +191,19 @@ impl Desk {
         }
     }
 
-    fn tell(&mut self, broadcast: &BroadcastId, comment: &Comment) {
-        let Some((room, _)) = self.rooms.get_mut(broadcast) else { return };
-        let record = serde_json::to_vec(comment).expect("plain");
-        if let Err(error) = room.comments.write(record.into()) {
-            // Edges see by the next that they lack one, and ask for it.
-            tracing::warn!(%broadcast, %error, "a comment was stored and not sent out");
+    /// Tells what was stored without this desk knowing.
+    async fn make_up(&mut self) {
+        for (id, open) in self.rooms.iter_mut().filter(|(_, open)| open.behind) {
+            match self.store.changes(id, open.told, HISTORY_MAX).await {
+                Ok(comments) => {
+                    open.behind = comments.len() >= HISTORY_MAX as usize;
+                    comments.iter().for_each(|comment| open.tell(comment));
+                }
+                Err(error) => {
+                    tracing::debug!(broadcast = %id, %error, "comments cannot be read yet");
+                    return;
+                }
+            }
         }
     }
 
@@ -193,6 +219,17 @@ impl Desk {
         let Attempt { broadcast, author, client } = attempt;
         let refused = Response::Refused { broadcast, author, client, reason, retry_after_ms };
         answer(answers, &refused);
+    }
+}
+
+impl Open {
+    fn tell(&mut self, comment: &Comment) {
+        self.told = self.told.max(comment.seq);
+        let record = serde_json::to_vec(comment).expect("plain");
+        if let Err(error) = self.room.comments.write(record.into()) {
+            // Edges see by the next that they lack one, and ask for it.
+            tracing::warn!(%error, "a comment was stored and not sent out");
+        }
     }
 }
 

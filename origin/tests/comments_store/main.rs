@@ -2,7 +2,6 @@
 //! and on PostgreSQL.
 
 mod postgres;
-mod sqlite;
 
 use std::time::{Duration, Instant};
 

@@ -23,9 +23,9 @@ import { refusalText, type Texts, textsFor } from './texts/texts.ts';
 const SHOWN_STEP = 200;
 /** As long as somebody reads further up, the list grows to so many before its beginning goes. */
 const SHOWN_UNREAD_MAX = 1_000;
-/** The player is asked for its media time so often while comments wait for it … */
-const WAITING_MS = 100;
-/** … and while none do: only a picture that goes back changes anything then. */
+/** The player is asked for its media time when the next comment is due, at most so often … */
+const WAITING_MS = 16;
+/** … and at least so often: a picture that goes back changes everything. */
 const RESTING_MS = 1_000;
 
 /**
@@ -365,6 +365,8 @@ export class LecternComments extends LitElement {
           room.author = said.author;
           this.mayWrite = said.mayWrite;
         } else {
+          // What is new is not to be shown because nobody knew a moment ago what the picture shows.
+          room.advance(this.#player?.mediaMs ?? null);
           room.take(said.comments);
           this.complete ||= said.complete;
         }
@@ -391,8 +393,11 @@ export class LecternComments extends LitElement {
   #tick(): void {
     clearTimeout(this.#timer);
     if (!this.#connection || document.hidden) return;
-    if (this.#room.advance(this.#player?.mediaMs ?? null)) this.requestUpdate();
-    this.#timer = setTimeout(() => this.#tick(), this.#room.waiting ? WAITING_MS : RESTING_MS);
+    const mediaMs = this.#player?.mediaMs ?? null;
+    if (this.#room.advance(mediaMs)) this.requestUpdate();
+    const dueMs = (this.#room.nextMs ?? Number.POSITIVE_INFINITY) - (mediaMs ?? 0);
+    const waitMs = Math.min(Math.max(dueMs, WAITING_MS), RESTING_MS);
+    this.#timer = setTimeout(() => this.#tick(), waitMs);
   }
 
   #write(event: WriteEvent): void {

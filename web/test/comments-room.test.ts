@@ -20,12 +20,12 @@ describe('what is due', () => {
     room.take([1, 2, 3, 4].map((id) => comment(id * 10)));
     room.advance(20_000);
     expect(ids(room)).toEqual([10, 20]);
-    expect(room.waiting).toBe(true);
+    expect(room.nextMs).not.toBeNull();
     expect(room.advance(29_999)).toBe(false);
     expect(room.advance(30_000)).toBe(true);
     expect(ids(room)).toEqual([10, 20, 30]);
     room.advance(40_000);
-    expect(room.waiting).toBe(false);
+    expect(room.nextMs).toBeNull();
   });
 
   test('is everything as long as nobody knows the moment', () => {
@@ -52,7 +52,7 @@ describe('what is due', () => {
     expect(ids(room)).toEqual([10, 20, 60]);
     // And still so, until the picture is there again.
     room.advance(59_000);
-    expect(room.waiting).toBe(false);
+    expect(room.nextMs).toBeNull();
     expect(room.advance(15_000)).toBe(true);
     expect(ids(room)).toEqual([10]);
     room.advance(20_000);

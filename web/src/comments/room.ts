@@ -68,9 +68,9 @@ export class Room {
     return this.#pending;
   }
 
-  /** Whether there are comments that are not due yet. */
-  get waiting(): boolean {
-    return this.#dueCount() < this.#order.length;
+  /** The media time of the first comment that is not due yet; null if all are. */
+  get nextMs(): number | null {
+    return this.#order[this.#dueCount()]?.mt ?? null;
   }
 
   /** Takes in changes, in whatever order, and any number of times. */

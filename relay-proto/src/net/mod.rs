@@ -24,7 +24,8 @@ pub use self::error::Error;
 pub use self::metrics::{PublisherMetrics, SubscriberMetrics};
 pub use self::publish::{BroadcastPublisher, Publisher, PublisherConfig, TrackPublisher};
 pub use self::records::{
-    EdgeLink, OriginLink, RECORD_BYTES_MAX, RecordPublisher, RecordSubscription, RequestSender,
+    EdgeLink, Lost, OriginLink, RECORD_BYTES_MAX, RecordPublisher, RecordSubscription,
+    RequestSender,
 };
 pub use self::subscribe::{Announcement, Status, Subscriber, SubscriberConfig};
 pub use self::subscription::{

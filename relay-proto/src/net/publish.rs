@@ -428,15 +428,7 @@ impl Session {
             asking.spawn(async move {
                 moq_net::time::run(peer_driver).await;
             });
-            let ours = self.origin.clone();
-            asking.spawn(async move {
-                let Some((link, reading)) = EdgeLink::await_edge(&peer, &ours).await else {
-                    return;
-                };
-                if edges.send(link).await.is_ok() {
-                    reading.await;
-                }
-            });
+            asking.spawn(EdgeLink::serve(peer, self.origin.clone(), edges));
         }
         let reason = moq_net::time::run(driver).await;
         drop(session);

@@ -4,14 +4,14 @@
 //! While a connection lasts nothing is lost unless a reader falls seconds behind; whoever needs more
 //! than that says what it has and asks for the rest, which is the business of those who use this.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use moq_net::track::Subscription;
 use moq_net::{group, origin, track};
 use rand::Rng as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::publish::TrackPublisher;
 use super::subscription::{ANSWER_TIMEOUT, End};
@@ -26,8 +26,12 @@ const EDGE: &str = "edge";
 const ORIGIN: &str = "origin";
 /// Longer records are not handed on: nothing of ours writes them.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
-/// Records of a group. Whoever joins is given the current group from its beginning.
+/// Records, and bytes of them, after which another group begins. Whoever joins is given the current
+/// group from its beginning, which is kept whole for that.
 const GROUP_RECORDS_MAX: u32 = 256;
+const GROUP_BYTES_MAX: usize = 1 << 20;
+/// Pause before a link that could not be had, or broke off, is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How far newer records may be ahead of one that is still on the way before it is given up.
 const AGE_MAX: Duration = Duration::from_secs(10);
 /// Requests that wait for the origin, and answers that wait for the edge. When full, the sender's wait
@@ -39,13 +43,20 @@ pub struct RecordPublisher {
     track: TrackPublisher,
     group: GroupId,
     in_group: u32,
+    bytes_in_group: usize,
     began: Instant,
 }
 
 impl RecordPublisher {
     pub(super) fn new(track: track::Producer) -> Self {
         let group = GroupId { period: 0, index: 0 };
-        Self { track: TrackPublisher::new(track), group, in_group: 0, began: Instant::now() }
+        Self {
+            track: TrackPublisher::new(track),
+            group,
+            in_group: 0,
+            bytes_in_group: 0,
+            began: Instant::now(),
+        }
     }
 
     /// What such a track is.
@@ -58,11 +69,13 @@ impl RecordPublisher {
 
     /// Adds `record` after all others, at most [`RECORD_BYTES_MAX`] of it.
     pub fn write(&mut self, record: Bytes) -> Result<(), Error> {
-        if self.in_group == GROUP_RECORDS_MAX {
+        let bytes = self.bytes_in_group + record.len();
+        if self.in_group == GROUP_RECORDS_MAX || (self.in_group > 0 && bytes > GROUP_BYTES_MAX) {
             self.group = self.group.next();
-            self.in_group = 0;
+            (self.in_group, self.bytes_in_group) = (0, 0);
         }
         self.in_group += 1;
+        self.bytes_in_group += record.len();
         let ticks = self.began.elapsed().as_millis() as u64 * 90;
         self.track.write(self.group, MediaTime::new(ticks, Timescale::VIDEO), record)
     }
@@ -81,22 +94,37 @@ pub struct EdgeLink {
 }
 
 impl EdgeLink {
-    /// Waits until the peer of `peer` announces itself as an edge; `None` if it never does.
-    pub(super) async fn await_edge(
-        peer: &origin::Consumer,
-        ours: &origin::Producer,
-    ) -> Option<(Self, impl Future<Output = ()> + use<>)> {
+    /// Hands over links with the peer once it announces itself as an edge: another one whenever one
+    /// breaks off. Ends with the peer, or with whoever takes the links.
+    pub(super) async fn serve(
+        peer: origin::Consumer,
+        ours: origin::Producer,
+        links: mpsc::Sender<Self>,
+    ) {
+        let Some(name) = Self::announced(&peer).await else { return };
+        while !links.is_closed() {
+            match Self::open(&peer, &ours, &name).await {
+                Ok((link, reading)) => {
+                    if links.send(link).await.is_err() {
+                        return;
+                    }
+                    reading.await;
+                }
+                Err(error) => tracing::debug!(edge = name, %error, "no link with the edge"),
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    /// The name by which the peer announces itself as an edge; `None` if it never does.
+    async fn announced(peer: &origin::Consumer) -> Option<String> {
         let mut announced = peer.announced();
         loop {
             let update = announced.next().await?;
             let path = update.prefix.as_str();
             let name = path.strip_prefix(EDGE).and_then(|path| path.strip_prefix('/'));
-            let Some(name) = name.filter(|name| is_name(name) && update.kind.is_active()) else {
-                continue;
-            };
-            match Self::open(peer, ours, name).await {
-                Ok(link) => return Some(link),
-                Err(error) => tracing::debug!(edge = name, %error, "no link with the edge"),
+            if let Some(name) = name.filter(|name| is_name(name) && update.kind.is_active()) {
+                return Some(name.to_owned());
             }
         }
     }
@@ -126,7 +154,17 @@ pub struct OriginLink {
 pub struct RequestSender(Arc<Slot>);
 
 #[derive(Default)]
-struct Slot(Mutex<Option<RecordPublisher>>);
+struct Slot {
+    requests: Mutex<Option<RecordPublisher>>,
+    /// An origin has answered, once.
+    answered: watch::Sender<bool>,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<RecordPublisher>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl OriginLink {
     /// A link, and the end of it that connections take up.
@@ -150,8 +188,12 @@ impl OriginLink {
 impl RequestSender {
     /// Sends a request; false if no origin is connected. Whether it arrives, only its answer says.
     pub fn send(&self, request: Bytes) -> bool {
-        let mut slot = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.as_mut().is_some_and(|requests| requests.write(request).is_ok())
+        self.0.lock().as_mut().is_some_and(|requests| requests.write(request).is_ok())
+    }
+
+    /// Whether any origin has ever listened, now and once one does: one without a token never will.
+    pub fn answered(&self) -> watch::Receiver<bool> {
+        self.0.answered.subscribe()
     }
 }
 
@@ -189,25 +231,37 @@ impl Uplink {
         name == Some(self.name.as_str())
     }
 
-    /// The origin answers: from now on requests are sent here. To be run for as long as it does.
-    pub(super) async fn answered(
+    /// The origin answers at `path`: from now on requests are sent here. To be run for as long as the
+    /// connection lasts.
+    pub(super) fn answered(
         &mut self,
-        origin: &origin::Consumer,
-        path: &str,
-    ) -> Result<impl Future<Output = ()> + use<>, Error> {
-        let answers = subscribe(origin, path).await?;
+        origin: origin::Consumer,
+        path: String,
+    ) -> impl Future<Output = ()> + use<> {
         if let Some(requests) = self.requests.take() {
-            let mut slot = self.uplinks.slot.0.lock().unwrap_or_else(PoisonError::into_inner);
-            *slot = Some(requests);
+            *self.uplinks.slot.lock() = Some(requests);
         }
-        Ok(answers.hand_on(self.uplinks.responses.clone()))
+        let uplinks = self.uplinks.clone();
+        async move {
+            loop {
+                match subscribe(&origin, &path).await {
+                    Ok(answers) => {
+                        uplinks.slot.answered.send_replace(true);
+                        answers.hand_on(uplinks.responses.clone()).await;
+                    }
+                    Err(Error::NotFound | Error::Closed) => return,
+                    Err(error) => tracing::debug!(%error, "the origin's answers cannot be read"),
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        }
     }
 }
 
 impl Drop for Uplink {
     fn drop(&mut self) {
         if self.requests.is_none() {
-            self.uplinks.slot.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.uplinks.slot.lock().take();
         }
     }
 }
@@ -232,6 +286,10 @@ async fn subscribe(from: &origin::Consumer, path: &str) -> Result<RecordSubscrip
     let broadcast = broadcast.map_err(|_| Error::Timeout)?;
     RecordSubscription::open(&broadcast.map_err(|error| Error::from_moq(&error))?).await
 }
+
+/// Records may have been lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
 
 /// Reads the records of a track.
 pub struct RecordSubscription {
@@ -260,23 +318,28 @@ impl RecordSubscription {
         Self { end: Some(end), ..self }
     }
 
-    /// The next record; `None` once the track has ended or the broadcast is gone. Cancelling it loses
-    /// nothing.
-    pub async fn next(&mut self) -> Option<Bytes> {
+    /// The next record, or that some before it may have been lost; `None` once the track has ended or
+    /// the broadcast is gone. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Lost>> {
         loop {
             let Some(group) = &mut self.open else {
                 let next = self.groups.next_group();
                 self.open = Some(before(&mut self.end, next).await?.ok().flatten()?);
                 continue;
             };
-            match before(&mut self.end, group.read_frame()).await?.ok().flatten() {
-                // The group is over, or what is left of it could not be had.
-                None => self.open = None,
-                Some(frame) if frame.payload.len() > RECORD_BYTES_MAX => {
+            match before(&mut self.end, group.read_frame()).await? {
+                Ok(Some(frame)) if frame.payload.len() > RECORD_BYTES_MAX => {
                     let bytes = frame.payload.len();
                     tracing::warn!(bytes, "a record is too long, and is left out");
+                    return Some(Err(Lost));
                 }
-                Some(frame) => return Some(frame.payload),
+                Ok(Some(frame)) => return Some(Ok(frame.payload)),
+                Ok(None) => self.open = None,
+                Err(error) => {
+                    tracing::debug!(%error, "the rest of a group of records could not be had");
+                    self.open = None;
+                    return Some(Err(Lost));
+                }
             }
         }
     }
@@ -284,6 +347,8 @@ impl RecordSubscription {
     /// Hands on every record, until the track ends or nobody takes them any more.
     async fn hand_on(mut self, to: mpsc::Sender<Bytes>) {
         while let Some(record) = self.next().await {
+            // Whoever waits for an answer asks again.
+            let Ok(record) = record else { continue };
             if to.send(record).await.is_err() {
                 return;
             }

@@ -258,7 +258,7 @@ impl Upstream {
                     Some(update) => {
                         self.accepted(accepted);
                         if connection.is_answer(&update) {
-                            connection.listen(&update).await;
+                            connection.listen(&update);
                         } else {
                             self.update(&connection.consumer, &mut live, update).await;
                         }
@@ -362,13 +362,10 @@ impl Connection {
             && uplink.is_some_and(|uplink| uplink.is_answered_at(update.prefix.as_str()))
     }
 
-    async fn listen(&mut self, update: &moq_net::announce::Update) {
-        let Some(uplink) = &mut self.uplink else { return };
-        match uplink.answered(&self.consumer, update.prefix.as_str()).await {
-            Ok(reading) => {
-                self.origins.spawn(reading);
-            }
-            Err(error) => tracing::warn!(%error, "the origin's answers cannot be read"),
+    fn listen(&mut self, update: &moq_net::announce::Update) {
+        if let Some(uplink) = &mut self.uplink {
+            let path = update.prefix.as_str().to_owned();
+            self.origins.spawn(uplink.answered(self.consumer.clone(), path));
         }
     }
 }

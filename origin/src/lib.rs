@@ -106,7 +106,18 @@ impl Origin {
         let (broadcasts, rooms) =
             Broadcasts::announce(broadcasts, &relay, &store, Metrics::register(registry)?)?;
         let database = config.database(data_dir);
-        let comments = comments::store::Store::open(database.expose()).await?;
+        let comments = comments::store::Store::new(database.expose())?;
+        match comments.ready().await {
+            Ok(()) => {}
+            // The lecture goes on air without it.
+            Err(error) if comments.is_remote() => {
+                tracing::error!(%error, "comments cannot be stored; trying again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if config.relay_token.is_none() {
+            tracing::info!("without origin.relay_token edges cannot send comments");
+        }
         let desk = comments::Desk::new(comments, rooms, comments::Metrics::register(registry)?);
         let listener = TcpListener::bind(config.rtmp).await;
         let listener = listener.map_err(|error| Error::Rtmp(config.rtmp, error))?;

@@ -115,7 +115,7 @@ pub enum Response {
         /// The comment.
         id: u64,
     },
-    /// It is not stored, and will not be.
+    /// It is not stored; or nobody knows, if the reason is [`Refusal::Unavailable`].
     Refused {
         /// The broadcast.
         broadcast: BroadcastId,
@@ -132,6 +132,10 @@ pub enum Response {
     History {
         /// The broadcast.
         broadcast: BroadcastId,
+        /// As it was asked.
+        after: u64,
+        /// The newest change that there is; less than `after` if the comments began anew.
+        newest: u64,
         /// Each comment that changed, in the order of `seq`.
         comments: Vec<Comment>,
         /// Whether these are all there are; otherwise the edge asks for more.
@@ -182,9 +186,6 @@ pub enum Refusal {
     /// Pages of this site may only read.
     #[error("this site may only read")]
     NotAllowed,
-    /// Not a message of this protocol.
-    #[error("it cannot be understood")]
-    Malformed,
     /// The origin cannot store it now.
     #[error("it cannot be stored now")]
     Unavailable,
@@ -231,7 +232,6 @@ impl Refusal {
             Self::UnknownBroadcast => "unknown-broadcast",
             Self::NotYours => "not-yours",
             Self::NotAllowed => "not-allowed",
-            Self::Malformed => "malformed",
             Self::Unavailable => "unavailable",
         }
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
 use super::rules::Rules;
-use super::store::{Applied, Change, Store};
+use super::store::{self, Applied, Change, Store};
 
 /// Requests of all edges that wait to be stored. When full, the edges' wait with the relay.
 const QUEUE_MAX: usize = 1_024;
@@ -25,7 +25,7 @@ const BATCH_MAX: usize = 256;
 /// Comments in one answer: at their longest, half of what a record may be.
 const HISTORY_MAX: u32 = 200;
 /// Answers of history that are read from the store at once.
-const HISTORY_READS_MAX: usize = 4;
+const HISTORY_READS_MAX: usize = 2;
 /// How far a player's clock may be ahead of this one.
 const AHEAD_MAX_MS: u64 = 3_000;
 /// When to try again what could not be stored.
@@ -50,9 +50,11 @@ pub struct Desk {
 struct Open {
     room: Room,
     rules: Rules,
-    /// The newest change that everybody has been told of.
-    told: u64,
-    /// Changes may be stored of which nobody has been told: the store did not answer.
+    /// The newest change that everybody has been told of; `None` before the store has said how far it
+    /// has come.
+    told: Option<u64>,
+    /// Changes may be stored of which nobody has been told: the store did not answer, or the relay did
+    /// not take them.
     behind: bool,
 }
 
@@ -68,7 +70,7 @@ type Answers = Arc<Mutex<RecordPublisher>>;
 impl Desk {
     /// A desk for `rooms`, which keeps what is written in `store`.
     pub fn new(store: Store, rooms: HashMap<BroadcastId, Room>, metrics: Metrics) -> Self {
-        let open = |room| Open { room, rules: Rules::default(), told: 0, behind: false };
+        let open = |room| Open { room, rules: Rules::default(), told: None, behind: true };
         let rooms = rooms.into_iter().map(|(id, room)| (id, open(room)));
         Self { store, rooms: rooms.collect(), metrics }
     }
@@ -81,16 +83,17 @@ impl Desk {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut again = tokio::time::interval(STORE_AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = cancel.cancelled() => break,
-                _ = again.tick() => self.make_up().await,
+        let desk = &mut self;
+        let serving = async {
+            loop {
+                tokio::select! {
+                _ = again.tick() => desk.make_up().await,
                 Some(edge) = edges.recv() => {
                     let listener = Listener {
-                        store: self.store.clone(),
+                        store: desk.store.clone(),
                         reads: reads.clone(),
                         asked: sender.clone(),
-                        metrics: self.metrics.clone(),
+                        metrics: desk.metrics.clone(),
                     };
                     listening.spawn(listener.listen(edge));
                 }
@@ -100,10 +103,13 @@ impl Desk {
                     }
                 }
                 _ = asked.recv_many(&mut batch, BATCH_MAX) => {
-                    self.take_in(std::mem::take(&mut batch)).await;
+                    desk.take_in(std::mem::take(&mut batch)).await;
+                }
                 }
             }
-        }
+        };
+        // What is being stored may be given up: nobody has been told that it is.
+        cancel.run_until_cancelled(serving).await;
         listening.shutdown().await;
         self.store.close().await;
     }
@@ -191,18 +197,12 @@ impl Desk {
         }
     }
 
-    /// Tells what was stored without this desk knowing.
+    /// Tells what was stored without this desk knowing. What was stored before it began, edges ask for.
     async fn make_up(&mut self) {
         for (id, open) in self.rooms.iter_mut().filter(|(_, open)| open.behind) {
-            match self.store.changes(id, open.told, HISTORY_MAX).await {
-                Ok(comments) => {
-                    open.behind = comments.len() >= HISTORY_MAX as usize;
-                    comments.iter().for_each(|comment| open.tell(comment));
-                }
-                Err(error) => {
-                    tracing::debug!(broadcast = %id, %error, "comments cannot be read yet");
-                    return;
-                }
+            if let Err(error) = open.make_up(id, &self.store).await {
+                tracing::warn!(broadcast = %id, %error, "comments cannot be read");
+                return;
             }
         }
     }
@@ -223,12 +223,34 @@ impl Desk {
 }
 
 impl Open {
+    async fn make_up(&mut self, id: &BroadcastId, store: &Store) -> Result<(), store::Error> {
+        let Some(told) = self.told else {
+            self.told = Some(store.newest(id).await?);
+            self.behind = false;
+            return Ok(());
+        };
+        self.behind = false;
+        let mut after = told;
+        loop {
+            let comments = store.changes(id, after, HISTORY_MAX).await.inspect_err(|_| {
+                self.behind = true;
+            })?;
+            comments.iter().for_each(|comment| self.tell(comment));
+            match comments.last() {
+                Some(last) if comments.len() >= HISTORY_MAX as usize => after = last.seq,
+                _ => return Ok(()),
+            }
+        }
+    }
+
     fn tell(&mut self, comment: &Comment) {
-        self.told = self.told.max(comment.seq);
         let record = serde_json::to_vec(comment).expect("plain");
-        if let Err(error) = self.room.comments.write(record.into()) {
-            // Edges see by the next that they lack one, and ask for it.
-            tracing::warn!(%error, "a comment was stored and not sent out");
+        match self.room.comments.write(record.into()) {
+            Ok(()) => self.told = Some(comment.seq),
+            Err(error) => {
+                tracing::warn!(%error, "a comment was stored and not sent out");
+                self.behind = true;
+            }
         }
     }
 }
@@ -282,7 +304,15 @@ impl Listener {
         match self.store.changes(&broadcast, after, HISTORY_MAX).await {
             Ok(comments) => {
                 let complete = comments.len() < HISTORY_MAX as usize;
-                answer(answers, &Response::History { broadcast, comments, complete });
+                let newest = match comments.last().map(|comment| comment.seq) {
+                    Some(newest) => newest,
+                    None => match self.store.newest(&broadcast).await {
+                        Ok(newest) => newest,
+                        Err(_) => return,
+                    },
+                };
+                let history = Response::History { broadcast, after, newest, comments, complete };
+                answer(answers, &history);
             }
             // The edge asks again after a while.
             Err(error) => tracing::error!(%broadcast, %error, "comments cannot be read"),

@@ -8,6 +8,7 @@
 mod database;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lectern_relay_proto::comment::{AuthorId, ClientId, Comment, Post};
@@ -16,6 +17,8 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Row};
+use tokio::sync::OnceCell;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use self::database::Database;
@@ -46,6 +49,8 @@ const DELETE: &str = "UPDATE comments SET text = '', deleted = 1, rev = rev + 1,
      WHERE broadcast = $1 AND id = $2 AND author = $3 AND deleted = 0 \
      RETURNING id, seq, mt_ms, at_ms, user_name, author, text, rev, deleted";
 
+const NEWEST: &str = "SELECT last_seq FROM comment_rooms WHERE broadcast = $1";
+
 const FIND_OWN: &str = "SELECT id FROM comments WHERE broadcast = $1 AND id = $2 AND author = $3";
 
 const CHANGES: &str = "SELECT id, seq, mt_ms, at_ms, user_name, author, text, rev, deleted FROM comments \
@@ -56,6 +61,8 @@ const CHANGES: &str = "SELECT id, seq, mt_ms, at_ms, user_name, author, text, re
 pub struct Store {
     pool: AnyPool,
     database: Database,
+    /// Set once the tables are as they are to be.
+    ready: Arc<OnceCell<()>>,
 }
 
 /// What is to happen to a broadcast's comments.
@@ -147,17 +154,13 @@ struct Room {
 }
 
 impl Store {
-    /// Opens the database and brings its tables up to date. `url` is `sqlite:PATH`, where the file is
+    /// The database at `url`, opened by [`Store::ready`] or with the first call. `url` is `sqlite:PATH`, where the file is
     /// made if there is none but its directory must exist, or `postgres://USER:PASSWORD@HOST/DATABASE`.
     ///
     /// SQLite syncs each batch to disk before it counts as stored. PostgreSQL does so unless its
     /// operator has turned `synchronous_commit` off.
-    pub async fn open(url: &str) -> Result<Self, Error> {
+    pub fn new(url: &str) -> Result<Self, Error> {
         let database = Database::parse(url)?;
-        // A pool would try again until its time is up, and say no more than that.
-        timeout(CALL_MAX, database.migrate())
-            .await
-            .map_err(|_| Error::TimedOut { database: database.to_string() })??;
         let session = database.session();
         let pool = AnyPoolOptions::new()
             .max_connections(database.connections_max())
@@ -166,7 +169,25 @@ impl Store {
                 Box::pin(async move { sqlx::raw_sql(session).execute(connection).await.map(drop) })
             })
             .connect_lazy_with(database.options());
-        Ok(Self { pool, database })
+        Ok(Self { pool, database, ready: Arc::default() })
+    }
+
+    /// Opens the database, if it is not open, and brings its tables up to date.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let database = self.database.clone();
+        self.ready.get_or_try_init(|| migrate(database)).await.map(|_| ())
+    }
+
+    /// Whether the database is one that may be away for a while, and back.
+    pub fn is_remote(&self) -> bool {
+        self.database.is_remote()
+    }
+
+    /// The newest change of a broadcast's comments; zero if there is none.
+    pub async fn newest(&self, broadcast: &BroadcastId) -> Result<u64, Error> {
+        let mut connection = self.connection().await?;
+        let ended = timeout(CALL_MAX, newest(&mut connection, broadcast)).await;
+        self.ended(connection, ended)
     }
 
     /// Applies all of `changes` in their order, or none of them, and says in the same order what came
@@ -177,7 +198,9 @@ impl Store {
             return Ok(Vec::new());
         }
         let begin = self.database.begin();
-        self.call(async |connection| apply(connection, begin, changes).await).await
+        let mut connection = self.connection().await?;
+        let ended = timeout(CALL_MAX, apply(&mut connection, begin, changes)).await;
+        self.ended(connection, ended)
     }
 
     /// The comments of `broadcast` that have changed since `after`, in the order of `seq`, at most
@@ -188,7 +211,9 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Comment>, Error> {
-        self.call(async |connection| changes(connection, broadcast, after, limit).await).await
+        let mut connection = self.connection().await?;
+        let ended = timeout(CALL_MAX, changes(&mut connection, broadcast, after, limit)).await;
+        self.ended(connection, ended)
     }
 
     /// Lets go of the database, once the calls that are under way have ended.
@@ -196,23 +221,43 @@ impl Store {
         self.pool.close().await;
     }
 
-    async fn call<T>(
-        &self,
-        call: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let timed_out = || Error::TimedOut { database: self.database.to_string() };
-        let mut connection: PoolConnection<Any> =
-            self.pool.acquire().await.map_err(|error| match error {
-                sqlx::Error::PoolTimedOut => timed_out(),
-                error => error.into(),
-            })?;
-        let done = timeout(CALL_MAX, call(&mut connection)).await;
-        done.unwrap_or_else(|_| {
-            // It may answer what nobody waits for any more.
-            connection.close_on_drop();
-            Err(timed_out())
+    async fn connection(&self) -> Result<PoolConnection<Any>, Error> {
+        self.ready().await?;
+        self.pool.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => self.timed_out(),
+            error => error.into(),
         })
     }
+
+    /// What a call on `connection` came to, which had to end in time.
+    fn ended<T>(
+        &self,
+        mut connection: PoolConnection<Any>,
+        ended: Result<Result<T, Error>, Elapsed>,
+    ) -> Result<T, Error> {
+        ended.unwrap_or_else(|_| {
+            // It may answer what nobody waits for any more.
+            connection.close_on_drop();
+            Err(self.timed_out())
+        })
+    }
+
+    fn timed_out(&self) -> Error {
+        Error::TimedOut { database: self.database.to_string() }
+    }
+}
+
+async fn migrate(database: Database) -> Result<(), Error> {
+    // On a thread of its own: of the migrator's future the compiler cannot tell that it may be moved to
+    // another.
+    let runtime = tokio::runtime::Handle::current();
+    let migrating = tokio::task::spawn_blocking(move || {
+        // A pool would try again until its time is up, and say no more than that.
+        let migrated = runtime.block_on(async { timeout(CALL_MAX, database.migrate()).await });
+        migrated.unwrap_or_else(|_| Err(Error::TimedOut { database: database.to_string() }))
+    });
+    // It ends in time, or panics.
+    migrating.await.unwrap_or_else(|error| Err(sqlx::Error::Protocol(error.to_string()).into()))
 }
 
 async fn apply(
@@ -246,6 +291,11 @@ async fn apply(
     }
     transaction.commit().await?;
     Ok(applied)
+}
+
+async fn newest(connection: &mut AnyConnection, broadcast: &BroadcastId) -> Result<u64, Error> {
+    let row = sqlx::query(NEWEST).bind(broadcast.as_str()).fetch_optional(connection).await?;
+    row.map_or(Ok(0), |row| number(broadcast, &row, "last_seq"))
 }
 
 async fn changes(

@@ -13,6 +13,12 @@ use tempfile::TempDir;
 
 use self::postgres::Postgres;
 
+async fn open(url: &str) -> Result<Store, Error> {
+    let store = Store::new(url)?;
+    store.ready().await?;
+    Ok(store)
+}
+
 /// An empty database, which ends with the test.
 enum Database {
     Sqlite(TempDir),
@@ -28,7 +34,7 @@ impl Database {
     }
 
     async fn open(&self) -> Store {
-        Store::open(&self.url()).await.expect("open")
+        open(&self.url()).await.expect("open")
     }
 
     /// Beside the store, as an operator would look into it.
@@ -358,7 +364,7 @@ async fn a_database_out_of_reach_is_said_without_its_password() {
     let addr = closed.local_addr().expect("its address");
     drop(closed);
     let url = format!("postgres://lectern:hunter2@{addr}/lectern");
-    let error = Store::open(&url).await.err().expect("nobody there");
+    let error = open(&url).await.err().expect("nobody there");
     assert!(matches!(error, Error::Open { .. }), "{error}");
     let said = error.to_string();
     assert!(said.starts_with(&format!("cannot open PostgreSQL at {addr}: ")), "{said}");
@@ -368,10 +374,10 @@ async fn a_database_out_of_reach_is_said_without_its_password() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = silent.local_addr().expect("its address");
     let url = format!("postgres://lectern:hunter2@{addr}/lectern");
-    let error = Store::open(&url).await.err().expect("silence");
+    let error = open(&url).await.err().expect("silence");
     assert_eq!(error.to_string(), format!("PostgreSQL at {addr} does not answer"));
 
-    let error = Store::open("sqlite:/nowhere/lectern.db").await.err().expect("no directory");
+    let error = open("sqlite:/nowhere/lectern.db").await.err().expect("no directory");
     let said = error.to_string();
     assert!(said.starts_with("cannot open SQLite file /nowhere/lectern.db: "), "{said}");
 }

@@ -78,6 +78,11 @@ impl Database {
         }
     }
 
+    /// Whether it runs elsewhere, and may be away for a while.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Postgres)
+    }
+
     pub(super) fn connections_max(&self) -> u32 {
         match self.kind {
             // One can write at a time. Callers wait for it in line; several connections would try again

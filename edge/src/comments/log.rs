@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use lectern_relay_proto::comment::Comment;
 
-/// Comments that are kept; of more, those that changed longest ago are let go of. About 400 bytes each.
+/// Comments that are kept; of more, those that changed longest ago are let go of. About a kilobyte each,
+/// and five at their longest.
 pub(super) const COMMENTS_MAX: usize = 20_000;
 /// Changes that are kept while one before them is missing. Those after them are asked for anew.
 const AHEAD_MAX: usize = 1_024;
@@ -34,6 +35,8 @@ pub(super) struct Log {
     complete: bool,
     /// What came before what is missing.
     ahead: BTreeMap<u64, Comment>,
+    /// More came than [`AHEAD_MAX`] since the origin was last asked.
+    dropped: bool,
 }
 
 impl Log {
@@ -54,8 +57,12 @@ impl Log {
 
     /// Takes a change as it happens. Returns what is new by it, in order.
     pub(super) fn push(&mut self, comment: Comment) -> Vec<Change> {
-        if comment.seq > self.head && self.ahead.len() < AHEAD_MAX {
-            self.ahead.insert(comment.seq, comment);
+        if comment.seq > self.head {
+            if self.ahead.len() < AHEAD_MAX {
+                self.ahead.insert(comment.seq, comment);
+            } else {
+                self.dropped = true;
+            }
         }
         // Before the history is there, nothing says where a first change belongs.
         if self.complete { self.advance() } else { Vec::new() }
@@ -71,10 +78,16 @@ impl Log {
             }
         }
         if complete {
-            self.complete = true;
+            self.complete = !std::mem::take(&mut self.dropped);
             new.extend(self.advance());
         }
         new
+    }
+
+    /// The origin has other comments than these: its database began anew, or an older one was put in
+    /// its place.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
     }
 
     /// Up to `max` changes after `after`, and the `seq` of the last.
@@ -88,9 +101,10 @@ impl Log {
         (jsons.collect(), last)
     }
 
-    /// Those that are to be shown, by media time.
-    pub(super) fn shown(&self) -> Vec<&Entry> {
-        let mut shown: Vec<_> = self.entries.values().filter(|e| !e.comment.deleted).collect();
+    /// Those that are to be shown and that are `wanted`, by media time.
+    pub(super) fn shown(&self, wanted: impl Fn(&Comment) -> bool) -> Vec<&Entry> {
+        let shown = self.entries.values().filter(|entry| !entry.comment.deleted);
+        let mut shown: Vec<_> = shown.filter(|entry| wanted(&entry.comment)).collect();
         shown.sort_by_key(|entry| (entry.comment.mt, entry.comment.id));
         shown
     }
@@ -191,7 +205,10 @@ mod tests {
         let gone = Comment { deleted: true, text: String::new(), rev: 1, ..comment(1, 3) };
         assert_eq!(seqs(&log.push(gone)), [3]);
         assert_eq!(seqs(&log.after(0, 10).0), [2, 3]);
-        assert_eq!(log.shown().iter().map(|entry| entry.comment.id).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            log.shown(|_| true).iter().map(|entry| entry.comment.id).collect::<Vec<_>>(),
+            [2]
+        );
     }
 
     #[test]

@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::Response;
-use lectern_relay_proto::net::{BroadcastSubscription, Error, OriginLink};
+use lectern_relay_proto::net::{BroadcastSubscription, Error, Lost, OriginLink};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use self::floods::Floods;
 pub use self::metrics::Metrics;
@@ -32,6 +33,8 @@ use self::uplink::Uplink;
 
 /// How long the origin may take to tell what was before; then it is asked again.
 const HISTORY_WITHIN: Duration = Duration::from_secs(3);
+/// How long viewers may take to hear that the edge goes away.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// Pause before subscribing again to comments that could not be had.
 const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,8 @@ pub struct Comments {
     uplink: Option<Arc<Uplink>>,
     metrics: Metrics,
     over: CancellationToken,
+    /// Those who read along.
+    viewers: TaskTracker,
 }
 
 struct Open {
@@ -60,6 +65,7 @@ impl Comments {
             uplink: link.map(Uplink::new),
             metrics,
             over: CancellationToken::new(),
+            viewers: TaskTracker::new(),
         })
     }
 
@@ -71,60 +77,44 @@ impl Comments {
         }
         cancel.cancelled().await;
         self.over.cancel();
+        self.viewers.close();
+        let _ = tokio::time::timeout(FAREWELL_MAX, self.viewers.wait()).await;
     }
 
-    /// Follows the comments of a broadcast for as long as it is announced.
+    /// Follows the comments of a broadcast for as long as it is announced. Without a token there are
+    /// none: nobody could be asked for what was before.
     pub async fn follow(&self, subscription: &BroadcastSubscription) {
+        let Some(uplink) = &self.uplink else { return };
         let (room, _) = self.open(subscription.id());
-        let reading = async {
-            loop {
-                match subscription.comments().await {
-                    Ok(mut records) => {
-                        // What was said before this subscription only the origin knows.
-                        room.doubt();
-                        while let Some(record) = records.next().await {
-                            match serde_json::from_slice(&record) {
-                                Ok(comment) => room.push(comment),
-                                Err(error) => {
-                                    self.metrics.malformed.inc();
-                                    tracing::warn!(%error, "a comment cannot be read");
-                                }
+        tokio::select! {
+            () = self.hear(subscription, &room) => {}
+            () = ask_for_the_rest(uplink, &room) => {}
+            () = room.tell() => {}
+        }
+    }
+
+    async fn hear(&self, subscription: &BroadcastSubscription, room: &Room) {
+        loop {
+            match subscription.comments().await {
+                Ok(mut records) => {
+                    // What was said before this subscription only the origin knows.
+                    room.doubt();
+                    while let Some(record) = records.next().await {
+                        match record.map(|record| serde_json::from_slice(&record)) {
+                            Ok(Ok(comment)) => room.push(comment),
+                            Ok(Err(error)) => {
+                                self.metrics.malformed.inc();
+                                tracing::warn!(%error, "a comment cannot be read");
+                                room.doubt();
                             }
+                            Err(Lost) => room.doubt(),
                         }
                     }
-                    Err(Error::Closed) => return,
-                    Err(error) => tracing::debug!(%error, "comments cannot be had; asking again"),
                 }
-                tokio::time::sleep(RESUBSCRIBE_AFTER).await;
+                Err(Error::Closed) => return,
+                Err(error) => tracing::debug!(%error, "comments cannot be had; asking again"),
             }
-        };
-        let asking = async {
-            loop {
-                let Some(after) = room.lacks_after() else {
-                    room.lacking.notified().await;
-                    continue;
-                };
-                match &self.uplink {
-                    Some(uplink) => uplink.ask_history(&room.id, after),
-                    // Nobody can be asked; what comes from now on is told.
-                    None => {
-                        room.history(Vec::new(), true);
-                        continue;
-                    }
-                }
-                // Until it is answered, or something else is missing.
-                let answered = async {
-                    while room.lacks_after() == Some(after) {
-                        room.lacking.notified().await;
-                    }
-                };
-                let _ = tokio::time::timeout(HISTORY_WITHIN, answered).await;
-            }
-        };
-        tokio::select! {
-            () = reading => {}
-            () = asking => {}
-            () = room.tell() => {}
+            tokio::time::sleep(RESUBSCRIBE_AFTER).await;
         }
     }
 
@@ -146,13 +136,16 @@ impl Comments {
     }
 
     fn take_history(&self, response: Response) {
-        let Response::History { broadcast, comments, complete } = response else { return };
+        let Response::History { broadcast, after, newest, comments, complete } = response else {
+            return;
+        };
         let room = {
             let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
             rooms.get(&broadcast).map(|open| open.room.clone())
         };
         if let Some(room) = room {
-            room.history(comments, complete);
+            room.history(after, newest, comments, complete);
+            // Whether or not it was what is missing, the one who asks looks again.
             room.lacking.notify_one();
         }
     }
@@ -160,5 +153,23 @@ impl Comments {
     fn admit(&self, client: IpAddr) -> Result<(), Duration> {
         let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
         floods.admit(client, Instant::now())
+    }
+}
+
+/// Asks the origin for what a room lacks, and again if nothing comes.
+async fn ask_for_the_rest(uplink: &Uplink, room: &Room) {
+    loop {
+        let Some(after) = room.lacks_after() else {
+            room.lacking.notified().await;
+            continue;
+        };
+        uplink.ask_history(&room.id, after);
+        // Until it is answered, or something else is missing.
+        let answered = async {
+            while room.lacks_after() == Some(after) {
+                room.lacking.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(HISTORY_WITHIN, answered).await;
     }
 }

@@ -4,12 +4,13 @@
 //! ten times a second; nobody's socket is waited for.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::Comment;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
 use super::log::{Change, Entry, Log};
 
@@ -19,6 +20,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const BEHIND_MAX: usize = 16;
 /// Comments of one message.
 const MESSAGE_MAX: usize = 200;
+/// For how long a file is good, whatever has changed: as long as caches may keep it.
+const RENDERED_FOR: Duration = Duration::from_secs(2);
 
 /// The comments of one broadcast.
 pub(super) struct Room {
@@ -29,6 +32,17 @@ pub(super) struct Room {
     changed: Notify,
     /// Wakes the one that asks the origin for what is missing.
     pub(super) lacking: Notify,
+    /// The origin has told all that it had, once.
+    settled: watch::Sender<bool>,
+    webvtt: Mutex<Option<Rendered>>,
+}
+
+/// All comments as a file, for as long as nothing has changed, or a little longer.
+#[derive(Clone)]
+struct Rendered {
+    head: u64,
+    at: Instant,
+    file: Bytes,
 }
 
 #[derive(Default)]
@@ -64,23 +78,42 @@ pub(super) struct Reader {
 impl Room {
     pub(super) fn new(id: BroadcastId) -> Arc<Self> {
         let readers = broadcast::Sender::new(BEHIND_MAX);
-        let (inner, changed, lacking) = (Mutex::default(), Notify::new(), Notify::new());
-        Arc::new(Self { id, inner, readers, changed, lacking })
+        Arc::new(Self {
+            id,
+            inner: Mutex::default(),
+            readers,
+            changed: Notify::new(),
+            lacking: Notify::new(),
+            settled: watch::Sender::new(false),
+            webvtt: Mutex::default(),
+        })
     }
 
     /// Takes a change as it happens.
     pub(super) fn push(&self, comment: Comment) {
         let mut inner = self.lock();
+        inner.outdate(std::slice::from_ref(&comment));
         let new = inner.log.push(comment);
         self.told(inner, new);
     }
 
-    /// Takes what the origin tells of the past. Returns whether more is to be asked for.
-    pub(super) fn history(&self, comments: Vec<Comment>, complete: bool) -> bool {
+    /// Takes what the origin tells of the changes after `after`, of which `newest` is the last.
+    pub(super) fn history(&self, after: u64, newest: u64, comments: Vec<Comment>, complete: bool) {
         let mut inner = self.lock();
+        if after != inner.log.head() {
+            // An answer to what was asked before the last one came.
+            return;
+        }
+        if newest < after {
+            tracing::warn!(broadcast = %self.id, after, newest, "the comments began anew");
+            inner.log.forget();
+            inner.opening = None;
+            drop(inner);
+            return self.lacking.notify_one();
+        }
+        inner.outdate(&comments);
         let new = inner.log.history(comments, complete);
         self.told(inner, new);
-        self.lock().log.lacks()
     }
 
     /// Changes may have been lost unseen.
@@ -99,11 +132,16 @@ impl Room {
     pub(super) async fn tell(&self) {
         loop {
             self.changed.notified().await;
-            let untold = std::mem::take(&mut self.lock().untold);
-            for some in untold.chunks(MESSAGE_MAX) {
+            let (untold, lacks) = {
+                let mut inner = self.lock();
+                (std::mem::take(&mut inner.untold), inner.log.lacks())
+            };
+            let last = untold.len().div_ceil(MESSAGE_MAX);
+            for (number, some) in (1..).zip(untold.chunks(MESSAGE_MAX)) {
                 let head = some.last().map_or(0, |(seq, _)| *seq);
+                let message = message(some, !lacks && number == last);
                 // Fails only if nobody reads.
-                let _ = self.readers.send(News { message: message(some, true), head });
+                let _ = self.readers.send(News { message, head });
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -116,9 +154,41 @@ impl Room {
         Reader { room: self.clone(), news: self.readers.subscribe(), head }
     }
 
-    /// What `render` makes of the comments that are to be shown, by media time.
-    pub(super) fn shown<T>(&self, render: impl FnOnce(&[&Entry]) -> T) -> T {
-        render(&self.lock().log.shown())
+    /// Waits until the origin has told what was before this edge came, for so long at most.
+    pub(super) async fn settle(&self, at_most: Duration) {
+        let mut settled = self.settled.subscribe();
+        // Late, or the room is closed: then what there is is told.
+        let _ = tokio::time::timeout(at_most, settled.wait_for(|settled| *settled)).await;
+    }
+
+    /// What `render` makes of the comments that are to be shown and `wanted`, by media time.
+    pub(super) fn shown<T>(
+        &self,
+        wanted: impl Fn(&Comment) -> bool,
+        render: impl FnOnce(&[&Entry]) -> T,
+    ) -> T {
+        render(&self.lock().log.shown(wanted))
+    }
+
+    /// All that are to be shown as `render` makes a file of them: once for all who ask.
+    pub(super) fn webvtt(&self, render: impl FnOnce(&[&Entry]) -> String) -> Bytes {
+        // Held while it is rendered: whoever asks meanwhile would do the same.
+        let mut rendered = self.webvtt.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = self.lock().log.head();
+        let now = Instant::now();
+        if let Some(there) = &*rendered
+            && (there.head == head || now.duration_since(there.at) < RENDERED_FOR)
+        {
+            return there.file.clone();
+        }
+        let file: Bytes = self.shown(|_| true, render).into();
+        *rendered = Some(Rendered { head, at: now, file: file.clone() });
+        file
+    }
+
+    /// Whether the origin has told all that there is.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.lock().log.lacks()
     }
 
     fn told(&self, mut inner: MutexGuard<'_, Inner>, new: Vec<Change>) {
@@ -127,33 +197,37 @@ impl Room {
             inner.untold.extend(new);
             self.changed.notify_one();
         }
+        drop(inner);
         if lacks {
             self.lacking.notify_one();
+        } else {
+            self.settled.send_if_modified(|settled| !std::mem::replace(settled, true));
         }
     }
 
-    /// The messages after `after`, and up to which change they tell.
+    /// What to send to who has all changes up to `after`, and up to which change that is: everything at
+    /// once, which is shared, or the next message.
     fn catch_up(&self, after: u64) -> (Arc<[Utf8Bytes]>, u64) {
         let mut inner = self.lock();
-        let newest = inner.log.head();
-        if after == 0
-            && let Some(opening) = &inner.opening
+        let (newest, lacks) = (inner.log.head(), inner.log.lacks());
+        if after > 0 || lacks {
+            let (some, head) = inner.log.after(after, MESSAGE_MAX);
+            let messages = (!some.is_empty()).then(|| message(&some, !lacks && head == newest));
+            return (messages.into_iter().collect(), head);
+        }
+        if let Some(opening) = &inner.opening
             && newest - opening.head < MESSAGE_MAX as u64
         {
             return (opening.messages.clone(), opening.head);
         }
-        let mut messages = Vec::new();
-        let mut head = after;
-        loop {
+        let (mut messages, mut head) = (Vec::new(), 0);
+        while head < newest {
             let (some, last) = inner.log.after(head, MESSAGE_MAX);
-            if some.is_empty() {
-                break;
-            }
             head = last;
             messages.push(message(&some, head == newest));
         }
         let messages: Arc<[Utf8Bytes]> = messages.into();
-        if after == 0 && newest > 0 {
+        if newest > 0 {
             inner.opening = Some(Opening { messages: messages.clone(), head: newest });
         }
         (messages, newest)
@@ -161,6 +235,15 @@ impl Room {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// What was told to those who came before is not to be told in its old form to others.
+    fn outdate(&mut self, changed: &[Comment]) {
+        if changed.iter().any(|comment| comment.rev > 0) {
+            self.opening = None;
+        }
     }
 }
 

@@ -11,8 +11,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use bytes::Bytes;
 use lectern_relay_proto::BroadcastId;
 
+use super::room::Room;
 use super::socket::Viewer;
 use super::{Comments, sidecar};
 use crate::client::Client;
@@ -69,10 +71,13 @@ async fn read_along(
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
-        .on_upgrade(async move |socket| {
-            viewer.serve(socket, over).await;
-            // The connection counts as one for as long as it lasts.
-            drop(seat);
+        .on_upgrade(move |socket| {
+            let viewers = site.comments.viewers.clone();
+            viewers.track_future(async move {
+                viewer.serve(socket, over).await;
+                // The connection counts as one for as long as it lasts.
+                drop(seat);
+            })
         })
 }
 
@@ -81,10 +86,16 @@ async fn bucket(
     Path((id, file)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(k) = file.strip_suffix(".jsonl").and_then(|k| k.parse().ok()) else {
-        return (StatusCode::NOT_FOUND, "comments are in <number>.jsonl\n").into_response();
+    // One name for each file, or caches would keep it under many.
+    let number = file.strip_suffix(".jsonl").and_then(|k| Some((k, k.parse::<u64>().ok()?)));
+    let Some((_, k)) = number.filter(|(text, k)| **text == k.to_string()) else {
+        let headers = [(CACHE_CONTROL, "no-store"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+        return (StatusCode::NOT_FOUND, headers, "comments are in <number>.jsonl\n")
+            .into_response();
     };
-    site.file(&id, "application/jsonl", &headers, |shown| sidecar::bucket(shown, k))
+    site.file(&id, "application/jsonl", &headers, |room| {
+        room.shown(|comment| comment.mt / sidecar::BUCKET_MS == k, sidecar::lines).into()
+    })
 }
 
 async fn webvtt(
@@ -92,7 +103,7 @@ async fn webvtt(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    site.file(&id, "text/vtt; charset=utf-8", &headers, sidecar::webvtt)
+    site.file(&id, "text/vtt; charset=utf-8", &headers, |room| room.webvtt(sidecar::webvtt))
 }
 
 impl Site {
@@ -101,16 +112,17 @@ impl Site {
         id: &str,
         content_type: &'static str,
         request: &HeaderMap,
-        render: impl FnOnce(&[&super::log::Entry]) -> String,
+        render: impl FnOnce(&Room) -> Bytes,
     ) -> Response {
         let id: Option<BroadcastId> = id.parse().ok();
         let Some(live) = id.and_then(|id| self.directory.get(&id)) else { return absent(self) };
         let (room, _) = self.comments.open(live.id());
-        let text = room.shown(render);
+        let text = render(&room);
         let etag = etag(&text);
         let headers = [
             (CONTENT_TYPE, content_type),
-            (CACHE_CONTROL, SHORT),
+            // What is missing may come at any moment.
+            (CACHE_CONTROL, if room.is_complete() { SHORT } else { "no-store" }),
             (ETAG, &etag),
             (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         ];
@@ -121,7 +133,7 @@ impl Site {
     }
 }
 
-fn etag(text: &str) -> String {
+fn etag(text: &[u8]) -> String {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
@@ -147,7 +159,7 @@ fn may_write(headers: &HeaderMap, origins: &[String]) -> bool {
         return true;
     }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let own = origin.split_once("://").map(|(_, host)| host);
+    let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     matches!((own, host), (Some(own), Some(host)) if own.eq_ignore_ascii_case(host))
 }
 
@@ -174,5 +186,6 @@ mod tests {
         check(Some("https://live.example"), false);
         check(Some("https://uni.example.evil.test"), false);
         check(Some("null"), false);
+        check(Some("evil://live.example:8080"), false);
     }
 }

@@ -5,15 +5,14 @@ use std::fmt::Write as _;
 use super::log::Entry;
 
 /// How much media time one file of JSON lines covers.
-const BUCKET_MS: u64 = 10_000;
+pub(super) const BUCKET_MS: u64 = 10_000;
 /// For how long a comment is shown as a cue.
 const CUE_MS: u64 = 8_000;
 
-/// The comments of the `k`-th ten seconds, one in a line. `shown` is in the order of media time.
-pub(super) fn bucket(shown: &[&Entry], k: u64) -> String {
-    let of = |entry: &&&Entry| entry.comment.mt / BUCKET_MS == k;
+/// Comments, one in a line.
+pub(super) fn lines(shown: &[&Entry]) -> String {
     let mut text = String::new();
-    for entry in shown.iter().filter(of) {
+    for entry in shown {
         text.push_str(&entry.json);
         text.push('\n');
     }
@@ -26,7 +25,9 @@ pub(super) fn webvtt(shown: &[&Entry]) -> String {
     for Entry { comment, .. } in shown {
         let (from, to) = (clock(comment.mt), clock(comment.mt + CUE_MS));
         // A voice span; what is in it can be no tag, and an empty line would end the cue.
-        let said = escape(&comment.text).replace("\n\n", "\n \n");
+        let filled =
+            |line: &str| if line.trim().is_empty() { " ".to_owned() } else { escape(line) };
+        let said = comment.text.split('\n').map(filled).collect::<Vec<_>>().join("\n");
         let user = escape(&comment.user);
         // Writing to a String cannot fail.
         let _ = write!(text, "\n{}\n{from} --> {to}\n<v {user}>{said}</v>\n", comment.id);
@@ -67,22 +68,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_comments_of_its_ten_seconds() {
+    fn a_file_has_a_comment_in_each_line() {
         let [a, b, c] =
             [entry(1, 9_999, "A", "a"), entry(2, 10_000, "B", "b"), entry(3, 19_999, "C", "c")];
-        let shown = [&a, &b, &c];
-        assert_eq!(bucket(&shown, 0), format!("{}\n", a.json));
-        assert_eq!(bucket(&shown, 1), format!("{}\n{}\n", b.json, c.json));
-        assert_eq!(bucket(&shown, 2), "");
+        assert_eq!(lines(&[&a, &b, &c]), format!("{}\n{}\n{}\n", a.json, b.json, c.json));
+        assert_eq!(lines(&[]), "");
     }
 
     #[test]
     fn cues_say_who_and_hold_no_markup() {
-        let a = entry(1, 3_661_005, "<b>Ada", "1 < 2 --> &c.\n\nNOTE not a note");
+        let a = entry(1, 3_661_005, "<b>Ada", "1 < 2 --> &c.\n\n\nNOTE not a note");
         assert_eq!(
             webvtt(&[&a]),
             "WEBVTT\n\n1\n01:01:01.005 --> 01:01:09.005\n\
-             <v &lt;b&gt;Ada>1 &lt; 2 --&gt; &amp;c.\n \nNOTE not a note</v>\n"
+             <v &lt;b&gt;Ada>1 &lt; 2 --&gt; &amp;c.\n \n \nNOTE not a note</v>\n"
         );
     }
 }

@@ -1,5 +1,6 @@
 //! One viewer's WebSocket: tells it the comments, and takes what it writes.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use lectern_relay_proto::comment::{
     AuthorId, ClientId, Name, Post, Refusal, Request, Response, Text,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Comments;
@@ -17,6 +18,8 @@ use super::said::{Said, Told};
 
 /// How long a player may take to say who it is.
 const JOIN_MAX: Duration = Duration::from_secs(5);
+/// How long a joiner waits for an edge that does not know yet what was said.
+const SETTLE_MAX: Duration = Duration::from_secs(3);
 /// How often a silent player is asked whether it is there, and how long it may be silent.
 const PING_EACH: Duration = Duration::from_secs(25);
 const SILENCE_MAX: Duration = Duration::from_secs(80);
@@ -58,10 +61,13 @@ impl Viewer {
     pub(super) async fn serve(self, mut socket: WebSocket, over: CancellationToken) {
         let metrics = self.comments.metrics.clone();
         metrics.readers.inc();
-        let end = match self.join(&mut socket, &over).await {
-            Ok((author, reader)) => self.converse(&mut socket, author, reader, over).await,
-            Err(end) => end,
+        let conversing = async {
+            match self.join(&mut socket).await {
+                Ok((author, reader)) => self.converse(&mut socket, author, reader).await,
+                Err(end) => end,
+            }
         };
+        let end = over.run_until_cancelled(conversing).await.unwrap_or(End::Away);
         metrics.readers.dec();
         let (code, reason) = match end {
             End::Gone => return,
@@ -76,26 +82,19 @@ impl Viewer {
         let _ = tokio::time::timeout(JOIN_MAX, closing).await;
     }
 
-    async fn join(
-        &self,
-        socket: &mut WebSocket,
-        over: &CancellationToken,
-    ) -> Result<(Option<AuthorId>, Reader), End> {
-        let said = tokio::select! {
-            () = over.cancelled() => return Err(End::Away),
-            said = tokio::time::timeout(JOIN_MAX, next(socket)) => said,
-        };
+    async fn join(&self, socket: &mut WebSocket) -> Result<(Option<AuthorId>, Reader), End> {
+        let said = tokio::time::timeout(JOIN_MAX, next(socket)).await;
         let (after, secret) = match said.map_err(|_| End::Rules("silent"))?? {
             Said::Join { after, secret } => (after, secret),
             _ => return Err(End::Rules("malformed")),
         };
         let author = secret.map(|secret| secret.author(&self.room.id));
-        let may_write = author.is_some() && self.may_write();
-        let hello = Told::Hello { author: author.clone(), may_write, t0: self.t0 };
+        // An edge that has just started knows neither what was said nor whether it will be heard.
+        self.room.settle(SETTLE_MAX).await;
         let mut reader = self.room.read(after);
-        tell(socket, &hello).await?;
+        tell(socket, &self.hello(author.as_ref())).await?;
         if !self.catch_up(socket, &mut reader).await? {
-            say(socket, message(&[], true)).await?;
+            say(socket, message(&[], self.room.is_complete())).await?;
         }
         Ok((author, reader))
     }
@@ -120,23 +119,32 @@ impl Viewer {
         socket: &mut WebSocket,
         author: Option<AuthorId>,
         mut reader: Reader,
-        over: CancellationToken,
     ) -> End {
         let (sender, mut answers) = mpsc::channel(2 * IN_PROGRESS_MAX);
-        let mut desk = Writing { viewer: self, author, sender, in_progress: 0, refused: 0 };
+        let in_progress = HashSet::new();
+        let mut desk = Writing { viewer: self, author, sender, in_progress, refused: 0 };
+        let mut answered = self.comments.uplink.as_ref().map(|uplink| uplink.answered());
+        let mut may_write = self.may_write();
         let mut ping = tokio::time::interval(PING_EACH);
         ping.reset();
         let mut heard = Instant::now();
         loop {
             let done = tokio::select! {
-                () = over.cancelled() => return End::Away,
+                () = changed(&mut answered), if !may_write => {
+                    may_write = self.may_write();
+                    if !may_write {
+                        answered = None;
+                        continue;
+                    }
+                    tell(socket, &self.hello(desk.author.as_ref())).await
+                }
                 news = reader.next() => match news {
                     None => return End::Away,
                     Some(Next::News(news)) => say(socket, news).await,
                     Some(Next::Behind) => self.catch_up(socket, &mut reader).await.map(|_| ()),
                 },
                 Some(answer) = answers.recv() => {
-                    desk.in_progress -= 1;
+                    desk.answered(&answer);
                     match Told::of(answer) {
                         Some(told) => tell(socket, &told).await,
                         None => Ok(()),
@@ -167,8 +175,15 @@ impl Viewer {
         }
     }
 
+    fn hello(&self, author: Option<&AuthorId>) -> Told {
+        let may_write = author.is_some() && self.may_write();
+        Told::Hello { author: author.cloned(), may_write, t0: self.t0 }
+    }
+
+    /// Whether this viewer's page may write, and anybody listens.
     fn may_write(&self) -> bool {
-        self.allowed && self.comments.uplink.is_some()
+        let uplink = self.comments.uplink.as_ref();
+        self.allowed && uplink.is_some_and(|uplink| *uplink.answered().borrow())
     }
 }
 
@@ -177,7 +192,8 @@ struct Writing<'a> {
     viewer: &'a Viewer,
     author: Option<AuthorId>,
     sender: mpsc::Sender<Response>,
-    in_progress: usize,
+    /// What is not answered yet.
+    in_progress: HashSet<ClientId>,
     /// Refusals here since something was taken.
     refused: u32,
 }
@@ -233,7 +249,9 @@ impl Writing<'_> {
             Some(uplink) if self.viewer.allowed => uplink,
             _ => return Err((Refusal::NotAllowed, None)),
         };
-        if self.in_progress >= IN_PROGRESS_MAX {
+        let client = request.attempt().map(|attempt| attempt.client);
+        let again = client.as_ref().is_some_and(|client| self.in_progress.contains(client));
+        if !again && self.in_progress.len() >= IN_PROGRESS_MAX {
             return Err((Refusal::TooFast, Some(TOO_MANY_AGAIN_MS)));
         }
         comments.admit(self.viewer.client).map_err(|wait| {
@@ -242,9 +260,25 @@ impl Writing<'_> {
         })?;
         let asked = uplink.ask(&request, self.sender.clone());
         asked.map_err(|reason| (reason, Some(TOO_MANY_AGAIN_MS)))?;
-        self.in_progress += 1;
+        self.in_progress.extend(client);
         Ok(())
     }
+
+    fn answered(&mut self, answer: &Response) {
+        if let Response::Stored { client, .. } | Response::Refused { client, .. } = answer {
+            self.in_progress.remove(client);
+        }
+    }
+}
+
+/// Waits until it changes; for ever if it cannot.
+async fn changed(answered: &mut Option<watch::Receiver<bool>>) {
+    if let Some(receiver) = answered
+        && receiver.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// The next thing that a player says.
@@ -264,7 +298,7 @@ fn read(message: Option<Result<Message, axum::Error>>) -> Result<Option<Said>, E
         }
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
         Some(Ok(Message::Binary(_))) => Err(End::Rules("malformed")),
-        // Too long, not UTF-8, or broken off: the library has answered as the RFC says.
+        // Too long, not UTF-8, no frame, or broken off.
         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lectern_relay_proto::comment::{Attempt, Refusal, Request, Response};
 use lectern_relay_proto::net::{OriginLink, RequestSender};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Attempts that wait for an answer, over all viewers; about 1 kB each.
@@ -37,6 +37,11 @@ struct Waiting {
 }
 
 impl Uplink {
+    /// Whether an origin has ever listened, now and once one does.
+    pub(super) fn answered(&self) -> watch::Receiver<bool> {
+        self.sender.answered()
+    }
+
     pub(super) fn new(link: &OriginLink) -> Arc<Self> {
         Arc::new(Self { sender: link.sender(), waiting: Mutex::default() })
     }
@@ -55,7 +60,9 @@ impl Uplink {
                 return Err(Refusal::Busy);
             }
             let now = Instant::now();
-            let entry = Waiting { request: bytes.clone(), since: now, sent: now, answer };
+            // Sent again, it has waited since it was sent first.
+            let since = waiting.get(&attempt).map_or(now, |before| before.since);
+            let entry = Waiting { request: bytes.clone(), since, sent: now, answer };
             waiting.insert(attempt, entry);
         }
         self.sender.send(bytes);
@@ -89,13 +96,13 @@ impl Uplink {
             let Some(record) = record else { return };
             match serde_json::from_slice::<Response>(&record) {
                 Ok(response @ Response::History { .. }) => history(response),
-                Ok(response) => self.answered(response),
+                Ok(response) => self.hand_over(response),
                 Err(error) => tracing::warn!(%error, "an answer of the origin's cannot be read"),
             }
         }
     }
 
-    fn answered(&self, response: Response) {
+    fn hand_over(&self, response: Response) {
         let attempt = match &response {
             Response::Stored { broadcast, author, client, .. }
             | Response::Refused { broadcast, author, client, .. } => Attempt {

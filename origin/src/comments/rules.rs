@@ -34,8 +34,8 @@ pub(super) type Refused = (Refusal, Option<Duration>);
 struct Author {
     bucket: Bucket,
     seen: Instant,
-    /// The newest last.
-    attempts: VecDeque<ClientId>,
+    /// The newest last, and whether each wrote something.
+    attempts: VecDeque<(ClientId, bool)>,
     texts: VecDeque<(Instant, String)>,
 }
 
@@ -80,7 +80,8 @@ impl Rules {
             texts: VecDeque::new(),
         });
         known.seen = now;
-        if known.attempts.contains(client) {
+        let attempt = (client.clone(), text.is_some());
+        if known.attempts.contains(&attempt) {
             return Ok(());
         }
         known.texts.retain(|(at, _)| now.duration_since(*at) < REPEATED_WITHIN);
@@ -98,7 +99,7 @@ impl Rules {
         }
         room.left -= 1;
         known.bucket.left -= 1;
-        known.attempts.push_back(client.clone());
+        known.attempts.push_back(attempt);
         if known.attempts.len() > ATTEMPTS_MAX {
             known.attempts.pop_front();
         }

@@ -235,11 +235,13 @@ impl Store {
         mut connection: PoolConnection<Any>,
         ended: Result<Result<T, Error>, Elapsed>,
     ) -> Result<T, Error> {
-        ended.unwrap_or_else(|_| {
-            // It may answer what nobody waits for any more.
+        let ended = ended.unwrap_or_else(|_| Err(self.timed_out()));
+        if ended.is_err() {
+            // It may answer what nobody waits for any more, or be in a transaction that the database
+            // has ended by itself, as SQLite does when the disk is full.
             connection.close_on_drop();
-            Err(self.timed_out())
-        })
+        }
+        ended
     }
 
     fn timed_out(&self) -> Error {

@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+
 use super::Refusal;
 
 /// A text that may be shown: trimmed, 1 to [`Text::CHARS_MAX`] characters in at most
@@ -11,13 +14,14 @@ use super::Refusal;
 #[serde(try_from = "String", into = "String")]
 pub struct Text(String);
 
-/// A name that may be shown: trimmed, one line of 1 to [`Name::CHARS_MAX`] characters, none hidden.
+/// A name that may be shown: trimmed, one line of 1 to [`Name::CHARS_MAX`] characters, none hidden,
+/// without a link.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 
-/// A letter may bear as many marks as any script of Latin, Greek or Cyrillic letters piles up.
-const MARKS_MAX: usize = 4;
+/// A letter may bear as many marks as any living script piles up.
+const MARKS_MAX: usize = 5;
 
 impl Text {
     /// The most characters.
@@ -50,7 +54,11 @@ impl Name {
 
     /// Checks what a stranger calls itself.
     pub fn parse(name: &str) -> Result<Self, Refusal> {
-        visible(name, Self::CHARS_MAX, |_| false).map(|name| Self(name.to_owned()))
+        let name = visible(name, Self::CHARS_MAX, |_| false)?;
+        if name.split_whitespace().any(is_link) {
+            return Err(Refusal::Link);
+        }
+        Ok(Self(name.to_owned()))
     }
 
     /// The name.
@@ -80,20 +88,29 @@ fn visible(
         if c.is_control() && !control_ok(c) {
             return Err(Refusal::ControlCharacters);
         }
-        if is_joiner(c) {
-            // Emoji and some scripts are joined by them, between two characters that can be seen.
-            let joins = |c: char| !c.is_whitespace() && !is_joiner(c);
-            if !before.is_some_and(joins) || !chars.peek().copied().is_some_and(joins) {
+        if is_joiner(c) || is_selector(c) {
+            // Emoji and some scripts are joined, or told apart, by them: after a character that can be
+            // seen, and, if they join, before another.
+            let bears = |c: char| !c.is_whitespace() && !is_joiner(c) && !is_selector(c);
+            let follows = before.is_some_and(|before| match is_joiner(c) {
+                true => bears(before) || is_selector(before),
+                false => bears(before),
+            });
+            let leads = is_selector(c) || chars.peek().is_some_and(|next| bears(*next));
+            // Between plain letters they would only tell apart what looks the same.
+            if !follows || !leads || before.is_some_and(|before| before.is_ascii_alphabetic()) {
                 return Err(Refusal::HiddenCharacters);
             }
         } else if is_hidden(c) {
             return Err(Refusal::HiddenCharacters);
+        } else if !is_mark(c) {
+            marks = 0;
+            seen |= !c.is_whitespace();
         }
-        marks = if is_mark(c) { marks + 1 } else { 0 };
+        marks += usize::from(is_mark(c));
         if marks > MARKS_MAX {
             return Err(Refusal::StackedMarks);
         }
-        seen |= !c.is_whitespace() && !is_mark(c) && !is_joiner(c) && !is_selector(c);
         before = Some(c);
     }
     match count {
@@ -111,30 +128,54 @@ fn is_selector(c: char) -> bool {
     matches!(c, '\u{fe00}'..='\u{fe0f}')
 }
 
-/// Takes no room, or turns around the text about it (Unicode UAX #9 §2), whatever it stands between.
+/// Takes no room, turns around the text about it (Unicode UAX #9 §2), or is no character, whatever it
+/// stands between.
 fn is_hidden(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
+    use GeneralCategory::{Format, LineSeparator, ParagraphSeparator, PrivateUse};
+    // Letters and symbols by their category, but nothing to be seen.
+    let blank = matches!(
+        c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'
+            ..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{fffc}' | '\u{1d159}'
+    );
+    let category = c.general_category();
+    blank
+        || matches!(category, Format | LineSeparator | ParagraphSeparator | PrivateUse)
+        // Noncharacters, and all of the last planes.
+        || u32::from(c) & 0xfffe == 0xfffe
+        || matches!(c, '\u{fdd0}'..='\u{fdef}' | '\u{e0000}'..)
 }
 
-/// The combining marks that can be piled upon any letter.
+/// What is put upon the letter before it and takes no room of its own.
 fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}'
-        | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
+    use GeneralCategory::{EnclosingMark, NonspacingMark};
+    !is_selector(c) && matches!(c.general_category(), NonspacingMark | EnclosingMark)
 }
 
-/// What people take for a link, and programs make one of: a scheme, `www.`, or a host and a path.
+/// What people take for a link, and programs make one of: a scheme, `www.`, or a host with something
+/// after it.
 fn is_link(word: &str) -> bool {
-    let word = word.to_lowercase();
-    if word.contains("://") || word.contains("www.") {
+    // As a program would that takes wide letters for plain ones.
+    let word: String =
+        word.nfkc().flat_map(char::to_lowercase).filter(|c| !is_selector(*c)).collect();
+    let scheme = |at: usize| {
+        let before = word[..at].chars().next_back();
+        let after = word[at + 1..].chars().next();
+        before.is_some_and(char::is_alphabetic) && matches!(after, Some('/' | '\\'))
+    };
+    if word.contains("www.") || word.match_indices(':').any(|(at, _)| scheme(at)) {
         return true;
     }
-    let Some((host, _)) = word.split_once('/') else { return false };
+    if ["javascript:", "mailto:", "data:", "tel:"].iter().any(|scheme| word.contains(scheme)) {
+        return true;
+    }
+    let Some((host, _)) = word.split_once(['/', '?', '#']) else { return false };
+    let host = host.split_once(':').map_or(host, |(host, _)| host);
     let Some((name, top)) = host.rsplit_once('.') else { return false };
-    !name.is_empty() && top.len() >= 2 && top.bytes().all(|b| b.is_ascii_lowercase())
+    let named = top.chars().count() >= 2 && top.chars().all(char::is_alphabetic);
+    let address =
+        host.split('.').count() == 4 && host.chars().all(|c| c == '.' || c.is_ascii_digit());
+    !name.is_empty() && (named || address || top.starts_with("xn--"))
 }
 
 impl TryFrom<String> for Text {

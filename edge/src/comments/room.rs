@@ -293,3 +293,125 @@ pub(super) fn message(comments: &[Change], complete: bool) -> Utf8Bytes {
     text.push_str(if complete { r#"],"complete":true}"# } else { r#"],"complete":false}"# });
     text.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use lectern_relay_proto::UtcTime;
+
+    use super::*;
+
+    fn comment(id: u64, seq: u64) -> Comment {
+        Comment {
+            id,
+            seq,
+            mt: 1_000 * id,
+            at: UtcTime::from_millis(1),
+            user: "Ada".to_owned(),
+            author: "00ff00ff00ff00ff".to_owned().try_into().expect("an id"),
+            text: format!("text {id}"),
+            rev: 0,
+            deleted: false,
+        }
+    }
+
+    fn room(count: u64) -> Arc<Room> {
+        let room = Room::new("talk".parse().expect("an id"));
+        room.history(0, count, (1..=count).map(|number| comment(number, number)).collect(), true);
+        room
+    }
+
+    /// All that a reader is sent before it waits.
+    fn caught_up(reader: &mut Reader) -> Vec<Utf8Bytes> {
+        let mut all = Vec::new();
+        loop {
+            match reader.catch_up() {
+                messages if messages.is_empty() => return all,
+                messages => all.extend(messages.iter().cloned()),
+            }
+        }
+    }
+
+    #[test]
+    fn what_thousands_are_told_at_once_is_made_once() {
+        let room = room(1_000);
+        let (one, other) = (room.read(0).catch_up(), room.read(0).catch_up());
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!(one.len(), 1_000 / MESSAGE_MAX);
+        assert!(one.last().is_some_and(|last| last.ends_with(r#""complete":true}"#)));
+        assert!(one[0].ends_with(r#""complete":false}"#));
+        // Who lacks but a part is told it piece by piece, so that nobody holds a copy of all.
+        assert_eq!(room.read(1).catch_up().len(), 1);
+        assert_eq!(caught_up(&mut room.read(1)).len(), 1_000 / MESSAGE_MAX);
+        assert!(caught_up(&mut room.read(1_000)).is_empty());
+        assert!(caught_up(&mut room.read(u64::MAX)).is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_back_is_told_to_nobody_who_comes_later() {
+        let room = room(10);
+        assert!(caught_up(&mut room.read(0))[0].contains("text 3"));
+        let gone = Comment { text: String::new(), rev: 1, deleted: true, ..comment(3, 11) };
+        room.push(gone);
+        let told = caught_up(&mut room.read(0));
+        assert!(told.iter().all(|message| !message.contains("text 3")));
+        assert!(told[0].contains(r#""id":3"#));
+    }
+
+    #[test]
+    fn nothing_is_called_complete_before_it_is() {
+        let room = Room::new("talk".parse().expect("an id"));
+        room.history(0, 1, vec![comment(1, 1)], false);
+        assert_eq!(room.lacks_after(), Some(1));
+        let told = caught_up(&mut room.read(0));
+        assert!(told.iter().all(|message| message.ends_with(r#""complete":false}"#)));
+        // The answer to a question from before is no answer to this one.
+        room.history(0, 9, Vec::new(), true);
+        assert!(!room.is_complete());
+        room.history(1, 1, Vec::new(), true);
+        assert!(room.is_complete());
+    }
+
+    #[test]
+    fn a_database_that_began_anew_is_followed() {
+        let room = room(500);
+        room.doubt();
+        room.history(500, 2, Vec::new(), true);
+        assert_eq!(room.lacks_after(), Some(0));
+        room.history(0, 2, vec![comment(1, 1), comment(2, 2)], true);
+        room.push(comment(3, 3));
+        assert_eq!(room.shown(|_| true, |shown| shown.len()), 3);
+    }
+
+    #[tokio::test]
+    async fn who_reads_along_is_told_each_change_once_and_in_order() {
+        let room = room(2);
+        let mut reader = room.read(0);
+        assert_eq!(caught_up(&mut reader).len(), 1);
+        let telling = room.clone();
+        let _telling = tokio::spawn(async move { telling.tell().await });
+        let mut told = String::new();
+        for seq in 3..=40 {
+            room.push(comment(seq, seq));
+            if seq % 7 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        while !told.contains("text 40") {
+            match reader.next().await {
+                Some(Next::News(message)) => told.push_str(&message),
+                Some(Next::Behind) => {
+                    told.extend(caught_up(&mut reader).iter().map(|m| m.as_str()))
+                }
+                None => panic!("the room is gone"),
+            }
+        }
+        let places: Vec<_> = (3..=40)
+            .map(|seq| {
+                let found: Vec<_> = told.match_indices(&format!(r#""seq":{seq},"#)).collect();
+                assert_eq!(found.len(), 1, "change {seq}");
+                found[0].0
+            })
+            .collect();
+        assert!(places.is_sorted());
+    }
+}

@@ -110,8 +110,6 @@ export const de: Texts = {
       'hidden-characters':
         'Er enthält Zeichen, die man nicht sieht oder die den Text um sich herum umdrehen.',
       link: 'Links sind in Kommentaren nicht erlaubt.',
-      malformed:
-        'Der Server hat ihn nicht verstanden. Vielleicht hilft es, die Seite neu zu laden.',
       'media-time': 'Er gehört zu einem Moment, den die Übertragung noch nicht erreicht hat.',
       'not-allowed': 'Auf dieser Seite können Kommentare nur gelesen werden.',
       'not-yours': 'Es ist nicht Ihr Kommentar, oder es gibt ihn nicht mehr.',

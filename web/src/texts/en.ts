@@ -106,7 +106,6 @@ export const en: Texts = {
       'hidden-characters':
         'It has characters that cannot be seen, or that turn the text around them.',
       link: 'Links are not allowed in comments.',
-      malformed: 'The server did not understand it. Reloading the page may help.',
       'media-time': 'It belongs to a moment that the broadcast has not reached yet.',
       'not-allowed': 'On this page, comments can only be read.',
       'not-yours': 'It is not your comment, or it is no longer there.',

@@ -106,7 +106,6 @@ export const es: Texts = {
       'hidden-characters':
         'Contiene caracteres invisibles o que invierten el texto a su alrededor.',
       link: 'No se permiten enlaces en los comentarios.',
-      malformed: 'El servidor no lo ha entendido. Quizá ayude recargar la página.',
       'media-time': 'Pertenece a un momento al que la emisión aún no ha llegado.',
       'not-allowed': 'En esta página los comentarios solo se pueden leer.',
       'not-yours': 'El comentario no es suyo o ya no existe.',

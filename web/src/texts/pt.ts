@@ -105,7 +105,6 @@ export const pt: Texts = {
       empty: 'Não há nada escrito.',
       'hidden-characters': 'Ele contém caracteres invisíveis ou que invertem o texto ao redor.',
       link: 'Links não são permitidos nos comentários.',
-      malformed: 'O servidor não o entendeu. Recarregar a página pode ajudar.',
       'media-time': 'Ele pertence a um momento a que a transmissão ainda não chegou.',
       'not-allowed': 'Nesta página só é possível ler os comentários.',
       'not-yours': 'O comentário não é seu ou já não existe.',

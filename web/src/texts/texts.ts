@@ -33,7 +33,6 @@ export type Refusal =
   | 'empty'
   | 'hidden-characters'
   | 'link'
-  | 'malformed'
   | 'media-time'
   | 'not-allowed'
   | 'not-yours'

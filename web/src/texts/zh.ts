@@ -92,7 +92,6 @@ export const zh: Texts = {
       empty: '内容为空。',
       'hidden-characters': '其中含有不可见的字符，或会使周围文字反向的字符。',
       link: '评论中不允许有链接。',
-      malformed: '服务器无法理解，重新加载页面也许有用。',
       'media-time': '它所属的时刻直播尚未到达。',
       'not-allowed': '本页只能查看评论。',
       'not-yours': '这不是您的评论，或它已不存在。',

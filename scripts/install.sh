@@ -33,6 +33,19 @@ apt_install() {
         "${missing[@]}" >/dev/null
 }
 
+# The tests start servers of their own. The package would start one on a port, which nobody asked for:
+# this file of its configuration keeps it from doing so, and is needed while it is installed only.
+install_postgresql() {
+    # Debian keeps the server's programs, one directory for each version, off the PATH.
+    local initdb conf=/etc/postgresql-common/createcluster.d/lectern.conf
+    initdb=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | tail -n 1) || initdb=initdb
+    command -v "$initdb" >/dev/null && return
+    as_root mkdir -p "${conf%/*}"
+    echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
+    apt_install "$initdb=postgresql"
+    as_root rm -f "$conf"
+}
+
 command -v cargo >/dev/null || die "cargo is missing: install Rust from rustup.rs, then try again"
 command -v npm >/dev/null || die "npm is missing: install Node.js 20 or later, then try again"
 
@@ -44,6 +57,7 @@ run) ;;
 test | bench-http)
     # ip, nft: network namespaces in which UDP is cut off. xmllint: the MPD against its schema.
     apt_install chromium=chromium ip=iproute2 nft=nftables xmllint=libxml2-utils
+    install_postgresql
     if ! cargo deny --version >/dev/null 2>&1; then
         say "Building cargo-deny, once (some minutes)"
         # It checks a lock file: how fast it does that does not matter, how fast it builds does.

@@ -18,11 +18,14 @@ CONFIGURATION
     rtmp  = \"0.0.0.0:1935\"           RTMP, TCP: rtmp://HOST/live/<stream-key>
     relay = \"0.0.0.0:4443\"           edges subscribe here, QUIC over UDP
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
-    relay_token = \"…\"                what edges must present; without it anyone may subscribe
+    relay_token = \"…\"                what edges must present; without it anyone may subscribe,
+                                     and nobody comment
     relay_certificate, relay_key     PEM files; made on first start when absent
     relay_window_secs = 120          seconds of media kept for edges that start later
     relay_window_bytes_max = 536870912
                                      bytes of it, over all broadcasts
+    database = \"postgres://…\"       where comments are kept, or sqlite:PATH; lectern.db in
+                                     data_dir when absent
     limits.connections_max = 512     encoders connected at once
     limits.connections_per_address_max = 32
 
@@ -51,6 +54,8 @@ CONFIGURATION
                                      when absent
     http_connections_max = 16384     and http_connections_per_client_max = 4096
     trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed
+    comment_origins = [\"https://uni.example\"]
+                                     sites whose pages may write comments, besides the edge's own
     window_secs = 120                seconds that viewers over HTTP can seek back; 20 or more for plain HLS
     window_bytes_max = 134217728     bytes kept per broadcast, whatever the window
     window_fetch_mbps_max = 50       Mbit/s at which a new edge fetches what was before it

@@ -57,6 +57,9 @@ pub struct Config {
     /// Reverse proxies, as addresses or networks. Of what they send, `X-Forwarded-For` says whom it
     /// comes from; of others it is not read.
     pub trusted_proxies: Vec<String>,
+    /// Sites whose pages may write comments, such as `https://uni.example`, besides pages of the edge's
+    /// own host. Pages of other sites may show the comments only.
+    pub comment_origins: Vec<String>,
     /// The most WebRTC viewers at once; about 32 kB each. More are told to come back later.
     pub sessions_max: usize,
     /// How long WebRTC players may hold a picture back, as `min_ms` and `max_ms`. Without it they
@@ -121,6 +124,7 @@ impl Default for Config {
             http_connections_max: const { NonZeroUsize::new(16_384).unwrap() },
             http_connections_per_client_max: const { NonZeroUsize::new(4_096).unwrap() },
             trusted_proxies: Vec::new(),
+            comment_origins: Vec::new(),
             sessions_max: whep.sessions_max,
             playout_delay: None,
             half_open_max: whep.half_open_max,

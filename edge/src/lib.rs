@@ -3,9 +3,10 @@
 //! One module per concern: [`upstream`] (relay to cache), [`timeline`] (groups to segments),
 //! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
 //! player and its pages), [`experience`] (what viewers say of it), [`server`] (the HTTP listeners),
-//! [`client`] (whom a request comes from).
+//! [`client`] (whom a request comes from), [`comments`] (what viewers say).
 
 pub mod client;
+pub mod comments;
 pub mod config;
 pub mod dash;
 pub mod experience;
@@ -24,13 +25,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use lectern_relay_proto::net::{
-    self, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Token, Trust,
+    self, OriginLink, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Token, Trust,
 };
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::comments::Comments;
 use crate::config::Config;
 use crate::live::Directory;
 
@@ -54,6 +56,8 @@ pub struct Edge {
     directory: Arc<Directory>,
     engine: whep::Engine,
     fetcher: upstream::Fetcher,
+    comments: Arc<Comments>,
+    link: Option<OriginLink>,
 }
 
 /// Why an edge could not start.
@@ -147,17 +151,24 @@ impl Edge {
             config.window_fetch_bytes_per_sec(),
             upstream::Metrics::register(registry)?,
         );
-        let subscriber = Subscriber::start(SubscriberConfig {
+        let mut subscriber = Subscriber::start(SubscriberConfig {
             upstream: upstream.address,
             server_name: upstream.name,
             trust: upstream.trust,
             token: upstream.token,
             metrics: SubscriberMetrics::register(registry)?,
         })?;
+        let link = subscriber.take_link();
+        let comments = Comments::new(link.as_ref(), comments::Metrics::register(registry)?);
         let router = Router::new()
             .merge(pages::routes())
             .merge(live::routes(directory.clone()))
             .merge(experience::routes(directory.clone(), experience))
+            .merge(comments::routes(
+                comments.clone(),
+                directory.clone(),
+                config.comment_origins.clone(),
+            ))
             .merge(whep::routes(engine.clone()));
         Ok(Self {
             listeners: server::Listeners { http, https },
@@ -170,6 +181,8 @@ impl Edge {
             directory,
             engine,
             fetcher,
+            comments,
+            link,
         })
     }
 
@@ -197,9 +210,15 @@ impl Edge {
     pub async fn run(self, cancel: CancellationToken) {
         let engine = self.engine.clone();
         let cancelled = cancel.clone();
-        let follow =
-            upstream::run(self.subscriber, self.directory, self.engine, self.fetcher, cancelled);
+        let consumers = upstream::Consumers {
+            directory: self.directory,
+            engine: self.engine,
+            comments: self.comments.clone(),
+        };
+        let follow = upstream::run(self.subscriber, consumers, self.fetcher, cancelled);
         let following = tokio::spawn(follow);
+        let (comments, answered) = (self.comments, cancel.clone());
+        let commenting = tokio::spawn(async move { comments.run(self.link, answered).await });
         let drained = cancel.clone();
         let draining = tokio::spawn(async move {
             drained.cancelled().await;
@@ -208,6 +227,7 @@ impl Edge {
         server::serve(self.listeners, self.router, self.limits, self.http_metrics, cancel).await;
         draining.await.ok();
         following.await.ok();
+        commenting.await.ok();
     }
 }
 

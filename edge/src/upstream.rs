@@ -23,6 +23,7 @@ use tokio::task::{self, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
+use crate::comments::Comments;
 use crate::live::{Directory, DirectoryFull, Live};
 use crate::whep::{Engine, Feed};
 use backfill::Hole;
@@ -41,14 +42,24 @@ const INFORMED_AFTER: Duration = Duration::from_millis(500);
 /// Pause before subscribing again to a track that ended while the catalog still lists it.
 const RESUBSCRIBE_AFTER: Duration = Duration::from_millis(200);
 
+/// Where what comes from upstream goes.
+pub struct Consumers {
+    /// Media over HTTP.
+    pub directory: Arc<Directory>,
+    /// Media over WebRTC.
+    pub engine: Engine,
+    /// Comments.
+    pub comments: Arc<Comments>,
+}
+
 /// Follows the relay until `cancel`.
 pub async fn run(
     mut subscriber: Subscriber,
-    directory: Arc<Directory>,
-    engine: Engine,
+    consumers: Consumers,
     fetcher: Fetcher,
     cancel: CancellationToken,
 ) {
+    let Consumers { directory, engine, comments } = consumers;
     let fetcher = Arc::new(fetcher);
     let mut broadcasts: HashMap<BroadcastId, Followed> = HashMap::new();
     let mut tasks = JoinSet::new();
@@ -62,7 +73,7 @@ pub async fn run(
             () = cancel.cancelled() => return,
             () = &mut informing => return,
             Some(ended) = tasks.join_next_with_id() => {
-                let_go(&mut broadcasts, &directory, ended);
+                let_go(&mut broadcasts, &directory, &comments, ended);
                 continue;
             }
             announcement = subscriber.next() => announcement,
@@ -90,7 +101,8 @@ pub async fn run(
                 tracing::info!(broadcast = %id, "broadcast announced");
                 let renewed = CancellationToken::new();
                 let span = tracing::info_span!("broadcast", broadcast = %id);
-                let follow = broadcast.clone().follow(subscription, renewed.clone());
+                let follow =
+                    broadcast.clone().follow(subscription, comments.clone(), renewed.clone());
                 let task = tasks.spawn(follow.instrument(span)).id();
                 let current = Followed { broadcast, task, _renewed: renewed.drop_guard() };
                 // Ends the subscription to the announcement before this one.
@@ -131,6 +143,7 @@ struct Followed {
 fn let_go(
     broadcasts: &mut HashMap<BroadcastId, Followed>,
     directory: &Directory,
+    comments: &Comments,
     ended: Result<(task::Id, Option<BroadcastId>), task::JoinError>,
 ) {
     let (task, id) = match ended {
@@ -144,6 +157,7 @@ fn let_go(
     if broadcasts.get(&id).is_some_and(|followed| followed.task == task) {
         broadcasts.remove(&id);
         directory.close(&id);
+        comments.close(&id);
         tracing::info!(broadcast = %id, "broadcast let go");
     }
 }
@@ -195,6 +209,7 @@ impl Broadcast {
     async fn follow(
         self: Arc<Self>,
         subscription: BroadcastSubscription,
+        comments: Arc<Comments>,
         renewed: CancellationToken,
     ) -> Option<BroadcastId> {
         let following = async {
@@ -208,11 +223,17 @@ impl Broadcast {
                     tokio::time::sleep(RESUBSCRIBE_AFTER).await;
                 }
             };
+            // Comments end with the announcement, and what fails of them ends nothing else.
+            let commenting = async {
+                comments.follow(&subscription).await;
+                std::future::pending().await
+            };
             self.heard().clear();
             let heard = |track: &TrackName| self.heard().contains(track);
             tokio::select! {
                 () = subscribing => {}
                 () = self.fetcher.run(&self.live, &subscription, heard, &self.joined) => {}
+                () = commenting => {}
             }
             self.say_away();
             tokio::time::sleep(GONE_LINGER).await;

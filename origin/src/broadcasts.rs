@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +18,7 @@ use lectern_relay_proto::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::comments::Room;
 use crate::config::BroadcastConfig;
 use crate::ingest::flv::Tag;
 use crate::ingest::{self, Refusal, TakeError};
@@ -64,14 +66,15 @@ pub enum Error {
 }
 
 impl Broadcasts {
-    /// Announces the configured broadcasts on `relay`.
+    /// Announces the configured broadcasts on `relay`. Each can be commented on in its room.
     pub fn announce(
         configs: &[BroadcastConfig],
         relay: &Publisher,
         store: &Store,
         metrics: Metrics,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, HashMap<BroadcastId, Room>), Error> {
         let mut by_key = HashMap::new();
+        let mut rooms = HashMap::new();
         let mut ids = HashSet::new();
         for config in configs {
             if !ids.insert(&config.id) {
@@ -81,13 +84,14 @@ impl Broadcasts {
             if key.is_empty() {
                 return Err(Error::EmptyKey(config.id.clone()));
             }
-            let broadcast =
-                Arc::new(Broadcast::announce(config.id.clone(), relay, store, &metrics)?);
+            let (broadcast, room) = Broadcast::announce(config.id.clone(), relay, store, &metrics)?;
+            rooms.insert(config.id.clone(), room);
+            let broadcast = Arc::new(broadcast);
             if by_key.insert(key_digest(key), broadcast).is_some() {
                 return Err(Error::DuplicateKey(config.id.clone()));
             }
         }
-        Ok(Self { by_key, metrics })
+        Ok((Self { by_key, metrics }, rooms))
     }
 }
 
@@ -121,6 +125,8 @@ struct Broadcast {
     id: BroadcastId,
     store: Store,
     metrics: Metrics,
+    /// As in its [`Room`].
+    t0_ms: Arc<AtomicU64>,
     state: Mutex<State>,
 }
 
@@ -155,9 +161,12 @@ impl Broadcast {
         relay: &Publisher,
         store: &Store,
         metrics: &Metrics,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, Room), Error> {
         let timeline = store.load(&id)?;
         let mut publication = relay.broadcast(&id)?;
+        let t0_ms = timeline.as_ref().map_or(0, |timeline| timeline.t0().as_millis());
+        let t0_ms = Arc::new(AtomicU64::new(t0_ms));
+        let room = Room { comments: publication.comments()?, t0_ms: t0_ms.clone() };
         publication.set_catalog(&empty_catalog(timeline.as_ref()))?;
         let state = State {
             publication,
@@ -171,7 +180,8 @@ impl Broadcast {
             take: None,
             out: Vec::new(),
         };
-        Ok(Self { id, store: store.clone(), metrics: metrics.clone(), state: Mutex::new(state) })
+        let (store, metrics, state) = (store.clone(), metrics.clone(), Mutex::new(state));
+        Ok((Self { id, store, metrics, t0_ms, state }, room))
     }
 
     /// Gives the broadcast to a new publisher; `None` if it has changed hands too often of late.
@@ -231,6 +241,7 @@ impl Broadcast {
         let number = timeline.next_take;
         timeline.next_take += 1;
         self.store.save(&self.id, timeline)?;
+        self.t0_ms.store(timeline.t0().as_millis(), Ordering::Relaxed);
         self.metrics.takes.inc();
         self.metrics.takes_live.inc();
         tracing::info!(take = number, "a take begins");

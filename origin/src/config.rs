@@ -1,7 +1,7 @@
 //! The origin's part of the configuration file.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::net::{self, Token};
@@ -33,6 +33,9 @@ pub struct Config {
     pub relay_window_secs: u32,
     /// The most bytes of media kept so, over all broadcasts. When it is reached, the oldest goes first.
     pub relay_window_bytes_max: u64,
+    /// Where comments are kept: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/NAME`, which several
+    /// origins may share. Without it, `lectern.db` in the data directory.
+    pub database: Option<Secret>,
     /// How many encoders may be connected.
     pub limits: rtmp::Config,
 }
@@ -49,8 +52,17 @@ impl Default for Config {
             relay_key: None,
             relay_window_secs: 120,
             relay_window_bytes_max: 512 << 20,
+            database: None,
             limits: rtmp::Config::default(),
         }
+    }
+}
+
+impl Config {
+    /// The URL of the database of comments.
+    pub fn database(&self, data_dir: &Path) -> Secret {
+        let own = || Secret::new(format!("sqlite:{}", data_dir.join("lectern.db").display()));
+        self.database.clone().unwrap_or_else(own)
     }
 }
 
@@ -64,7 +76,7 @@ pub struct BroadcastConfig {
     pub stream_key: Secret,
 }
 
-/// A stream key, which no log line shows.
+/// A stream key, or a URL with a password in it, which no log line shows.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(from = "net::SecretText")]
 pub struct Secret(String);

@@ -3,10 +3,12 @@
 //!
 //! The way of a frame, one module each: [`ingest`] (RTMP to tags), [`clock`] (source time to media
 //! time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
-//! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay).
+//! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
+//! [`comments`].
 
 pub mod broadcasts;
 pub mod clock;
+pub mod comments;
 pub mod config;
 pub mod demo;
 pub mod ingest;
@@ -21,9 +23,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lectern_relay_proto::net::{self, Identity, Publisher, PublisherConfig, PublisherMetrics};
+use lectern_relay_proto::net::{
+    self, EdgeLink, Identity, Publisher, PublisherConfig, PublisherMetrics,
+};
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::broadcasts::Broadcasts;
@@ -39,7 +44,12 @@ pub struct Origin {
     rtmp: rtmp::Server<Broadcasts>,
     rtmp_addr: SocketAddr,
     certificate_pem: String,
+    desk: comments::Desk,
+    edges: mpsc::Receiver<EdgeLink>,
 }
+
+/// Edges that wait to be listened to.
+const EDGES_WAITING_MAX: usize = 16;
 
 /// Why an origin could not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +69,9 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The database of comments.
+    #[error("origin.database: {0}")]
+    Comments(#[from] comments::store::Error),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -80,23 +93,39 @@ impl Origin {
         };
         let certificate_pem = identity.certificate_pem().to_owned();
         let metrics = PublisherMetrics::register(registry)?;
+        let (arrivals, edges) = mpsc::channel(EDGES_WAITING_MAX);
         let relay = Publisher::bind(PublisherConfig {
             token: config.relay_token.clone(),
+            edges: Some(arrivals),
             keep: Duration::from_secs(config.relay_window_secs.into()),
             keep_bytes_max: config.relay_window_bytes_max,
             ..PublisherConfig::new(config.relay, identity, metrics)
         })?;
         let relay_addr = relay.local_addr()?;
         let store = Store::open(data_dir)?;
-        let broadcasts =
+        let (broadcasts, rooms) =
             Broadcasts::announce(broadcasts, &relay, &store, Metrics::register(registry)?)?;
+        let database = config.database(data_dir);
+        let comments = comments::store::Store::new(database.expose())?;
+        match comments.ready().await {
+            Ok(()) => {}
+            // The lecture goes on air without it.
+            Err(error) if comments.is_remote() => {
+                tracing::error!(%error, "comments cannot be stored; trying again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if config.relay_token.is_none() {
+            tracing::info!("without origin.relay_token edges cannot send comments");
+        }
+        let desk = comments::Desk::new(comments, rooms, comments::Metrics::register(registry)?);
         let listener = TcpListener::bind(config.rtmp).await;
         let listener = listener.map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let rtmp_addr = listener.local_addr().map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let metrics = rtmp::Metrics::register(registry)?;
         let rtmp =
             rtmp::Server::new(listener, Arc::new(broadcasts), config.limits.clone(), metrics);
-        Ok(Self { relay, relay_addr, rtmp, rtmp_addr, certificate_pem })
+        Ok(Self { relay, relay_addr, rtmp, rtmp_addr, certificate_pem, desk, edges })
     }
 
     /// Where RTMP is accepted.
@@ -116,7 +145,7 @@ impl Origin {
 
     /// Runs until `cancel`, then lets go of encoders and edges.
     pub async fn run(self, cancel: CancellationToken) {
-        self.rtmp.run(cancel).await;
+        tokio::join!(self.rtmp.run(cancel.clone()), self.desk.run(self.edges, cancel));
         self.relay.close().await;
     }
 }

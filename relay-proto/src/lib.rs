@@ -8,6 +8,7 @@
 pub mod broadcast;
 pub mod catalog;
 pub mod cmaf;
+pub mod comment;
 pub mod frame;
 #[cfg(feature = "net")]
 pub mod metrics;

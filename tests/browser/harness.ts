@@ -208,6 +208,7 @@ export class Stack {
 rtmp = "127.0.0.1:${ports.rtmp}"
 relay = "127.0.0.1:${ports.relay}"
 ops = "127.0.0.1:${ports.originOps}"
+relay_token = "browser-tests"
 `;
     const edge = `
 [edge]
@@ -219,6 +220,7 @@ ops = "127.0.0.1:${ports.edgeOps}"
     const upstream = `upstream = "127.0.0.1:${ports.relay}"
 upstream_ca = "${join(data, 'relay/relay-cert.pem')}"
 upstream_name = "localhost"
+relay_token = "browser-tests"
 `;
     const broadcast = (this.#options.demo ? [] : (this.#options.broadcasts ?? ['demo']))
       .map((id) => `\n[[broadcast]]\nid = "${id}"\nstream_key = "${id}"\n`)

@@ -13,6 +13,8 @@ export interface Endpoints {
   readonly playlist: string;
   /** POST here what the viewer experiences. */
   readonly experience: string;
+  /** The WebSocket of the broadcast's comments (docs/comments.md). */
+  readonly comments: string;
   /** The server's clock, ISO 8601. */
   readonly time: string;
   /** The broadcasts that the edge knows, with their states. */
@@ -37,6 +39,7 @@ export function endpoints(src: string, page: string): Endpoints {
     manifest: `${base}/live/${id}/manifest.mpd`,
     playlist: `${base}/live/${id}/index.m3u8`,
     experience: `${base}/live/${id}/experience`,
+    comments: `${base.replace(/^http/, 'ws')}/live/${id}/comments`,
     time: `${base}/time`,
     live: `${base}/live`,
   };

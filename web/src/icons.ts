@@ -1,4 +1,4 @@
-// The player's icons, drawn here on a grid of 24 so that no icon set is shipped for eight of them.
+// The icons, drawn here on a grid of 24 so that no icon set is shipped for ten of them.
 
 import { svg, type TemplateResult } from 'lit';
 
@@ -15,5 +15,8 @@ export const ICONS = {
   muted: icon(`${SPEAKER}M16 9.5l5 5M21 9.5l-5 5`),
   pip: icon('M20 11V6a1 1 0 0 0-1-1H4a1 1 0 0 0-1 1v11a1 1 0 0 0 1 1h6M14 14h7v5h-7z'),
   fullscreen: icon('M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5'),
+  send: icon('M12 19V5M5.5 11.5L12 5l6.5 6.5'),
+  remove: icon('M7 7l10 10M17 7L7 17'),
+  down: icon('M12 5v14M5.5 12.5L12 19l6.5-6.5'),
   exitFullscreen: icon('M9 4v5H4M20 9h-5V4M15 20v-5h5M4 15h5v5'),
 } as const;

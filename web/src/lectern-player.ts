@@ -37,6 +37,7 @@ const PENDING: ReadonlySet<State> = new Set(['waiting', 'connecting', 'reconnect
  * @attr {'udp' | 'tcp'} transport - reflected; what WebRTC's media comes over
  * @attr {number} latency-ms - reflected; measured, smoothed
  * @attr {string} fallback-reason - reflected; why it is not WebRTC
+ * @fires lectern-src - `src` is another
  * @slot title - between the picture and the status line
  * @csspart frame - the picture and what lies over it
  * @csspart message - the text over the picture while there is no live one
@@ -118,6 +119,14 @@ export class LecternPlayer extends LitElement {
     return this.#video;
   }
 
+  /**
+   * Media time of the picture on screen, ms since T0; null where it is not known, as before the first
+   * picture or of sound alone. It moves as the picture does.
+   */
+  get mediaMs(): number | null {
+    return this.#session?.stats()?.mediaMs ?? null;
+  }
+
   override connectedCallback(): void {
     super.connectedCallback();
     this.#listeners = new AbortController();
@@ -148,6 +157,8 @@ export class LecternPlayer extends LitElement {
 
   override updated(changed: Map<PropertyKey, unknown>): void {
     if (changed.has('src') || changed.has('pin')) this.#open();
+    // For what belongs to the same broadcast, beside the picture.
+    if (changed.has('src')) this.dispatchEvent(new Event('lectern-src'));
   }
 
   override render() {

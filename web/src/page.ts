@@ -15,6 +15,9 @@ document.title = id ? `${id} · Lectern` : 'Lectern';
 const title = document.querySelector('h1');
 if (title) title.textContent = id;
 
+// After the player, whose picture is not to wait for them; their place is kept by the page's styles.
+if (document.querySelector('lectern-comments')) void import('./lectern-comments.ts');
+
 if (player) {
   // `?path=webrtc`, `dash` or `hls` pins a path: for tests, and for those who want to compare.
   const path = new URLSearchParams(location.search).get('path');

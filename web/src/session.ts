@@ -20,6 +20,8 @@ import { ServerClock } from './server-clock.ts';
 
 /** How often to ask after the encoder's clock: at 50 ppm it drifts by 2 ms meanwhile. */
 const CAPTURE_RESYNC_MS = 30_000;
+/** How often to ask while it has not said yet when its T0 was. */
+const T0_RETRY_MS = 2_000;
 /** A question to the edge that takes longer is a "no". */
 const PROBE_TIMEOUT_MS = 3_000;
 /** Frames are reported by the engines twice a second and more; the ladder's clock needs no finer. */
@@ -56,6 +58,7 @@ export class Session {
   readonly #endpoints: Endpoints;
   readonly #clock: ServerClock;
   #captureOffsetMs = 0;
+  #t0Ms: number | null = null;
   #captureAskedAtMs = Number.NEGATIVE_INFINITY;
   readonly #ladder: Ladder;
   readonly #attempts = new Map<number, Attempt>();
@@ -174,7 +177,8 @@ export class Session {
     const attempt = { engine, video: this.#host.createVideo(), abort: new AbortController() };
     this.#attempts.set(id, attempt);
     const captureNowMs = () => this.#captureNowMs();
-    const source = { endpoints: this.#endpoints, captureNowMs, waitMs };
+    const t0Ms = () => this.#t0Ms;
+    const source = { endpoints: this.#endpoints, captureNowMs, t0Ms, waitMs };
     // In a task of its own: a failure at once must not re-enter the ladder in the middle of a step.
     queueMicrotask(() => {
       if (!attempt.abort.signal.aborted) {
@@ -223,12 +227,16 @@ export class Session {
     return now === null ? null : now - this.#captureOffsetMs;
   }
 
-  /** Asks how far media time is from the time at which pictures are taken, now and then. */
+  /** Asks now and then how far media time is from the time at which pictures are taken. */
   async #syncCapture(): Promise<void> {
     const now = performance.now();
-    if (now - this.#captureAskedAtMs < CAPTURE_RESYNC_MS) return;
+    // What has begun to play has a T0, though it had none when it was asked for.
+    const wanting = this.#t0Ms === null && this.#front !== null;
+    if (now - this.#captureAskedAtMs < (wanting ? T0_RETRY_MS : CAPTURE_RESYNC_MS)) return;
     this.#captureAskedAtMs = now;
-    this.#captureOffsetMs = (await askCaptureOffset(this.#endpoints)) ?? this.#captureOffsetMs;
+    const { captureOffsetMs, t0Ms } = await askTimes(this.#endpoints);
+    this.#captureOffsetMs = captureOffsetMs ?? this.#captureOffsetMs;
+    this.#t0Ms = t0Ms ?? this.#t0Ms;
   }
 
   async #probe(): Promise<void> {
@@ -236,15 +244,28 @@ export class Session {
   }
 }
 
-/** What to add to T0 plus media time to get the time at which a picture was taken, in ms. */
-async function askCaptureOffset({ id, live }: Endpoints): Promise<number | null> {
+interface Times {
+  /** What to add to T0 plus media time to get the time at which a picture was taken, ms. */
+  readonly captureOffsetMs: number | null;
+  /** T0, Unix ms. */
+  readonly t0Ms: number | null;
+}
+
+/** What the edge says of the broadcast's times; null for what it does not say. */
+async function askTimes({ id, live }: Endpoints): Promise<Times> {
   try {
     const answer = await fetch(`${live}/${id}`, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
-    const offset: unknown = (await answer.json()).capture_offset_ms;
-    return typeof offset === 'number' && Number.isFinite(offset) ? offset : null;
+    return timesOf(await answer.json());
   } catch {
-    return null;
+    return timesOf(null);
   }
+}
+
+/** The times in the edge's status of a broadcast. */
+export function timesOf(status: unknown): Times {
+  const { capture_offset_ms: offset, t0_ms: t0 } = (status ?? {}) as Record<string, unknown>;
+  const number = (value: unknown) => (Number.isFinite(value) ? (value as number) : null);
+  return { captureOffsetMs: number(offset), t0Ms: number(t0) };
 }
 
 /** What the edge says of the broadcast in its list of those it knows. */

@@ -57,6 +57,7 @@ describe('endpoints', () => {
       manifest: 'https://edge.example/live/demo/manifest.mpd',
       playlist: 'https://edge.example/live/demo/index.m3u8',
       experience: 'https://edge.example/live/demo/experience',
+      comments: 'wss://edge.example/live/demo/comments',
       time: 'https://edge.example/time',
       live: 'https://edge.example/live',
     });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { refusal } from '../src/engines/engine.ts';
-import { listedStatus } from '../src/session.ts';
+import { listedStatus, timesOf } from '../src/session.ts';
 
 const said = (reason?: string, retry?: string) =>
   new Headers({
@@ -28,4 +28,14 @@ test('what is missing in the list of an edge is unknown only if the list is comp
   expect(listedStatus({ broadcasts, complete: false }, 'gone')).toBe('away');
   expect(listedStatus({ broadcasts, complete: true }, 'other')).toBe('unknown');
   expect(listedStatus({ broadcasts, complete: false }, 'other')).toBe('unreachable');
+});
+
+test('the times of a broadcast are taken from its status as far as they are there', () => {
+  expect(timesOf({ id: 'talk', t0_ms: 1_795_000_000_000, capture_offset_ms: -12 })).toEqual({
+    captureOffsetMs: -12,
+    t0Ms: 1_795_000_000_000,
+  });
+  for (const status of [null, {}, { t0_ms: null, capture_offset_ms: '3' }, 'unknown']) {
+    expect(timesOf(status)).toEqual({ captureOffsetMs: null, t0Ms: null });
+  }
 });

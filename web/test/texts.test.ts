@@ -1,5 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { latencyText, pathText, reasonText, textsFor } from '../src/texts/texts.ts';
+import { latencyText, pathText, reasonText, refusalText, textsFor } from '../src/texts/texts.ts';
 
 test.each([
   [['en-GB', 'de'], 'en'],
@@ -31,7 +32,18 @@ test('what is put together is so in each language', () => {
     // Such as a newer edge may give, or a stranger's.
     for (const code of ['carrier-pigeon', 'toString', '__proto__']) {
       expect(reasonText(texts, code)).toContain(code);
+      expect(refusalText(texts, code)).toContain(code);
     }
+  }
+});
+
+test('each refusal of docs/comments.md has words in each language', async () => {
+  const docs = await readFile(new URL('../../docs/comments.md', import.meta.url), 'utf8');
+  const reasons = /^Reasons: ([^.]*)\./m.exec(docs)?.[1]?.match(/[a-z-]+/g) ?? [];
+  expect(reasons).toContain('too-fast');
+  for (const lang of ['en', 'de', 'pt', 'es', 'zh']) {
+    const { refusals } = textsFor([lang]).comments;
+    expect(Object.keys(refusals).sort(), lang).toEqual([...reasons].sort());
   }
 });
 

@@ -123,6 +123,13 @@ async fn accept(
     while connections.join_next().await.is_some() {}
 }
 
+/// A connection's place among those that there may be, as a request extension: whoever takes the
+/// connection over keeps it.
+#[derive(Clone)]
+pub struct Seat {
+    _place: Arc<Place>,
+}
+
 /// What is served, and to how many.
 struct Site {
     router: Router,
@@ -167,6 +174,7 @@ impl Visit {
     {
         let client = self.site.door.limits.proxies.client(self.peer, request.headers());
         request.extensions_mut().insert(client);
+        request.extensions_mut().insert(Seat { _place: self._place.clone() });
         // RFC 9112 §3.2: exactly one, or 400.
         let hosts = request.headers().get_all(HOST).iter().count();
         let unaddressed = request.version() == Version::HTTP_11 && hosts != 1;

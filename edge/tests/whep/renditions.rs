@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
+use lectern_edge::comments::{self, Comments};
 use lectern_edge::live::{self, Directory};
 use lectern_edge::timeline;
 use lectern_edge::upstream;
@@ -423,7 +424,9 @@ async fn renditions_that_a_publisher_sends_over_the_relay_reach_viewers() {
     let _end = cancel.clone().drop_guard();
     let metrics = upstream::Metrics::register(&Registry::new()).unwrap();
     let fetcher = upstream::Fetcher::new(1_000_000, metrics);
-    tokio::spawn(upstream::run(subscriber, directory, engine.clone(), fetcher, cancel));
+    let comments = Comments::new(None, comments::Metrics::register(&Registry::new()).unwrap());
+    let consumers = upstream::Consumers { directory, engine: engine.clone(), comments };
+    tokio::spawn(upstream::run(subscriber, consumers, fetcher, cancel));
 
     let mut broadcast = publisher.broadcast(&"demo".parse().unwrap()).unwrap();
     let mut tracks = [HD, SD].map(|name| {

@@ -6,11 +6,14 @@
 //! any signature, so it can be changed. What the media means is the business of the modules around it.
 //!
 //! On the wire a broadcast is the path `live/<id>`, a group's MoQ sequence is
-//! [`GroupId::sequence`](crate::GroupId::sequence), and a chunk is one MoQ frame.
+//! [`GroupId::sequence`](crate::GroupId::sequence), and a chunk is one MoQ frame. An edge that has the
+//! origin's token also publishes, as `edge/<name>`, and is answered as `origin/<name>` ([`EdgeLink`],
+//! [`OriginLink`]).
 
 mod error;
 mod metrics;
 mod publish;
+mod records;
 mod subscribe;
 mod subscription;
 mod tls;
@@ -20,10 +23,13 @@ mod transport;
 pub use self::error::Error;
 pub use self::metrics::{PublisherMetrics, SubscriberMetrics};
 pub use self::publish::{BroadcastPublisher, Publisher, PublisherConfig, TrackPublisher};
+pub use self::records::{
+    EdgeLink, Lost, OriginLink, RECORD_BYTES_MAX, RecordPublisher, RecordSubscription,
+    RequestSender,
+};
 pub use self::subscribe::{Announcement, Status, Subscriber, SubscriberConfig};
 pub use self::subscription::{
-    BroadcastSubscription, CatalogSubscription, Priority, RecordSubscription, TrackEvent,
-    TrackSubscription,
+    BroadcastSubscription, CatalogSubscription, Priority, TrackEvent, TrackSubscription,
 };
 pub use self::tls::{Identity, Trust};
 pub use self::token::{InvalidToken, SecretText, Token};

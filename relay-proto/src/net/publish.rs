@@ -1,7 +1,9 @@
 //! The origin's end of the relay: a QUIC server that announces broadcasts and serves their tracks.
 //!
-//! It only gives: nothing that a session says can write into it. Which frames make a group, and when
-//! a catalog changes, is the packager's business; reconnecting is the subscriber's.
+//! It only gives: nothing that a session says can write into its broadcasts. What an edge that has
+//! presented the token asks for is handed to the owner as an [`EdgeLink`]; a stranger's announcements
+//! lead nowhere. Which frames make a group, and when a catalog changes, is the packager's business;
+//! reconnecting is the subscriber's.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use moq_net::{cache, group, origin, track};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
+use super::records::{self, EdgeLink, RecordPublisher};
 use super::{Error, Identity, PublisherMetrics, Token, broadcast_path, transport};
 use crate::{BroadcastId, Catalog, GroupId, MediaTime, Timescale, TrackName};
 
@@ -50,6 +53,9 @@ pub struct PublisherConfig {
     /// The most bytes of media kept so, over all broadcasts. When it is reached, each track lets go
     /// of its oldest groups as it writes new ones.
     pub keep_bytes_max: u64,
+    /// Where edges are announced that have presented the token and have something to ask. Without a
+    /// token nobody has.
+    pub edges: Option<mpsc::Sender<EdgeLink>>,
     /// What it counts.
     pub metrics: PublisherMetrics,
 }
@@ -58,7 +64,16 @@ impl PublisherConfig {
     /// A publisher for anybody, with room for 256 sessions, two minutes and 512 MiB of media.
     pub fn new(listen: SocketAddr, identity: Identity, metrics: PublisherMetrics) -> Self {
         let (keep, keep_bytes_max) = (KEEP, KEEP_BYTES_MAX);
-        Self { listen, identity, token: None, sessions_max: 256, keep, keep_bytes_max, metrics }
+        Self {
+            listen,
+            identity,
+            token: None,
+            sessions_max: 256,
+            keep,
+            keep_bytes_max,
+            edges: None,
+            metrics,
+        }
     }
 }
 
@@ -91,7 +106,7 @@ impl Publisher {
         tasks.spawn(async move {
             moq_net::time::run(driver).await;
         });
-        tasks.spawn(accept(endpoint.clone(), origin.consume(), config));
+        tasks.spawn(accept(endpoint.clone(), origin.clone(), config));
         Ok(Self { endpoint, origin, ids: Arc::default(), keep, tasks, transport })
     }
 
@@ -188,7 +203,13 @@ impl BroadcastPublisher {
             track => track.map_err(from_moq)?,
         };
         self.tracks.insert(name.clone());
-        Ok(TrackPublisher { track, open: None, last: None })
+        Ok(TrackPublisher::new(track))
+    }
+
+    /// Makes the track of the broadcast's comments, which no catalog lists. Only once.
+    pub fn comments(&mut self) -> Result<RecordPublisher, Error> {
+        let track = self.broadcast.create_track(records::TRACK, RecordPublisher::info());
+        Ok(RecordPublisher::new(track.map_err(from_moq)?))
     }
 }
 
@@ -208,6 +229,10 @@ pub struct TrackPublisher {
 }
 
 impl TrackPublisher {
+    pub(super) fn new(track: track::Producer) -> Self {
+        Self { track, open: None, last: None }
+    }
+
     /// Adds `chunk`, whose first frame is at `time`, to `group`.
     ///
     /// Another group than before ends the one before it. Groups may be left out; going back is an
@@ -280,7 +305,7 @@ impl Drop for Claim {
 
 /// Takes in sessions until the endpoint closes. Each runs in a task of its own: what a stranger's
 /// bytes do to one, a panic included, does not reach the others.
-async fn accept(endpoint: quinn::Endpoint, origin: origin::Consumer, config: PublisherConfig) {
+async fn accept(endpoint: quinn::Endpoint, origin: origin::Producer, config: PublisherConfig) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let sessions = Arc::new(Semaphore::new(config.sessions_max));
     let mut tasks = JoinSet::new();
@@ -313,6 +338,7 @@ async fn accept(endpoint: quinn::Endpoint, origin: origin::Consumer, config: Pub
             remote: incoming.remote_address(),
             origin: origin.clone(),
             token: config.token.clone(),
+            edges: config.edges.clone(),
             sessions: sessions.clone(),
             metrics: config.metrics.clone(),
         };
@@ -331,14 +357,23 @@ async fn accept(endpoint: quinn::Endpoint, origin: origin::Consumer, config: Pub
 /// What one session needs while it is let in and served.
 struct Session {
     remote: SocketAddr,
-    origin: origin::Consumer,
+    origin: origin::Producer,
     token: Option<Token>,
+    edges: Option<mpsc::Sender<EdgeLink>>,
     sessions: Arc<Semaphore>,
     metrics: PublisherMetrics,
 }
 
 type MoqDriver = moq_net::Driver<web_transport_quinn::Session>;
-type Admitted = (moq_net::Session, MoqDriver, tokio::sync::OwnedSemaphorePermit);
+
+/// A session that has been let in.
+struct Admitted {
+    session: moq_net::Session,
+    driver: MoqDriver,
+    /// What the peer announces, and what runs it; only of one that presented the token.
+    peer: Option<(origin::Consumer, origin::Driver)>,
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
 
 impl Session {
     /// From the first packet to a session that may subscribe; `None` if it may not.
@@ -366,15 +401,35 @@ impl Session {
             handshake.close(moq_net::Error::GoingAway);
             return None;
         };
-        // No subscriber side is attached, so the peer's own announcements lead nowhere.
-        let session = handshake.with_publisher(&self.origin).ok().await;
-        let (session, driver) = session.map_err(|error| failed(&error)).ok()?;
-        Some((session, driver, permit))
+        let mut handshake = handshake.with_publisher(self.origin.consume());
+        // Without a subscriber side the peer's own announcements lead nowhere.
+        let peer = (self.token.is_some() && self.edges.is_some()).then(|| {
+            let (peer, driver) = origin::Producer::new(origin::Config::default());
+            let announced = peer.consume();
+            (peer, announced, driver)
+        });
+        let peer = match peer {
+            None => None,
+            Some((peer, announced, driver)) => {
+                handshake = handshake.with_subscriber(peer);
+                Some((announced, driver))
+            }
+        };
+        let (session, driver) = handshake.ok().await.map_err(|error| failed(&error)).ok()?;
+        Some(Admitted { session, driver, peer, _permit: permit })
     }
 
-    async fn serve(&self, (session, driver, _permit): Admitted) {
+    async fn serve(&self, admitted: Admitted) {
         tracing::info!(remote = %self.remote, "edge connected");
         let _open = Gauge::new(&self.metrics.sessions);
+        let Admitted { session, driver, peer, _permit } = admitted;
+        let mut asking = JoinSet::new();
+        if let (Some((peer, peer_driver)), Some(edges)) = (peer, self.edges.clone()) {
+            asking.spawn(async move {
+                moq_net::time::run(peer_driver).await;
+            });
+            asking.spawn(EdgeLink::serve(peer, self.origin.clone(), edges));
+        }
         let reason = moq_net::time::run(driver).await;
         drop(session);
         tracing::info!(remote = %self.remote, %reason, "edge disconnected");

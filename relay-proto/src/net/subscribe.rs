@@ -15,6 +15,7 @@ use rand::Rng as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::records::{OriginLink, Uplink, Uplinks};
 use super::{
     BroadcastSubscription, Error, SubscriberMetrics, Token, Trust, broadcast_id, transport,
 };
@@ -84,6 +85,7 @@ pub enum Announcement {
 pub struct Subscriber {
     announcements: mpsc::Receiver<Announcement>,
     status: watch::Receiver<Status>,
+    link: Option<OriginLink>,
     /// Aborted on drop.
     _task: JoinSet<()>,
 }
@@ -106,10 +108,24 @@ impl Subscriber {
 
         let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let (status_sender, status) = watch::channel(Status::Connecting);
-        let upstream = Upstream { config, server_name, announce, status: status_sender };
+        // An origin listens to none that did not present its token.
+        let (link, uplinks) = match &config.token {
+            None => (None, None),
+            Some(_) => {
+                let (link, uplinks) = OriginLink::new();
+                (Some(link), Some(uplinks))
+            }
+        };
+        let upstream = Upstream { config, server_name, announce, status: status_sender, uplinks };
         let mut task = JoinSet::new();
         task.spawn(upstream.run());
-        Ok(Self { announcements, status, _task: task })
+        Ok(Self { announcements, status, link, _task: task })
+    }
+
+    /// By which this edge can ask its origin for something; `None` without a token, and if it has
+    /// been taken.
+    pub fn take_link(&mut self) -> Option<OriginLink> {
+        self.link.take()
     }
 
     /// Whether the upstream is connected, now and as it changes.
@@ -132,6 +148,7 @@ struct Upstream {
     server_name: String,
     announce: mpsc::Sender<Announcement>,
     status: watch::Sender<Status>,
+    uplinks: Option<Uplinks>,
 }
 
 impl Upstream {
@@ -199,23 +216,27 @@ impl Upstream {
         if let Some(token) = &self.config.token {
             client = client.with_path(token.request_path());
         }
+        let mut origins = JoinSet::new();
+        let uplink = match &self.uplinks {
+            None => None,
+            Some(uplinks) => {
+                let (up, up_driver) = origin::Producer::new(origin::Config::default());
+                origins.spawn(async move {
+                    moq_net::time::run(up_driver).await;
+                });
+                client = client.with_publisher(up.consume());
+                Some(uplinks.open(&up)?)
+            }
+        };
         let connection = web_transport_quinn::Session::raw(connection);
         let session = client.connect(Instant::now(), connection).await;
         let (session, session_driver) = session.map_err(|error| Error::from_moq(&error))?;
         let mut driver = JoinSet::new();
         driver.spawn(drive(session_driver, quic.clone()));
-        let mut origin_driver_task = JoinSet::new();
-        origin_driver_task.spawn(async move {
+        origins.spawn(async move {
             moq_net::time::run(origin_driver).await;
         });
-        Ok(Connection {
-            consumer,
-            announced,
-            quic,
-            driver,
-            _session: session,
-            _origin_driver: origin_driver_task,
-        })
+        Ok(Connection { consumer, announced, quic, driver, uplink, _session: session, origins })
     }
 
     /// Follows announcements until the connection ends, and says why it did.
@@ -236,7 +257,11 @@ impl Upstream {
                 update = connection.announced.next(), if announcing => match update {
                     Some(update) => {
                         self.accepted(accepted);
-                        self.update(&connection.consumer, &mut live, update).await;
+                        if connection.is_answer(&update) {
+                            connection.listen(&update);
+                        } else {
+                            self.update(&connection.consumer, &mut live, update).await;
+                        }
                     }
                     // The session is ending, and its driver is about to say why.
                     None => announcing = false,
@@ -323,8 +348,26 @@ struct Connection {
     quic: quinn::Connection,
     /// The one task that runs the session; it ends with the connection and says why.
     driver: JoinSet<Error>,
+    uplink: Option<Uplink>,
     _session: moq_net::Session,
-    _origin_driver: JoinSet<()>,
+    /// What keeps either direction's broadcasts, and what reads the origin's answers.
+    origins: JoinSet<()>,
+}
+
+impl Connection {
+    /// Whether the origin begins to answer this very connection.
+    fn is_answer(&self, update: &moq_net::announce::Update) -> bool {
+        let uplink = self.uplink.as_ref();
+        update.kind.is_active()
+            && uplink.is_some_and(|uplink| uplink.is_answered_at(update.prefix.as_str()))
+    }
+
+    fn listen(&mut self, update: &moq_net::announce::Update) {
+        if let Some(uplink) = &mut self.uplink {
+            let path = update.prefix.as_str().to_owned();
+            self.origins.spawn(uplink.answered(self.consumer.clone(), path));
+        }
+    }
 }
 
 /// Why a connection could not be made.

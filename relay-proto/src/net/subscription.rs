@@ -16,7 +16,7 @@ use moq_net::{group, track};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Error, SubscriberMetrics};
+use super::{Error, RecordSubscription, SubscriberMetrics};
 use crate::cmaf::{self, Chunk};
 use crate::{BroadcastId, Catalog, GroupId, Timescale, TrackName};
 
@@ -24,7 +24,7 @@ use crate::{BroadcastId, Catalog, GroupId, Timescale, TrackName};
 /// up. The library's default of zero would give it up as soon as the next one begins.
 const GROUP_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long the publisher may take to answer a subscription.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long all of an older group may take to arrive.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tracks of one broadcast have distinct priorities, because between equals the oldest subscription
 /// drains first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Priority(u8);
+pub struct Priority(pub(super) u8);
 
 impl Priority {
     const CATALOG: Self = Self(u8::MAX);
@@ -99,14 +99,17 @@ impl BroadcastSubscription {
         Ok(TrackSubscription { reader: Reader::new(groups, priority, self), timescale })
     }
 
-    /// A track whose payloads are not CMAF, such as comments.
-    pub async fn records(
-        &self,
-        name: &TrackName,
-        priority: Priority,
-    ) -> Result<RecordSubscription, Error> {
-        let groups = self.groups(name.as_str(), priority).await?;
-        Ok(RecordSubscription { reader: Reader::new(groups, priority, self) })
+    /// Its comments as they are written, from a little before now on. A record that could not be had
+    /// is left out.
+    pub async fn comments(&self) -> Result<RecordSubscription, Error> {
+        let mut end = self.end.clone();
+        tokio::select! {
+            biased;
+            subscribed = RecordSubscription::open(&self.broadcast) => {
+                Ok(subscribed?.until(self.end.clone()))
+            }
+            () = end.passed() => Err(Error::Closed),
+        }
     }
 
     /// All chunks of a group that is over, if the upstream still has it.
@@ -176,10 +179,10 @@ impl BroadcastSubscription {
 
 /// When a broadcast that is gone has nothing more to be waited for.
 #[derive(Clone)]
-struct End(watch::Receiver<Option<Instant>>);
+pub(super) struct End(watch::Receiver<Option<Instant>>);
 
 impl End {
-    async fn passed(&mut self) {
+    pub(super) async fn passed(&mut self) {
         // An error means that the subscriber itself is gone, and with it the connection.
         let end = self.0.wait_for(Option::is_some).await.map_or(None, |end| *end);
         if let Some(end) = end {
@@ -280,24 +283,6 @@ impl TrackSubscription {
             Step::End(group) => TrackEvent::GroupEnd(group),
             Step::Skipped(group) => TrackEvent::Skipped(group),
         }))
-    }
-}
-
-/// A track of payloads that are not CMAF.
-pub struct RecordSubscription {
-    reader: Reader,
-}
-
-impl RecordSubscription {
-    /// The next payload; `None` once the track has ended or the broadcast is gone. Cancelling it loses nothing.
-    pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
-        loop {
-            match self.reader.next().await? {
-                Ok(Step::Payload { payload, .. }) => return Some(Ok(payload)),
-                Ok(Step::End(_) | Step::Skipped(_)) => {}
-                Err(error) => return Some(Err(error)),
-            }
-        }
     }
 }
 

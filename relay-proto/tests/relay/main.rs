@@ -4,4 +4,5 @@
 
 mod harness;
 mod media;
+mod records;
 mod sessions;

@@ -297,23 +297,3 @@ async fn a_group_that_is_not_cmaf_is_given_up_and_the_next_one_plays() {
     write_group(&mut track, group(1, 1), 1_000, 2);
     expect_group(&mut video, group(1, 1), 2).await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_need_not_be_cmaf() {
-    let (publisher, mut subscriber, _) = pair();
-    let mut broadcast = publisher.broadcast(&id("room")).unwrap();
-    let mut comments = broadcast.track(&name("comments"), Timescale::MILLIS).unwrap();
-    broadcast.set_catalog(&catalog(0, &[], &[])).unwrap();
-    let live = next_live(&mut subscriber).await;
-    let track = name("comments");
-    let records = live.records(&track, Priority::COMMENTS);
-    let mut records = within(records).await.unwrap();
-    for index in 0..3 {
-        let text = Bytes::from(format!("{{\"n\":{index}}}"));
-        let time = MediaTime::from_millis(10 * u64::from(index));
-        comments.write(group(1, index), time, text.clone()).unwrap();
-        assert_eq!(within(records.next()).await.unwrap().unwrap(), text);
-    }
-    drop(comments);
-    assert!(within(records.next()).await.is_none());
-}

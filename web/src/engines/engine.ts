@@ -34,6 +34,8 @@ export interface EngineSource {
   readonly endpoints: Endpoints;
   /** The Unix ms that T0 plus media time would say of a picture taken now; null while unknown. */
   readonly captureNowMs: () => number | null;
+  /** T0 as the edge's status has it, Unix ms, for a path that does not carry it; null while unknown. */
+  readonly t0Ms: () => number | null;
   /** How long the edge may hold its answer until there is media; 0 for not at all. */
   readonly waitMs: number;
 }

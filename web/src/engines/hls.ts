@@ -90,10 +90,11 @@ export class HlsEngine implements Engine {
   stats(): EngineStats {
     const playedMs = this.#pictures?.moving ? this.#playedMs() : null;
     const nowMs = this.#source?.captureNowMs() ?? null;
+    // T0 is in no playlist, and cancels out of the latency.
+    const t0Ms = this.#source?.t0Ms() ?? null;
     return {
-      // T0 is in no playlist, and cancels out of the latency.
-      mediaMs: null,
-      t0Ms: null,
+      mediaMs: playedMs !== null && t0Ms !== null ? playedMs - t0Ms : null,
+      t0Ms,
       transport: null,
       latencyMs: playedMs !== null && nowMs !== null ? nowMs - playedMs : null,
     };

@@ -26,6 +26,23 @@ export type Reason =
   | 'undecodable'
   | 'webrtc-unsupported';
 
+/** Why a comment is not taken (docs/comments.md). */
+export type Refusal =
+  | 'busy'
+  | 'control-characters'
+  | 'empty'
+  | 'hidden-characters'
+  | 'link'
+  | 'media-time'
+  | 'not-allowed'
+  | 'not-yours'
+  | 'repeated'
+  | 'stacked-marks'
+  | 'too-fast'
+  | 'too-long'
+  | 'unavailable'
+  | 'unknown-broadcast';
+
 export interface Message {
   readonly title: string;
   readonly detail: string;
@@ -64,6 +81,45 @@ export interface Texts {
       string
     >
   >;
+  readonly comments: Readonly<
+    Record<
+      | 'title'
+      | 'connecting'
+      | 'reconnecting'
+      | 'full'
+      | 'closed'
+      | 'loading'
+      | 'none'
+      | 'readOnly'
+      | 'name'
+      | 'writingAs'
+      | 'changeName'
+      | 'nameMissing'
+      | 'text'
+      | 'placeholder'
+      | 'hint'
+      | 'send'
+      | 'sending'
+      | 'sentAgain'
+      | 'failed'
+      | 'retry'
+      | 'edit'
+      | 'discard'
+      | 'you'
+      | 'delete'
+      | 'deleting'
+      | 'notDeleted'
+      | 'earlier'
+      | 'newer',
+      string
+    >
+  > & {
+    /** So many characters may still be written; below zero, so many are too many. */
+    readonly left: (count: number) => string;
+    readonly refusals: Readonly<Record<Refusal, string>>;
+    /** For a refusal that has no words here. */
+    readonly otherRefusal: (code: string) => string;
+  };
   readonly lobby: {
     readonly title: string;
     readonly looking: string;
@@ -103,6 +159,13 @@ export function reasonText(texts: Texts, reason: string): string {
   return Object.hasOwn(texts.reasons, reason)
     ? texts.reasons[reason as Reason]
     : texts.otherReason(reason);
+}
+
+/** Why a comment was not taken. */
+export function refusalText({ comments }: Texts, reason: string): string {
+  return Object.hasOwn(comments.refusals, reason)
+    ? comments.refusals[reason as Refusal]
+    : comments.otherRefusal(reason);
 }
 
 /** Latency with the precision that means something: tenths of seconds from ten seconds up. */

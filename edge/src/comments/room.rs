@@ -1,0 +1,417 @@
+//! One broadcast's comments at this edge: the [`Log`], and those who read along.
+//!
+//! What is new is put into one message for all readers, at once if it was quiet before and otherwise
+//! ten times a second; nobody's socket is waited for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
+use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::comment::Comment;
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::log::{Change, Entry, Log};
+
+/// The least time between two messages to a reader.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Messages that a reader may be behind; one that is further is told anew from the log.
+const BEHIND_MAX: usize = 16;
+/// Comments of one message.
+const MESSAGE_MAX: usize = 200;
+/// For how long a file is good, whatever has changed: as long as caches may keep it.
+const RENDERED_FOR: Duration = Duration::from_secs(2);
+
+/// The comments of one broadcast.
+pub(super) struct Room {
+    pub(super) id: BroadcastId,
+    inner: Mutex<Inner>,
+    readers: broadcast::Sender<News>,
+    /// Wakes the one that tells the readers.
+    changed: Notify,
+    /// Wakes the one that asks the origin for what is missing.
+    pub(super) lacking: Notify,
+    /// The origin has told all that it had, once.
+    settled: watch::Sender<bool>,
+    webvtt: Mutex<Option<Rendered>>,
+}
+
+/// All comments as a file, for as long as nothing has changed, or a little longer.
+#[derive(Clone)]
+struct Rendered {
+    head: u64,
+    at: Instant,
+    file: Bytes,
+}
+
+#[derive(Default)]
+struct Inner {
+    log: Log,
+    /// What readers have not been told.
+    untold: Vec<Change>,
+    /// All from the beginning, as it was when a reader last joined: thousands join at once.
+    opening: Option<Opening>,
+}
+
+/// The messages that tell all up to some change.
+#[derive(Clone)]
+struct Opening {
+    messages: Arc<[Utf8Bytes]>,
+    head: u64,
+}
+
+/// A message, and up to which change it tells.
+#[derive(Clone)]
+pub(super) struct News {
+    pub(super) message: Utf8Bytes,
+    pub(super) head: u64,
+}
+
+/// One reader's place.
+pub(super) struct Reader {
+    room: Arc<Room>,
+    news: broadcast::Receiver<News>,
+    head: u64,
+}
+
+impl Room {
+    pub(super) fn new(id: BroadcastId) -> Arc<Self> {
+        let readers = broadcast::Sender::new(BEHIND_MAX);
+        Arc::new(Self {
+            id,
+            inner: Mutex::default(),
+            readers,
+            changed: Notify::new(),
+            lacking: Notify::new(),
+            settled: watch::Sender::new(false),
+            webvtt: Mutex::default(),
+        })
+    }
+
+    /// Takes a change as it happens.
+    pub(super) fn push(&self, comment: Comment) {
+        let mut inner = self.lock();
+        inner.outdate(std::slice::from_ref(&comment));
+        let new = inner.log.push(comment);
+        self.told(inner, new);
+    }
+
+    /// Takes what the origin tells of the changes after `after`, of which `newest` is the last.
+    pub(super) fn history(&self, after: u64, newest: u64, comments: Vec<Comment>, complete: bool) {
+        let mut inner = self.lock();
+        if after != inner.log.head() {
+            // An answer to what was asked before the last one came.
+            return;
+        }
+        if newest < after {
+            tracing::warn!(broadcast = %self.id, after, newest, "the comments began anew");
+            inner.log.forget();
+            inner.opening = None;
+            drop(inner);
+            return self.lacking.notify_one();
+        }
+        inner.outdate(&comments);
+        let new = inner.log.history(comments, complete);
+        self.told(inner, new);
+    }
+
+    /// Changes may have been lost unseen.
+    pub(super) fn doubt(&self) {
+        self.lock().log.doubt();
+        self.lacking.notify_one();
+    }
+
+    /// After which change something is missing, if so.
+    pub(super) fn lacks_after(&self) -> Option<u64> {
+        let inner = self.lock();
+        inner.log.lacks().then(|| inner.log.head())
+    }
+
+    /// Tells readers what is new, for ever.
+    pub(super) async fn tell(&self) {
+        loop {
+            self.changed.notified().await;
+            let (untold, lacks) = {
+                let mut inner = self.lock();
+                (std::mem::take(&mut inner.untold), inner.log.lacks())
+            };
+            let last = untold.len().div_ceil(MESSAGE_MAX);
+            for (number, some) in (1..).zip(untold.chunks(MESSAGE_MAX)) {
+                let head = some.last().map_or(0, |(seq, _)| *seq);
+                let message = message(some, !lacks && number == last);
+                // Fails only if nobody reads.
+                let _ = self.readers.send(News { message, head });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A reader who has all changes up to `after`.
+    pub(super) fn read(self: &Arc<Self>, after: u64) -> Reader {
+        // A viewer of another edge, or of a database that is gone, may have seen what was never here.
+        let head = after.min(self.lock().log.head());
+        Reader { room: self.clone(), news: self.readers.subscribe(), head }
+    }
+
+    /// Waits until the origin has told what was before this edge came, for so long at most.
+    pub(super) async fn settle(&self, at_most: Duration) {
+        let mut settled = self.settled.subscribe();
+        // Late, or the room is closed: then what there is is told.
+        let _ = tokio::time::timeout(at_most, settled.wait_for(|settled| *settled)).await;
+    }
+
+    /// What `render` makes of the comments that are to be shown and `wanted`, by media time.
+    pub(super) fn shown<T>(
+        &self,
+        wanted: impl Fn(&Comment) -> bool,
+        render: impl FnOnce(&[&Entry]) -> T,
+    ) -> T {
+        render(&self.lock().log.shown(wanted))
+    }
+
+    /// All that are to be shown as `render` makes a file of them: once for all who ask.
+    pub(super) fn webvtt(&self, render: impl FnOnce(&[&Entry]) -> String) -> Bytes {
+        // Held while it is rendered: whoever asks meanwhile would do the same.
+        let mut rendered = self.webvtt.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = self.lock().log.head();
+        let now = Instant::now();
+        if let Some(there) = &*rendered
+            && (there.head == head || now.duration_since(there.at) < RENDERED_FOR)
+        {
+            return there.file.clone();
+        }
+        let file: Bytes = self.shown(|_| true, render).into();
+        *rendered = Some(Rendered { head, at: now, file: file.clone() });
+        file
+    }
+
+    /// Whether the origin has told all that there is.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.lock().log.lacks()
+    }
+
+    fn told(&self, mut inner: MutexGuard<'_, Inner>, new: Vec<Change>) {
+        let lacks = inner.log.lacks();
+        if !new.is_empty() {
+            inner.untold.extend(new);
+            self.changed.notify_one();
+        }
+        drop(inner);
+        if lacks {
+            self.lacking.notify_one();
+        } else {
+            self.settled.send_if_modified(|settled| !std::mem::replace(settled, true));
+        }
+    }
+
+    /// What to send to who has all changes up to `after`, and up to which change that is: everything at
+    /// once, which is shared, or the next message.
+    fn catch_up(&self, after: u64) -> (Arc<[Utf8Bytes]>, u64) {
+        let mut inner = self.lock();
+        let (newest, lacks) = (inner.log.head(), inner.log.lacks());
+        if after > 0 || lacks {
+            let (some, head) = inner.log.after(after, MESSAGE_MAX);
+            let messages = (!some.is_empty()).then(|| message(&some, !lacks && head == newest));
+            return (messages.into_iter().collect(), head);
+        }
+        if let Some(opening) = &inner.opening
+            && newest - opening.head < MESSAGE_MAX as u64
+        {
+            return (opening.messages.clone(), opening.head);
+        }
+        let (mut messages, mut head) = (Vec::new(), 0);
+        while head < newest {
+            let (some, last) = inner.log.after(head, MESSAGE_MAX);
+            head = last;
+            messages.push(message(&some, head == newest));
+        }
+        let messages: Arc<[Utf8Bytes]> = messages.into();
+        if newest > 0 {
+            inner.opening = Some(Opening { messages: messages.clone(), head: newest });
+        }
+        (messages, newest)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// What was told to those who came before is not to be told in its old form to others.
+    fn outdate(&mut self, changed: &[Comment]) {
+        if changed.iter().any(|comment| comment.rev > 0) {
+            self.opening = None;
+        }
+    }
+}
+
+impl Reader {
+    /// What was before this reader came, or what it has missed; empty once it has all.
+    pub(super) fn catch_up(&mut self) -> Arc<[Utf8Bytes]> {
+        let (messages, head) = self.room.catch_up(self.head);
+        self.head = head;
+        messages
+    }
+
+    /// What to send next. Cancelling it loses nothing.
+    pub(super) async fn next(&mut self) -> Option<Next> {
+        loop {
+            match self.news.recv().await {
+                Ok(news) if news.head <= self.head => {}
+                Ok(news) => {
+                    self.head = news.head;
+                    return Some(Next::News(news.message));
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => return Some(Next::Behind),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// What a reader is to be sent.
+pub(super) enum Next {
+    /// This.
+    News(Utf8Bytes),
+    /// What [`Reader::catch_up`] says: it was too slow.
+    Behind,
+}
+
+/// `{"type":"comments",…}` of comments that are JSON already.
+pub(super) fn message(comments: &[Change], complete: bool) -> Utf8Bytes {
+    let length: usize = comments.iter().map(|(_, json)| json.len() + 1).sum();
+    let mut text = String::with_capacity(length + 64);
+    text.push_str(r#"{"type":"comments","comments":["#);
+    for (index, (_, json)) in comments.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(json);
+    }
+    text.push_str(if complete { r#"],"complete":true}"# } else { r#"],"complete":false}"# });
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use lectern_relay_proto::UtcTime;
+
+    use super::*;
+
+    fn comment(id: u64, seq: u64) -> Comment {
+        Comment {
+            id,
+            seq,
+            mt: 1_000 * id,
+            at: UtcTime::from_millis(1),
+            user: "Ada".to_owned(),
+            author: "00ff00ff00ff00ff".to_owned().try_into().expect("an id"),
+            text: format!("text {id}"),
+            rev: 0,
+            deleted: false,
+        }
+    }
+
+    fn room(count: u64) -> Arc<Room> {
+        let room = Room::new("talk".parse().expect("an id"));
+        room.history(0, count, (1..=count).map(|number| comment(number, number)).collect(), true);
+        room
+    }
+
+    /// All that a reader is sent before it waits.
+    fn caught_up(reader: &mut Reader) -> Vec<Utf8Bytes> {
+        let mut all = Vec::new();
+        loop {
+            match reader.catch_up() {
+                messages if messages.is_empty() => return all,
+                messages => all.extend(messages.iter().cloned()),
+            }
+        }
+    }
+
+    #[test]
+    fn what_thousands_are_told_at_once_is_made_once() {
+        let room = room(1_000);
+        let (one, other) = (room.read(0).catch_up(), room.read(0).catch_up());
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!(one.len(), 1_000 / MESSAGE_MAX);
+        assert!(one.last().is_some_and(|last| last.ends_with(r#""complete":true}"#)));
+        assert!(one[0].ends_with(r#""complete":false}"#));
+        // Who lacks but a part is told it piece by piece, so that nobody holds a copy of all.
+        assert_eq!(room.read(1).catch_up().len(), 1);
+        assert_eq!(caught_up(&mut room.read(1)).len(), 1_000 / MESSAGE_MAX);
+        assert!(caught_up(&mut room.read(1_000)).is_empty());
+        assert!(caught_up(&mut room.read(u64::MAX)).is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_back_is_told_to_nobody_who_comes_later() {
+        let room = room(10);
+        assert!(caught_up(&mut room.read(0))[0].contains("text 3"));
+        let gone = Comment { text: String::new(), rev: 1, deleted: true, ..comment(3, 11) };
+        room.push(gone);
+        let told = caught_up(&mut room.read(0));
+        assert!(told.iter().all(|message| !message.contains("text 3")));
+        assert!(told[0].contains(r#""id":3"#));
+    }
+
+    #[test]
+    fn nothing_is_called_complete_before_it_is() {
+        let room = Room::new("talk".parse().expect("an id"));
+        room.history(0, 1, vec![comment(1, 1)], false);
+        assert_eq!(room.lacks_after(), Some(1));
+        let told = caught_up(&mut room.read(0));
+        assert!(told.iter().all(|message| message.ends_with(r#""complete":false}"#)));
+        // The answer to a question from before is no answer to this one.
+        room.history(0, 9, Vec::new(), true);
+        assert!(!room.is_complete());
+        room.history(1, 1, Vec::new(), true);
+        assert!(room.is_complete());
+    }
+
+    #[test]
+    fn a_database_that_began_anew_is_followed() {
+        let room = room(500);
+        room.doubt();
+        room.history(500, 2, Vec::new(), true);
+        assert_eq!(room.lacks_after(), Some(0));
+        room.history(0, 2, vec![comment(1, 1), comment(2, 2)], true);
+        room.push(comment(3, 3));
+        assert_eq!(room.shown(|_| true, |shown| shown.len()), 3);
+    }
+
+    #[tokio::test]
+    async fn who_reads_along_is_told_each_change_once_and_in_order() {
+        let room = room(2);
+        let mut reader = room.read(0);
+        assert_eq!(caught_up(&mut reader).len(), 1);
+        let telling = room.clone();
+        let _telling = tokio::spawn(async move { telling.tell().await });
+        let mut told = String::new();
+        for seq in 3..=40 {
+            room.push(comment(seq, seq));
+            if seq % 7 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        while !told.contains("text 40") {
+            match reader.next().await {
+                Some(Next::News(message)) => told.push_str(&message),
+                Some(Next::Behind) => {
+                    told.extend(caught_up(&mut reader).iter().map(|m| m.as_str()))
+                }
+                None => panic!("the room is gone"),
+            }
+        }
+        let places: Vec<_> = (3..=40)
+            .map(|seq| {
+                let found: Vec<_> = told.match_indices(&format!(r#""seq":{seq},"#)).collect();
+                assert_eq!(found.len(), 1, "change {seq}");
+                found[0].0
+            })
+            .collect();
+        assert!(places.is_sorted());
+    }
+}

@@ -1,0 +1,146 @@
+//! What this edge asks its origin about comments, and waits to be answered: sent again when the answer
+//! is late or the origin was away, and given up out loud.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lectern_relay_proto::comment::{Attempt, Refusal, Request, Response};
+use lectern_relay_proto::net::{OriginLink, RequestSender};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Attempts that wait for an answer, over all viewers; about 1 kB each.
+const WAITING_MAX: usize = 8_192;
+/// An attempt is sent again after so long without an answer.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// An attempt is given up after so long. Whether it is stored is not known then; the viewer's player
+/// sends it again.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
+/// How often to look whether it is time for either.
+const TICK: Duration = Duration::from_millis(500);
+/// What a viewer is told when an attempt is given up.
+const RETRY_AFTER_MS: u32 = 3_000;
+
+/// The way to the origin.
+pub(super) struct Uplink {
+    sender: RequestSender,
+    waiting: Mutex<HashMap<Attempt, Waiting>>,
+}
+
+struct Waiting {
+    request: bytes::Bytes,
+    since: Instant,
+    sent: Instant,
+    /// Whoever sent it last; of two that send the same, one has gone.
+    answer: mpsc::Sender<Response>,
+}
+
+impl Uplink {
+    /// Whether an origin has ever listened, now and once one does.
+    pub(super) fn answered(&self) -> watch::Receiver<bool> {
+        self.sender.answered()
+    }
+
+    pub(super) fn new(link: &OriginLink) -> Arc<Self> {
+        Arc::new(Self { sender: link.sender(), waiting: Mutex::default() })
+    }
+
+    /// Sends `request`, whose answer goes to `answer`, which has room for as many as its owner sends.
+    /// Refuses if too many wait.
+    pub(super) fn ask(
+        &self,
+        request: &Request,
+        answer: mpsc::Sender<Response>,
+    ) -> Result<(), Refusal> {
+        let bytes: bytes::Bytes = serde_json::to_vec(request).expect("plain").into();
+        if let Some(attempt) = request.attempt() {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.len() >= WAITING_MAX && !waiting.contains_key(&attempt) {
+                return Err(Refusal::Busy);
+            }
+            let now = Instant::now();
+            // Sent again, it has waited since it was sent first.
+            let since = waiting.get(&attempt).map_or(now, |before| before.since);
+            let entry = Waiting { request: bytes.clone(), since, sent: now, answer };
+            waiting.insert(attempt, entry);
+        }
+        self.sender.send(bytes);
+        Ok(())
+    }
+
+    /// Asks for the changes after `after`. The caller asks again if nothing comes.
+    pub(super) fn ask_history(&self, broadcast: &lectern_relay_proto::BroadcastId, after: u64) {
+        let request = Request::History { broadcast: broadcast.clone(), after };
+        self.sender.send(serde_json::to_vec(&request).expect("plain").into());
+    }
+
+    /// Hands answers to those who wait, and history to `history`, until `cancel`.
+    pub(super) async fn run(
+        &self,
+        mut link: OriginLink,
+        cancel: CancellationToken,
+        history: impl Fn(Response),
+    ) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let record = tokio::select! {
+                () = cancel.cancelled() => return,
+                _ = tick.tick() => {
+                    self.tick(Instant::now());
+                    continue;
+                }
+                record = link.next() => record,
+            };
+            let Some(record) = record else { return };
+            match serde_json::from_slice::<Response>(&record) {
+                Ok(response @ Response::History { .. }) => history(response),
+                Ok(response) => self.hand_over(response),
+                Err(error) => tracing::warn!(%error, "an answer of the origin's cannot be read"),
+            }
+        }
+    }
+
+    fn hand_over(&self, response: Response) {
+        let attempt = match &response {
+            Response::Stored { broadcast, author, client, .. }
+            | Response::Refused { broadcast, author, client, .. } => Attempt {
+                broadcast: broadcast.clone(),
+                author: author.clone(),
+                client: client.clone(),
+            },
+            Response::History { .. } => return,
+        };
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = waiting.remove(&attempt) {
+            // Fails once the viewer is gone, whose player asks again.
+            let _ = entry.answer.try_send(response);
+        }
+    }
+
+    fn tick(&self, now: Instant) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|attempt, entry| {
+            if entry.answer.is_closed() {
+                return false;
+            }
+            if now.duration_since(entry.since) >= GIVE_UP_AFTER {
+                let _ = entry.answer.try_send(Response::Refused {
+                    broadcast: attempt.broadcast.clone(),
+                    author: attempt.author.clone(),
+                    client: attempt.client.clone(),
+                    reason: Refusal::Unavailable,
+                    retry_after_ms: Some(RETRY_AFTER_MS),
+                });
+                return false;
+            }
+            if now.duration_since(entry.sent) >= AGAIN_AFTER
+                && self.sender.send(entry.request.clone())
+            {
+                entry.sent = now;
+            }
+            true
+        });
+    }
+}

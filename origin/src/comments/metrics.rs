@@ -1,0 +1,46 @@
+//! What is counted of comments.
+
+use lectern_relay_proto::metrics::Maker;
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+
+/// Counters of comments.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Changes stored: comments written, and taken back.
+    pub(super) stored: IntCounter,
+    /// Requests refused, by reason.
+    pub(super) refused: IntCounterVec,
+    /// Requests that could not be read.
+    pub(super) malformed: IntCounter,
+    /// From a request's arrival to its answer.
+    pub(super) answered: Histogram,
+    /// Edges that are listened to.
+    pub(super) edges: IntGauge,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let maker = Maker(registry);
+        Ok(Self {
+            stored: maker.counter(
+                "lectern_comments_stored_total",
+                "Changes of comments stored: written, and taken back.",
+            )?,
+            refused: maker.counters(
+                "lectern_comments_refused_total",
+                "Comments that the origin refused, by reason.",
+                &["reason"],
+            )?,
+            malformed: maker.counter(
+                "lectern_comments_malformed_total",
+                "Requests of edges that could not be read.",
+            )?,
+            answered: maker.ages(
+                "lectern_comments_answer_seconds",
+                "From a request's arrival at the origin to its answer.",
+            )?,
+            edges: maker.gauge("lectern_comments_edges", "Edges that this origin listens to.")?,
+        })
+    }
+}

@@ -1,0 +1,226 @@
+//! How fast, and how often the same, one may write. Pure: what time it is comes as an argument.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use lectern_relay_proto::comment::{AuthorId, ClientId, Refusal};
+
+/// What an author may write at once, and one more of it after each [`AUTHOR_EACH`].
+const AUTHOR_BURST: u32 = 4;
+const AUTHOR_EACH: Duration = Duration::from_secs(2);
+/// The same as for an author for all of a broadcast: more than anybody reads.
+const ROOM_BURST: u32 = 600;
+const ROOM_EACH: Duration = Duration::from_millis(5);
+/// What was written is not to be written again by the same author for so long.
+const REPEATED_WITHIN: Duration = Duration::from_secs(30);
+/// Attempts of an author's that are known again when they are sent again.
+const ATTEMPTS_MAX: usize = 16;
+/// Authors that are remembered. Each is for as long as it takes to be as good as new.
+const AUTHORS_MAX: usize = 50_000;
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// Who wrote what of late in one broadcast.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    authors: HashMap<AuthorId, Author>,
+    room: Option<Bucket>,
+    pruned: Option<Instant>,
+}
+
+/// Refused, and when the same may be tried again.
+pub(super) type Refused = (Refusal, Option<Duration>);
+
+#[derive(Debug)]
+struct Author {
+    bucket: Bucket,
+    seen: Instant,
+    /// The newest last, and whether each wrote something.
+    attempts: VecDeque<(ClientId, bool)>,
+    texts: VecDeque<(Instant, String)>,
+}
+
+impl Rules {
+    /// Whether `author` may write `text` now. What was let through once is let through again under
+    /// the same `client`: whether it was stored is not for these rules to know.
+    pub(super) fn post(
+        &mut self,
+        now: Instant,
+        author: &AuthorId,
+        client: &ClientId,
+        text: &str,
+    ) -> Result<(), Refused> {
+        self.check(now, author, client, Some(text))
+    }
+
+    /// Whether `author` may change something now.
+    pub(super) fn change(
+        &mut self,
+        now: Instant,
+        author: &AuthorId,
+        client: &ClientId,
+    ) -> Result<(), Refused> {
+        self.check(now, author, client, None)
+    }
+
+    fn check(
+        &mut self,
+        now: Instant,
+        author: &AuthorId,
+        client: &ClientId,
+        text: Option<&str>,
+    ) -> Result<(), Refused> {
+        self.prune(now);
+        if !self.authors.contains_key(author) && self.authors.len() >= AUTHORS_MAX {
+            return Err((Refusal::Busy, Some(REMEMBERED)));
+        }
+        let known = self.authors.entry(author.clone()).or_insert_with(|| Author {
+            bucket: Bucket::full(now, AUTHOR_BURST),
+            seen: now,
+            attempts: VecDeque::new(),
+            texts: VecDeque::new(),
+        });
+        known.seen = now;
+        let attempt = (client.clone(), text.is_some());
+        if known.attempts.contains(&attempt) {
+            return Ok(());
+        }
+        known.texts.retain(|(at, _)| now.duration_since(*at) < REPEATED_WITHIN);
+        if text.is_some_and(|text| known.texts.iter().any(|(_, before)| same(before, text))) {
+            return Err((Refusal::Repeated, None));
+        }
+        known.bucket.refill(now, AUTHOR_BURST, AUTHOR_EACH);
+        if known.bucket.left == 0 {
+            return Err((Refusal::TooFast, Some(known.bucket.wait(now, AUTHOR_EACH))));
+        }
+        let room = self.room.get_or_insert_with(|| Bucket::full(now, ROOM_BURST));
+        room.refill(now, ROOM_BURST, ROOM_EACH);
+        if room.left == 0 {
+            return Err((Refusal::Busy, Some(AUTHOR_EACH)));
+        }
+        room.left -= 1;
+        known.bucket.left -= 1;
+        known.attempts.push_back(attempt);
+        if known.attempts.len() > ATTEMPTS_MAX {
+            known.attempts.pop_front();
+        }
+        // No more than fit into the time, by the author's own pace.
+        known.texts.extend(text.map(|text| (now, text.to_owned())));
+        Ok(())
+    }
+
+    /// Forgets whom there is nothing to say of any more, now and then.
+    fn prune(&mut self, now: Instant) {
+        if self.pruned.is_some_and(|at| now.duration_since(at) < REMEMBERED / 4) {
+            return;
+        }
+        self.pruned = Some(now);
+        self.authors.retain(|_, author| now.duration_since(author.seen) < REMEMBERED);
+    }
+}
+
+/// The same but for case, space and how often a character stands in a row.
+fn same(one: &str, other: &str) -> bool {
+    let plain = |text: &str| {
+        let mut chars: Vec<char> = text.to_lowercase().chars().collect();
+        chars.retain(|c| !c.is_whitespace());
+        chars.dedup();
+        chars
+    };
+    plain(one) == plain(other)
+}
+
+/// A token bucket.
+#[derive(Debug)]
+struct Bucket {
+    left: u32,
+    filled: Instant,
+}
+
+impl Bucket {
+    fn full(now: Instant, burst: u32) -> Self {
+        Self { left: burst, filled: now }
+    }
+
+    fn refill(&mut self, now: Instant, burst: u32, each: Duration) {
+        let more = now.duration_since(self.filled).as_nanos() / each.as_nanos();
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(more).min(burst);
+        self.filled += if self.left == burst { now - self.filled } else { each * more };
+    }
+
+    /// Until one more is there.
+    fn wait(&self, now: Instant, each: Duration) -> Duration {
+        (self.filled + each).saturating_duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn author(number: u64) -> AuthorId {
+        format!("{number:016x}").try_into().expect("an id")
+    }
+
+    fn client(number: usize) -> ClientId {
+        format!("c-{number}").try_into().expect("an id")
+    }
+
+    #[test]
+    fn an_author_may_write_in_bursts_and_then_at_a_pace() {
+        let (mut rules, start) = (Rules::default(), Instant::now());
+        let mut number = 0;
+        let mut post = |at_ms: u64| {
+            number += 1;
+            let now = start + Duration::from_millis(at_ms);
+            rules.post(now, &author(1), &client(number), &format!("text {number}"))
+        };
+        assert!((0..4).all(|_| post(0).is_ok()));
+        assert_eq!(post(500), Err((Refusal::TooFast, Some(Duration::from_millis(1_500)))));
+        assert_eq!(post(2_000), Ok(()));
+        assert_eq!(post(2_000), Err((Refusal::TooFast, Some(Duration::from_secs(2)))));
+        assert!((0..4).all(|_| post(60_000).is_ok()));
+        assert!(post(60_000).is_err());
+    }
+
+    #[test]
+    fn sending_again_is_no_writing() {
+        let (mut rules, now) = (Rules::default(), Instant::now());
+        for _ in 0..100 {
+            assert_eq!(rules.post(now, &author(1), &client(1), "once"), Ok(()));
+        }
+        assert_eq!(rules.post(now, &author(1), &client(2), "once"), Err((Refusal::Repeated, None)));
+    }
+
+    #[test]
+    fn the_same_in_other_clothes_is_the_same() {
+        let (mut rules, now) = (Rules::default(), Instant::now());
+        assert_eq!(rules.post(now, &author(1), &client(1), "Buy it!"), Ok(()));
+        let again = rules.post(now, &author(1), &client(2), " BUY  IT!!!!");
+        assert_eq!(again, Err((Refusal::Repeated, None)));
+        assert_eq!(rules.post(now, &author(2), &client(2), "Buy it!"), Ok(()));
+        let later = now + REPEATED_WITHIN;
+        assert_eq!(rules.post(later, &author(1), &client(3), "Buy it!"), Ok(()));
+    }
+
+    #[test]
+    fn a_flood_of_many_is_refused_and_passes() {
+        let (mut rules, now) = (Rules::default(), Instant::now());
+        let mut post = |now, number| rules.post(now, &author(number), &client(1), "hello");
+        let taken = (0..10_000).filter(|number| post(now, *number).is_ok()).count();
+        assert_eq!(taken, ROOM_BURST as usize);
+        assert!(matches!(post(now, 10_001), Err((Refusal::Busy, Some(_)))));
+        assert_eq!(post(now + Duration::from_secs(1), 10_002), Ok(()));
+    }
+
+    #[test]
+    fn what_is_remembered_has_an_end() {
+        let (mut rules, now) = (Rules::default(), Instant::now());
+        for number in 0..AUTHORS_MAX as u64 + 10 {
+            let _ = rules.post(now, &author(number), &client(1), "hello");
+        }
+        assert_eq!(rules.authors.len(), AUTHORS_MAX);
+        let _ = rules.post(now + REMEMBERED, &author(1), &client(2), "again");
+        assert_eq!(rules.authors.len(), 1);
+    }
+}

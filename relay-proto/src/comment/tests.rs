@@ -1,0 +1,161 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[track_caller]
+fn check(text: &str, expected: Result<&str, Refusal>) {
+    assert_eq!(Text::parse(text).as_ref().map(Text::as_str).map_err(|why| *why), expected);
+}
+
+#[test]
+fn a_text_is_shown_as_it_was_written_save_for_the_space_around_it() {
+    check(
+        "  Why not n log n?\r\nI mean: on average.\n",
+        Ok("Why not n log n?\nI mean: on average."),
+    );
+    check("<script>alert(1)</script> & co.", Ok("<script>alert(1)</script> & co."));
+    check("مرحبا بالجميع", Ok("مرحبا بالجميع"));
+    check("می‌خواهم", Ok("می‌خواهم"));
+    for text in ["👩‍👩‍👧 👍🏽 ❤️ ❤️‍🔥 🏳️‍🌈 1️⃣", "é Việt ภาษาไทย น้ำ", "क्ष नमस्ते", "שָׁלוֹם", "بِسْمِ اللَّهِ"]
+    {
+        check(text, Ok(text));
+    }
+    check("see chapter 3.2 and/or 4, e.g. at 12:30", Ok("see chapter 3.2 and/or 4, e.g. at 12:30"));
+}
+
+#[test]
+fn what_cannot_be_seen_is_refused() {
+    for empty in ["", " \n ", "\u{300}"] {
+        check(empty, Err(Refusal::Empty));
+    }
+    for hidden in [
+        "a\u{202e}b",
+        "a\u{2066}b\u{2069}",
+        "a\u{200b}b",
+        "\u{feff}a",
+        "a\u{ad}b",
+        "\u{3164}",
+        "a\u{200d}",
+        "a \u{200d}b",
+        "a\u{200d}\u{200d}b",
+        "\u{200c}",
+        "a\u{e0041}",
+        "a\u{2028}b",
+        "Ada\u{200e}",
+        "Ada\u{61c}",
+        "a\u{2800}",
+        "\u{2800}",
+        "\u{1d159}",
+        "a\u{fffc}",
+        "a\u{ffff}",
+        "A\u{200d}da",
+        "Ada\u{fe0f}",
+        "a \u{fe0f}",
+        "❤\u{fe0f}\u{fe0f}",
+        "\u{e000}",
+    ] {
+        check(hidden, Err(Refusal::HiddenCharacters));
+    }
+    for control in ["a\0b", "a\u{1b}[31mb", "a\tb", "a\u{85}b"] {
+        check(control, Err(Refusal::ControlCharacters));
+    }
+    for mark in ["\u{301}", "\u{e49}", "\u{64b}", "\u{941}", "\u{f71}", "\u{3099}"] {
+        check(&format!("ก{}", mark.repeat(6)), Err(Refusal::StackedMarks));
+    }
+    let interrupted = format!("ก{}", "\u{e49}\u{e49}\u{e49}\u{fe0f}".repeat(2));
+    assert!(Text::parse(&interrupted).is_err());
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    let longest = "ж".repeat(Text::CHARS_MAX);
+    check(&longest, Ok(&longest));
+    check(&format!("{longest}ж"), Err(Refusal::TooLong));
+    check(&"a".repeat(1 << 20), Err(Refusal::TooLong));
+    check(&"a\n".repeat(Text::LINES_MAX + 1), Err(Refusal::TooLong));
+    assert_eq!(Name::parse(&"a".repeat(Name::CHARS_MAX + 1)), Err(Refusal::TooLong));
+    assert_eq!(Name::parse("Ada\nLovelace"), Err(Refusal::ControlCharacters));
+    assert_eq!(Name::parse(" Ada ").as_ref().map(Name::as_str), Ok("Ada"));
+}
+
+#[test]
+fn links_are_refused() {
+    for link in [
+        "http://a.example",
+        "look:HTTPS://a",
+        "www.example.org",
+        "example.org/buy",
+        "x.co/1",
+        "evil.com:80/x",
+        "evil.com?x=1",
+        "1.2.3.4/x",
+        "пример.рф/x",
+        "evil.xn--p1ai/x",
+        "http:/evil.com",
+        "http:\\\\evil.com",
+        "javascript:alert(1)",
+        "mailto:a@b.example",
+        "http：／／evil.com",
+    ] {
+        check(link, Err(Refusal::Link));
+    }
+    assert_eq!(Name::parse("https://evil.com/login"), Err(Refusal::Link));
+    for none in ["and/or", "n/a", "1/2", "3.5/4", "at 12:30", "f(x):=/x", "e.g./i.e.", "z.B. 3/4"] {
+        check(none, Ok(none));
+    }
+}
+
+#[test]
+fn json_is_as_the_design_has_it() {
+    let comment = Comment {
+        id: 7,
+        seq: 9,
+        mt: 61_250,
+        at: UtcTime::from_millis(1_795_000_000_123),
+        user: "Ada".to_owned(),
+        author: AuthorId("00ff00ff00ff00ff".to_owned()),
+        text: "Why?".to_owned(),
+        rev: 0,
+        deleted: false,
+    };
+    let json = serde_json::to_string(&comment).expect("plain");
+    assert_eq!(
+        json,
+        r#"{"id":7,"seq":9,"mt":61250,"at":1795000000123,"user":"Ada","author":"00ff00ff00ff00ff","text":"Why?","rev":0,"deleted":false}"#
+    );
+    assert_eq!(serde_json::from_str::<Comment>(&json).expect("reads"), comment);
+}
+
+#[test]
+fn what_an_edge_says_is_checked_as_it_is_read() {
+    let post = r#"{"type":"post","broadcast":"demo","client":"c-1","mt":5,"user":"Ada","author":"00ff00ff00ff00ff","text":"TEXT"}"#;
+    let read = |json: &str| serde_json::from_str::<Request>(json);
+    assert!(matches!(read(post), Ok(Request::Post(_))));
+    for (ok, bad) in [
+        ("TEXT", "a\u{202e}b"),
+        ("Ada", ""),
+        ("00ff00ff00ff00ff", "00FF00FF00FF00FF"),
+        ("c-1", "c 1"),
+        ("\"demo\"", "\"../demo\""),
+    ] {
+        assert!(read(&post.replace(ok, bad)).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_refusal_has_one_name() {
+    for refusal in [Refusal::TooLong, Refusal::HiddenCharacters, Refusal::NotYours, Refusal::Busy] {
+        let json = serde_json::to_string(&refusal).expect("plain");
+        assert_eq!(json, format!("\"{}\"", refusal.as_str()));
+    }
+}
+
+proptest! {
+    /// Whatever a stranger writes, checking what was accepted once more changes nothing.
+    #[test]
+    fn checking_twice_is_checking_once(text in "\\PC{0,40}|.{0,40}") {
+        if let Ok(once) = Text::parse(&text) {
+            prop_assert_eq!(Text::parse(once.as_str()), Ok(once));
+        }
+    }
+}

@@ -1,0 +1,213 @@
+// What there is to show of a broadcast's comments, and from when on: pure. Comments and media times go
+// in, lists come out; where they come from is the connection's, how they look is the element's.
+//
+// Comments stand in the order of their media time, so that what is due is always the beginning of the
+// list, and finding its end takes a dozen comparisons, however many there are.
+
+import type { Comment } from './protocol.ts';
+
+/** So many comments are kept: more than anybody reads back, in about two megabytes. */
+export const KEPT_MAX = 5_000;
+/**
+ * A picture that goes back by less is that of another path, which is seconds later: what has been
+ * read is not taken away for that. By more, the viewer went back, and what is later is hidden.
+ */
+export const STEP_BACK_MS = 8_000;
+
+/** Where one's own comment is on its way. */
+export type Progress =
+  | { readonly state: 'sending' }
+  /** Refused for the moment, and sent again by itself. */
+  | { readonly state: 'waiting'; readonly reason: string }
+  /** Stored under this id, and not yet seen among the comments. */
+  | { readonly state: 'stored'; readonly id: number }
+  | { readonly state: 'failed'; readonly reason: string };
+
+/** One's own comment until it is among the others. */
+export interface Pending {
+  readonly client: string;
+  readonly mt: number | null;
+  readonly user: string;
+  readonly text: string;
+  readonly progress: Progress;
+}
+
+/** What is to be shown: the end of what is due, and how much there is before it. */
+export interface Shown {
+  readonly comments: readonly Comment[];
+  readonly earlier: number;
+}
+
+const byMoment = (a: Comment, b: Comment): number => a.mt - b.mt || a.id - b.id;
+
+export class Room {
+  /** The newest form of each comment that is kept; of deleted ones too, lest an older form comes. */
+  readonly #forms = new Map<number, Comment>();
+  /** The ids of these, ascending. */
+  readonly #ids: number[] = [];
+  /** Those that are not deleted, by the moment at which they are due. */
+  readonly #order: Comment[] = [];
+  /** What fell off: nothing up to this id comes back. */
+  #fallenId = 0;
+  #after = 0;
+  /** As far as the picture has come; null while nobody knows. */
+  #reachedMs: number | null = null;
+  #pending: readonly Pending[] = [];
+  /** One's own comments that are being deleted, by the name of the attempt. */
+  readonly #deleting = new Map<string, number>();
+  /** One's own id, as the edge says it. */
+  author: string | null = null;
+
+  /** All changes up to this `seq` have been taken in. */
+  get after(): number {
+    return this.#after;
+  }
+
+  /** One's own that are not among the comments yet, oldest first. */
+  get pending(): readonly Pending[] {
+    return this.#pending;
+  }
+
+  /** The media time of the first comment that is not due yet; null if all are. */
+  get nextMs(): number | null {
+    return this.#order[this.#dueCount()]?.mt ?? null;
+  }
+
+  /** Takes in changes, in whatever order, and any number of times. */
+  take(comments: readonly Comment[]): void {
+    for (const comment of comments) this.#take(comment);
+  }
+
+  /**
+   * The picture on screen is that of this media time; null: nobody knows, and all is shown. Says
+   * whether something has to be shown, or hidden, because of it.
+   */
+  advance(mediaMs: number | null): boolean {
+    const before = this.#dueCount();
+    const reached = this.#reachedMs ?? this.#order.at(-1)?.mt ?? 0;
+    const steppedBack = mediaMs !== null && mediaMs < reached && reached - mediaMs < STEP_BACK_MS;
+    this.#reachedMs = steppedBack ? reached : mediaMs;
+    return this.#dueCount() !== before;
+  }
+
+  /** The last `limit` comments that are due. */
+  shown(limit: number): Shown {
+    const due = this.#dueCount();
+    const earlier = Math.max(0, due - limit);
+    return { comments: this.#order.slice(earlier, due), earlier };
+  }
+
+  isOwn(comment: Comment): boolean {
+    return this.author !== null && comment.author === this.author;
+  }
+
+  /** Whether this attempt is one to delete. */
+  isDeletion(client: string): boolean {
+    return this.#deleting.has(client);
+  }
+
+  isBeingDeleted({ id }: Comment): boolean {
+    for (const deleting of this.#deleting.values()) if (deleting === id) return true;
+    return false;
+  }
+
+  /** The viewer wrote something, which is shown at once; or it is tried once more. */
+  write(post: Omit<Pending, 'progress'>): void {
+    this.#pending = [...this.#pending, { ...post, progress: { state: 'sending' } }];
+  }
+
+  /** The viewer takes one of their own comments back. */
+  delete(client: string, id: number): void {
+    this.#deleting.set(client, id);
+  }
+
+  /** The edge has this attempt stored. */
+  stored(client: string, id: number): void {
+    // It vanishes when its change arrives; that the mark goes meanwhile does not matter.
+    if (this.#deleting.delete(client)) return;
+    if (this.#forms.has(id) || id <= this.#fallenId) this.drop(client);
+    else this.#progress(client, { state: 'stored', id });
+  }
+
+  /** The edge refused this attempt, which is tried `again` by itself or not. */
+  refused(client: string, reason: string, again: boolean): void {
+    if (again) this.#progress(client, { state: 'waiting', reason });
+    else if (!this.#deleting.delete(client)) this.#progress(client, { state: 'failed', reason });
+  }
+
+  /** Forgets a pending comment, and says what it was. */
+  drop(client: string): Pending | undefined {
+    const dropped = this.#pending.find((pending) => pending.client === client);
+    if (dropped) this.#pending = this.#pending.filter((pending) => pending !== dropped);
+    return dropped;
+  }
+
+  #take(comment: Comment): void {
+    this.#after = Math.max(this.#after, comment.seq);
+    if (comment.id <= this.#fallenId) return;
+    const old = this.#forms.get(comment.id);
+    if (old && old.seq >= comment.seq) return;
+    if (old && !old.deleted) this.#order.splice(placeOf(this.#order, old, byMoment), 1);
+    if (!old) insert(this.#ids, comment.id, (a, b) => a - b);
+    this.#forms.set(comment.id, comment);
+    if (!comment.deleted) insert(this.#order, comment, byMoment);
+    if (!old) this.#confirm(comment);
+    if (this.#ids.length > KEPT_MAX) this.#fallOff();
+  }
+
+  /** A comment of one's own that arrives takes the place of the pending one that it was. */
+  #confirm(comment: Comment): void {
+    const found = this.#pending.find(({ mt, user, text, progress }) => {
+      if (progress.state === 'stored') return progress.id === comment.id;
+      if (progress.state === 'failed' || !this.isOwn(comment)) return false;
+      const same = text.trim() === comment.text && user.trim() === comment.user;
+      return same && (mt === null || mt === comment.mt);
+    });
+    if (found) this.drop(found.client);
+  }
+
+  #fallOff(): void {
+    const id = this.#ids.shift();
+    if (id === undefined) return;
+    this.#fallenId = id;
+    const fallen = this.#forms.get(id);
+    this.#forms.delete(id);
+    if (fallen && !fallen.deleted) this.#order.splice(placeOf(this.#order, fallen, byMoment), 1);
+  }
+
+  #progress(client: string, progress: Progress): void {
+    this.#pending = this.#pending.map((pending) =>
+      pending.client === client ? { ...pending, progress } : pending,
+    );
+  }
+
+  #dueCount(): number {
+    const reached = this.#reachedMs;
+    const order = this.#order;
+    // Nearly always all of them are due.
+    if (reached === null || (order.at(-1)?.mt ?? 0) <= reached) return order.length;
+    return search(order.length, (i) => (order[i]?.mt ?? 0) > reached);
+  }
+}
+
+/** The first index below `length` for which `is` holds, as it does for all after it; else `length`. */
+function search(length: number, is: (index: number) => boolean): number {
+  let [low, high] = [0, length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (is(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function placeOf<T>(sorted: readonly T[], value: T, by: (a: T, b: T) => number): number {
+  return search(sorted.length, (i) => by(sorted[i] as T, value) >= 0);
+}
+
+function insert<T>(sorted: T[], value: T, by: (a: T, b: T) => number): void {
+  const last = sorted.at(-1);
+  // What arrives is nearly always the newest.
+  if (last === undefined || by(last, value) < 0) sorted.push(value);
+  else sorted.splice(placeOf(sorted, value, by), 0, value);
+}

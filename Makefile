@@ -4,7 +4,7 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 say = @printf '\033[1m==> %s\033[0m\n'
 
-.PHONY: run test check fuzz bench-latency bench-webrtc bench-http audit web web-deps install-run install-test \
+.PHONY: run test check fuzz bench-comments bench-latency bench-webrtc bench-http audit web web-deps install-run install-test \
 	install-fuzz install-bench-http clean
 
 ## run: build everything and start `lectern all` with the demo broadcast
@@ -46,6 +46,12 @@ bench-http: install-bench-http web
 	@$(TARGET_DIR)/release/lectern-bench-http $(ARGS)
 	$(say) "Players"
 	@cd web && LECTERN_BIN=$(abspath $(TARGET_DIR))/release/lectern npm run --silent bench:players
+
+## bench-comments: how soon thousands of viewers read what is written, and what they cost an edge
+bench-comments: install-test web
+	$(say) "Building lectern and its load client (release)"
+	@$(CARGO) build --release --locked -p lectern -p lectern-bench-comments
+	@$(TARGET_DIR)/release/lectern-bench-comments $(ARGS)
 
 ## fuzz: each reader of a stranger's bytes for a minute (FUZZ_SECONDS); ARGS may name some
 fuzz: install-fuzz web

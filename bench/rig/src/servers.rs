@@ -146,10 +146,10 @@ fn config_text(
         "data_dir = {data:?}\n\
          [[broadcast]]\nid = \"{BROADCAST}\"\nstream_key = \"{KEY}\"\n\
          [origin]\nrtmp = \"{origin}:{rtmp}\"\nrelay = \"{origin}:{relay}\"\n\
-         ops = \"{origin}:{origin_ops}\"\n\
+         ops = \"{origin}:{origin_ops}\"\nrelay_token = \"bench\"\n\
          [edge]\nhttp = \"{edge}:{http}\"\nmedia = \"{edge}:{media}\"\nops = \"{edge}:{edge_ops}\"\n\
          upstream = \"{origin}:{relay}\"\nupstream_name = \"localhost\"\n\
-         upstream_ca = {certificate:?}\nworkers = 1\n"
+         upstream_ca = {certificate:?}\nrelay_token = \"bench\"\nworkers = 1\n"
     )
 }
 

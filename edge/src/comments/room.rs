@@ -1,7 +1,7 @@
 //! One broadcast's comments at this edge: the [`Log`], and those who read along.
 //!
 //! What is new is put into one message for all readers, at once if it was quiet before and otherwise
-//! ten times a second; nobody's socket is waited for.
+//! up to ten times a second; nobody's socket is waited for.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +14,10 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::log::{Change, Entry, Log};
 
-/// The least time between two messages to a reader.
+/// The least time between two messages to a reader, and how much longer it is for each who reads: a
+/// message costs an edge some ten microseconds for each, whatever is in it.
 const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_EACH: Duration = Duration::from_micros(5);
 /// Messages that a reader may be behind; one that is further is told anew from the log.
 const BEHIND_MAX: usize = 16;
 /// Comments of one message.
@@ -143,7 +145,8 @@ impl Room {
                 // Fails only if nobody reads.
                 let _ = self.readers.send(News { message, head });
             }
-            tokio::time::sleep(PAUSE).await;
+            let readers = u32::try_from(self.readers.receiver_count()).unwrap_or(u32::MAX);
+            tokio::time::sleep(PAUSE + PAUSE_EACH.saturating_mul(readers)).await;
         }
     }
 

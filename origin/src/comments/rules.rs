@@ -118,12 +118,13 @@ impl Rules {
     }
 }
 
-/// The same but for case, space and how often a character stands in a row.
+/// The same but for case, space and how often a sign stands in a row. Letters and digits count: 11 is
+/// another answer than 1.
 fn same(one: &str, other: &str) -> bool {
     let plain = |text: &str| {
         let mut chars: Vec<char> = text.to_lowercase().chars().collect();
         chars.retain(|c| !c.is_whitespace());
-        chars.dedup();
+        chars.dedup_by(|a, b| a == b && !a.is_alphanumeric());
         chars
     };
     plain(one) == plain(other)
@@ -199,6 +200,8 @@ mod tests {
         let again = rules.post(now, &author(1), &client(2), " BUY  IT!!!!");
         assert_eq!(again, Err((Refusal::Repeated, None)));
         assert_eq!(rules.post(now, &author(2), &client(2), "Buy it!"), Ok(()));
+        assert_eq!(rules.post(now, &author(2), &client(3), "1"), Ok(()));
+        assert_eq!(rules.post(now, &author(2), &client(4), "11"), Ok(()));
         let later = now + REPEATED_WITHIN;
         assert_eq!(rules.post(later, &author(1), &client(3), "Buy it!"), Ok(()));
     }

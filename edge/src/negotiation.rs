@@ -1,7 +1,16 @@
 //! What a request says of the answer that it wants: which of two encodings, and whether at all.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, HeaderName, IF_NONE_MATCH};
+
+/// The entity tag of what is sent: another one for other bytes.
+pub(crate) fn etag_of(body: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+}
 
 /// Whether If-None-Match names `etag` (weak comparison, RFC 9110 §13.1.2).
 pub(crate) fn matches_etag(request: &HeaderMap, etag: &str) -> bool {

@@ -106,23 +106,17 @@ pub struct Post {
 pub enum Response {
     /// What was asked for is stored, and will not be lost.
     Stored {
-        /// The broadcast.
-        broadcast: BroadcastId,
-        /// Whose attempt.
-        author: AuthorId,
-        /// The attempt.
-        client: ClientId,
+        /// What was asked.
+        #[serde(flatten)]
+        attempt: Attempt,
         /// The comment.
         id: u64,
     },
     /// It is not stored; or nobody knows, if the reason is [`Refusal::Unavailable`].
     Refused {
-        /// The broadcast.
-        broadcast: BroadcastId,
-        /// Whose attempt.
-        author: AuthorId,
-        /// The attempt.
-        client: ClientId,
+        /// What was asked.
+        #[serde(flatten)]
+        attempt: Attempt,
         /// Why.
         reason: Refusal,
         /// When the same may be tried again, if ever, in ms.
@@ -192,7 +186,7 @@ pub enum Refusal {
 }
 
 /// One attempt of one writer's: what an answer is for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attempt {
     /// The broadcast.
     pub broadcast: BroadcastId,

@@ -6,6 +6,7 @@
 //! library beneath it leak out; what both roles count is made by [`metrics`].
 
 pub mod broadcast;
+pub mod bucket;
 pub mod catalog;
 pub mod cmaf;
 pub mod comment;

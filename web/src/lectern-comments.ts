@@ -5,6 +5,7 @@
 import { html, LitElement, nothing } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
+import { colours } from './colours.ts';
 import { commentsStyles } from './comments/comments-styles.ts';
 import { Connection, type ConnectionHost } from './comments/connection.ts';
 import { hueOf, initialOf, momentText } from './comments/faces.ts';
@@ -43,7 +44,7 @@ const RESTING_MS = 1_000;
  * @cssprop --lectern-font, --lectern-radius
  */
 export class LecternComments extends LitElement {
-  static override styles = commentsStyles;
+  static override styles = [colours, commentsStyles];
 
   static override properties = {
     for: { type: String },

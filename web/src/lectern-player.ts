@@ -3,6 +3,7 @@
 // the session's.
 
 import { html, LitElement, nothing } from 'lit';
+import { colours } from './colours.ts';
 import type { Transport } from './engines/engine.ts';
 import type { RequestEvent } from './lectern-controls.ts';
 import './lectern-controls.ts';
@@ -49,7 +50,7 @@ const PENDING: ReadonlySet<State> = new Set(['waiting', 'connecting', 'reconnect
  * @cssprop --lectern-font, --lectern-radius, --lectern-max-height
  */
 export class LecternPlayer extends LitElement {
-  static override styles = playerStyles;
+  static override styles = [colours, playerStyles];
 
   static override properties = {
     src: { type: String },

@@ -5,15 +5,8 @@ import { css } from 'lit';
 
 export const playerStyles = css`
   :host {
-    --_text: var(--lectern-text, light-dark(#1b2430, #e8edf3));
-    --_quiet: var(--lectern-quiet, light-dark(#566274, #9aa7b8));
-    --_line: var(--lectern-line, light-dark(#d5dce5, #2b3645));
-    --_accent: var(--lectern-accent, light-dark(#0b62c4, #7cb8ff));
-    --_focus: var(--lectern-focus, light-dark(#0b62c4, #8ec5ff));
     display: flex;
     flex-direction: column;
-    color: var(--_text);
-    font-family: var(--lectern-font, system-ui, sans-serif);
   }
   :host([hidden]) {
     display: none;

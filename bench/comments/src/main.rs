@@ -8,14 +8,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Parser as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use lectern_bench_rig::proc::Busy;
 use lectern_bench_rig::servers::{self, Place, Servers, Setup};
 use lectern_bench_rig::stats::Quantiles;
-use lectern_bench_rig::{CLIENT_CORE, proc};
-use tokio::signal::unix::{SignalKind, signal};
+use lectern_bench_rig::{CLIENT_CORE, proc, run};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
@@ -38,28 +37,10 @@ const WARM_UP: Duration = Duration::from_secs(3);
 const TAIL: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let done = start(&Bench::parse());
-    if let Err(error) = &done {
-        eprintln!("bench-comments: {error:#}");
-    }
-    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    run::exit_code("bench-comments", run::to_the_end(measure(&Bench::parse())))
 }
 
-fn start(bench: &Bench) -> anyhow::Result<()> {
-    // One thread: children end with the thread that started them.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminated = signal(SignalKind::terminate())?;
-        // What is dropped by this ends its processes.
-        tokio::select! {
-            done = run(bench) => done,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-            _ = terminated.recv() => bail!("terminated"),
-        }
-    })
-}
-
-async fn run(bench: &Bench) -> anyhow::Result<()> {
+async fn measure(bench: &Bench) -> anyhow::Result<()> {
     proc::pin(CLIENT_CORE).context("a core for the edge and another for all else are needed")?;
     let client = servers::client()?;
     let setup = Setup { options: &bench.common, place: &Place::loopback(), settings: &[] };

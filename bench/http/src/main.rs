@@ -17,9 +17,8 @@ use clap::Parser as _;
 use lectern_bench_rig::clip::Clip;
 use lectern_bench_rig::publish::Publisher;
 use lectern_bench_rig::servers::{self, KEY, Place, Servers, Setup};
-use lectern_bench_rig::{CLIENT_CORE, proc};
+use lectern_bench_rig::{CLIENT_CORE, proc, run};
 use reqwest::Url;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Duration, Instant, sleep};
 
 use hot::Contest;
@@ -39,28 +38,10 @@ const POLL: Duration = Duration::from_millis(200);
 const STAMP_EVERY: u64 = 1 << 40;
 
 fn main() -> ExitCode {
-    let done = start(&Bench::parse());
-    if let Err(error) = &done {
-        eprintln!("bench-http: {error:#}");
-    }
-    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    run::exit_code("bench-http", run::to_the_end(measure(&Bench::parse())))
 }
 
-fn start(bench: &Bench) -> anyhow::Result<()> {
-    // One thread: children end with the thread that started them.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminated = signal(SignalKind::terminate())?;
-        // What is dropped by this ends its processes.
-        tokio::select! {
-            done = run(bench) => done,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-            _ = terminated.recv() => bail!("terminated"),
-        }
-    })
-}
-
-async fn run(bench: &Bench) -> anyhow::Result<()> {
+async fn measure(bench: &Bench) -> anyhow::Result<()> {
     proc::pin(CLIENT_CORE).context("a core for the edge and another for all else are needed")?;
     let unknown = |name: &&String| Object::ALL.iter().all(|object| object.as_str() != **name);
     if let Some(name) = bench.only.iter().find(unknown) {

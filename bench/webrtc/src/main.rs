@@ -31,12 +31,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
 
 use lectern_bench_rig::clip::Clip;
-use lectern_bench_rig::{CLIENT_CORE, proc};
+use lectern_bench_rig::{CLIENT_CORE, proc, run};
 use options::{Bench, Options, Part};
 use report::Results;
 
@@ -44,31 +43,18 @@ use report::Results;
 const RUN_OVERHEAD: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
-    let done = start(Options::parse());
-    if let Err(error) = &done {
-        eprintln!("bench-webrtc: {error:#}");
-    }
-    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    run::exit_code("bench-webrtc", start(Options::parse()))
 }
 
 fn start(Options { bench, part }: Options) -> anyhow::Result<()> {
-    if let Some(Part::Floor { plan }) = &part {
-        return floor::run(plan);
+    match &part {
+        Some(Part::Floor { plan }) => floor::run(plan),
+        // Its namespaces are removed with it, too.
+        _ => run::to_the_end(measure(bench, part)),
     }
-    // One thread: children end with the thread that started them.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut terminated = signal(SignalKind::terminate())?;
-        // What is dropped by this ends its processes and removes its namespaces.
-        tokio::select! {
-            done = run(bench, part) => done,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-            _ = terminated.recv() => bail!("terminated"),
-        }
-    })
 }
 
-async fn run(bench: Bench, part: Option<Part>) -> anyhow::Result<()> {
+async fn measure(bench: Bench, part: Option<Part>) -> anyhow::Result<()> {
     proc::pin(CLIENT_CORE).context("a core for the edge and another for all else are needed")?;
     let dir = tempfile::tempdir()?;
     let clip = Arc::new(Clip::make(dir.path()).await?);

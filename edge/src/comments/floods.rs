@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use lectern_relay_proto::bucket::{Bucket, Rate};
+
 use crate::client::network;
 
-/// What a client may write at once, and one more of it after each [`EACH`]: a lecture hall behind one
-/// address.
-const BURST: u32 = 60;
-const EACH: Duration = Duration::from_millis(100);
+/// What a client may write: a lecture hall behind one address.
+const RATE: Rate = Rate { burst: 60, each: Duration::from_millis(100) };
 /// Clients that are remembered; each for as long as it takes to be as good as new.
 const CLIENTS_MAX: usize = 65_536;
 
@@ -20,32 +20,20 @@ pub(super) struct Floods {
     clients: HashMap<IpAddr, Bucket>,
 }
 
-#[derive(Debug)]
-struct Bucket {
-    left: u32,
-    filled: Instant,
-}
-
 impl Floods {
     /// Whether this client may write now; otherwise after how long.
     pub(super) fn admit(&mut self, client: IpAddr, now: Instant) -> Result<(), Duration> {
         let client = network(client);
         if !self.clients.contains_key(&client) && self.clients.len() >= CLIENTS_MAX {
-            self.clients.retain(|_, bucket| now.duration_since(bucket.filled) < EACH * BURST);
+            self.clients.retain(|_, bucket| !bucket.is_rested(&RATE, now));
             if self.clients.len() >= CLIENTS_MAX {
-                return Err(EACH * BURST);
+                return Err(RATE.rest());
             }
         }
-        let full = || Bucket { left: BURST, filled: now };
+        let full = || Bucket::full(&RATE, now);
         let bucket = self.clients.entry(client).or_insert_with(full);
-        let more = now.duration_since(bucket.filled).as_millis() / EACH.as_millis();
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
-        bucket.left = bucket.left.saturating_add(more).min(BURST);
-        bucket.filled = if bucket.left == BURST { now } else { bucket.filled + EACH * more };
-        match bucket.left.checked_sub(1) {
-            Some(left) => bucket.left = left,
-            None => return Err((bucket.filled + EACH).saturating_duration_since(now)),
-        }
+        bucket.ready(&RATE, now)?;
+        bucket.take();
         Ok(())
     }
 }
@@ -59,10 +47,10 @@ mod tests {
         let (mut floods, start) = (Floods::default(), Instant::now());
         let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         let admitted = (0..1_000).filter(|_| floods.admit(one, start).is_ok()).count();
-        assert_eq!(admitted, BURST as usize);
-        assert_eq!(floods.admit(one, start), Err(EACH));
+        assert_eq!(admitted, RATE.burst as usize);
+        assert_eq!(floods.admit(one, start), Err(RATE.each));
         assert_eq!(floods.admit(other, start), Ok(()));
-        let later = start + EACH * 5;
+        let later = start + RATE.each * 5;
         let admitted = (0..1_000).filter(|_| floods.admit(one, later).is_ok()).count();
         assert_eq!(admitted, 5);
     }
@@ -75,6 +63,6 @@ mod tests {
         }
         let next = IpAddr::V4(u32::MAX.into());
         assert!(floods.admit(next, now).is_err());
-        assert_eq!(floods.admit(next, now + EACH * BURST), Ok(()));
+        assert_eq!(floods.admit(next, now + RATE.rest()), Ok(()));
     }
 }

@@ -1,7 +1,6 @@
 //! What is known of one broadcast's comments, in the order of their changes, without a hole. Pure.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use lectern_relay_proto::comment::Comment;
 
 /// Comments that are kept; of more, those that changed longest ago are let go of. About a kilobyte each,
 /// and five at their longest.
-pub(super) const COMMENTS_MAX: usize = 20_000;
+const COMMENTS_MAX: usize = 20_000;
 /// Changes that are kept while one before them is missing. Those after them are asked for anew.
 const AHEAD_MAX: usize = 1_024;
 
@@ -17,7 +16,7 @@ const AHEAD_MAX: usize = 1_024;
 pub(super) type Change = (u64, Arc<str>);
 
 /// A comment and how it reads as JSON.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) comment: Comment,
     pub(super) json: Arc<str>,
@@ -84,12 +83,6 @@ impl Log {
         new
     }
 
-    /// The origin has other comments than these: its database began anew, or an older one was put in
-    /// its place.
-    pub(super) fn forget(&mut self) {
-        *self = Self::default();
-    }
-
     /// Up to `max` changes after `after`, and the `seq` of the last.
     pub(super) fn after(&self, after: u64, max: usize) -> (Vec<Change>, u64) {
         let range = (Bound::Excluded(after), Bound::Unbounded);
@@ -142,23 +135,8 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use lectern_relay_proto::UtcTime;
-
+    use super::super::testing::comment;
     use super::*;
-
-    fn comment(id: u64, seq: u64) -> Comment {
-        Comment {
-            id,
-            seq,
-            mt: 1_000 * id,
-            at: UtcTime::from_millis(1),
-            user: "Ada".to_owned(),
-            author: "00ff00ff00ff00ff".to_owned().try_into().expect("an id"),
-            text: format!("text {id}"),
-            rev: 0,
-            deleted: false,
-        }
-    }
 
     fn seqs(changes: &[Change]) -> Vec<u64> {
         let read = |json: &Arc<str>| serde_json::from_str::<Comment>(json).expect("reads").seq;

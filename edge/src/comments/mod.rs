@@ -12,6 +12,8 @@ mod routes;
 mod said;
 mod sidecar;
 mod socket;
+#[cfg(test)]
+mod testing;
 mod uplink;
 
 use std::collections::HashMap;
@@ -42,7 +44,7 @@ const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
 pub struct Comments {
     rooms: Mutex<HashMap<BroadcastId, Open>>,
     floods: Mutex<Floods>,
-    /// `None` if this edge has no token, and its viewers can only read.
+    /// `None` if this edge has no token: then there are no comments.
     uplink: Option<Arc<Uplink>>,
     metrics: Metrics,
     over: CancellationToken,
@@ -145,8 +147,6 @@ impl Comments {
         };
         if let Some(room) = room {
             room.history(after, newest, comments, complete);
-            // Whether or not it was what is missing, the one who asks looks again.
-            room.lacking.notify_one();
         }
     }
 

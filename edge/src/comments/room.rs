@@ -40,7 +40,6 @@ pub(super) struct Room {
 }
 
 /// All comments as a file, for as long as nothing has changed, or a little longer.
-#[derive(Clone)]
 struct Rendered {
     head: u64,
     at: Instant,
@@ -57,7 +56,6 @@ struct Inner {
 }
 
 /// The messages that tell all up to some change.
-#[derive(Clone)]
 struct Opening {
     messages: Arc<[Utf8Bytes]>,
     head: u64,
@@ -102,20 +100,19 @@ impl Room {
     /// Takes what the origin tells of the changes after `after`, of which `newest` is the last.
     pub(super) fn history(&self, after: u64, newest: u64, comments: Vec<Comment>, complete: bool) {
         let mut inner = self.lock();
-        if after != inner.log.head() {
-            // An answer to what was asked before the last one came.
-            return;
+        // Otherwise it answers what was asked before the last answer came.
+        if after == inner.log.head() {
+            if newest < after {
+                tracing::warn!(broadcast = %self.id, after, newest, "the comments began anew");
+                (inner.log, inner.opening) = (Log::default(), None);
+            } else {
+                inner.outdate(&comments);
+                let new = inner.log.history(comments, complete);
+                self.told(inner, new);
+            }
         }
-        if newest < after {
-            tracing::warn!(broadcast = %self.id, after, newest, "the comments began anew");
-            inner.log.forget();
-            inner.opening = None;
-            drop(inner);
-            return self.lacking.notify_one();
-        }
-        inner.outdate(&comments);
-        let new = inner.log.history(comments, complete);
-        self.told(inner, new);
+        // Whether or not it was what is missing, the one who asks looks again.
+        self.lacking.notify_one();
     }
 
     /// Changes may have been lost unseen.
@@ -299,23 +296,8 @@ pub(super) fn message(comments: &[Change], complete: bool) -> Utf8Bytes {
 
 #[cfg(test)]
 mod tests {
-    use lectern_relay_proto::UtcTime;
-
+    use super::super::testing::comment;
     use super::*;
-
-    fn comment(id: u64, seq: u64) -> Comment {
-        Comment {
-            id,
-            seq,
-            mt: 1_000 * id,
-            at: UtcTime::from_millis(1),
-            user: "Ada".to_owned(),
-            author: "00ff00ff00ff00ff".to_owned().try_into().expect("an id"),
-            text: format!("text {id}"),
-            rev: 0,
-            deleted: false,
-        }
-    }
 
     fn room(count: u64) -> Arc<Room> {
         let room = Room::new("talk".parse().expect("an id"));

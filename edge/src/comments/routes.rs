@@ -19,7 +19,7 @@ use super::socket::Viewer;
 use super::{Comments, sidecar};
 use crate::client::Client;
 use crate::live::Directory;
-use crate::negotiation::matches_etag;
+use crate::negotiation::{etag_of, matches_etag};
 use crate::server::Seat;
 
 /// The longest message of a player's: several times what the longest comment takes.
@@ -118,7 +118,7 @@ impl Site {
         let Some(live) = id.and_then(|id| self.directory.get(&id)) else { return absent(self) };
         let (room, _) = self.comments.open(live.id());
         let text = render(&room);
-        let etag = etag(&text);
+        let etag = etag_of(&text);
         let headers = [
             (CONTENT_TYPE, content_type),
             // What is missing may come at any moment.
@@ -131,13 +131,6 @@ impl Site {
         }
         (headers, text).into_response()
     }
-}
-
-fn etag(text: &[u8]) -> String {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
 }
 
 fn absent(site: &Site) -> Response {

@@ -49,9 +49,9 @@ impl Told {
     /// What a writer is told of the origin's answer.
     pub(super) fn of(response: Response) -> Option<Self> {
         match response {
-            Response::Stored { client, id, .. } => Some(Self::Stored { client, id }),
-            Response::Refused { client, reason, retry_after_ms, .. } => {
-                Some(Self::Refused { client, reason, retry_after_ms })
+            Response::Stored { attempt, id } => Some(Self::Stored { client: attempt.client, id }),
+            Response::Refused { attempt, reason, retry_after_ms } => {
+                Some(Self::Refused { client: attempt.client, reason, retry_after_ms })
             }
             Response::History { .. } => None,
         }

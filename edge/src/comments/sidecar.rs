@@ -46,23 +46,14 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lectern_relay_proto::UtcTime;
     use lectern_relay_proto::comment::Comment;
 
+    use super::super::testing::comment;
     use super::*;
 
     fn entry(id: u64, mt: u64, user: &str, text: &str) -> Entry {
-        let comment = Comment {
-            id,
-            seq: id,
-            mt,
-            at: UtcTime::from_millis(1),
-            user: user.to_owned(),
-            author: "00ff00ff00ff00ff".to_owned().try_into().expect("an id"),
-            text: text.to_owned(),
-            rev: 0,
-            deleted: false,
-        };
+        let (user, text) = (user.to_owned(), text.to_owned());
+        let comment = Comment { mt, user, text, ..comment(id, id) };
         let json = serde_json::to_string(&comment).expect("plain").into();
         Entry { comment, json }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use lectern_relay_proto::comment::{
     AuthorId, ClientId, Name, Post, Refusal, Request, Response, Text,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Comments;
@@ -63,7 +64,7 @@ impl Viewer {
         metrics.readers.inc();
         let conversing = async {
             match self.join(&mut socket).await {
-                Ok((author, reader)) => self.converse(&mut socket, author, reader).await,
+                Ok(joined) => self.converse(&mut socket, joined).await,
                 Err(end) => end,
             }
         };
@@ -82,7 +83,7 @@ impl Viewer {
         let _ = tokio::time::timeout(JOIN_MAX, closing).await;
     }
 
-    async fn join(&self, socket: &mut WebSocket) -> Result<(Option<AuthorId>, Reader), End> {
+    async fn join(&self, socket: &mut WebSocket) -> Result<Joined, End> {
         let said = tokio::time::timeout(JOIN_MAX, next(socket)).await;
         let (after, secret) = match said.map_err(|_| End::Rules("silent"))?? {
             Said::Join { after, secret } => (after, secret),
@@ -92,11 +93,12 @@ impl Viewer {
         // An edge that has just started knows neither what was said nor whether it will be heard.
         self.room.settle(SETTLE_MAX).await;
         let mut reader = self.room.read(after);
-        tell(socket, &self.hello(author.as_ref())).await?;
+        let may_write = self.may_write();
+        tell(socket, &self.hello(author.as_ref(), may_write)).await?;
         if !self.catch_up(socket, &mut reader).await? {
             say(socket, message(&[], self.room.is_complete())).await?;
         }
-        Ok((author, reader))
+        Ok(Joined { author, reader, may_write })
     }
 
     /// Tells all that the reader lacks. False if that is nothing.
@@ -114,29 +116,20 @@ impl Viewer {
         }
     }
 
-    async fn converse(
-        &self,
-        socket: &mut WebSocket,
-        author: Option<AuthorId>,
-        mut reader: Reader,
-    ) -> End {
+    async fn converse(&self, socket: &mut WebSocket, joined: Joined) -> End {
+        let Joined { author, mut reader, mut may_write } = joined;
         let (sender, mut answers) = mpsc::channel(2 * IN_PROGRESS_MAX);
         let in_progress = HashSet::new();
         let mut desk = Writing { viewer: self, author, sender, in_progress, refused: 0 };
-        let mut answered = self.comments.uplink.as_ref().map(|uplink| uplink.answered());
-        let mut may_write = self.may_write();
+        let mut heard_by_origin = pin!(self.until_it_may_write());
         let mut ping = tokio::time::interval(PING_EACH);
         ping.reset();
         let mut heard = Instant::now();
         loop {
             let done = tokio::select! {
-                () = changed(&mut answered), if !may_write => {
-                    may_write = self.may_write();
-                    if !may_write {
-                        answered = None;
-                        continue;
-                    }
-                    tell(socket, &self.hello(desk.author.as_ref())).await
+                () = &mut heard_by_origin, if !may_write => {
+                    may_write = true;
+                    tell(socket, &self.hello(desk.author.as_ref(), true)).await
                 }
                 news = reader.next() => match news {
                     None => return End::Away,
@@ -155,9 +148,9 @@ impl Viewer {
                     match read(message) {
                         Ok(None) => Ok(()),
                         Ok(Some(said)) => match desk.take(said) {
-                            Ok(()) => Ok(()),
-                            Err(Ok(told)) => tell(socket, &told).await,
-                            Err(Err(end)) => Err(end),
+                            Ok(None) => Ok(()),
+                            Ok(Some(told)) => tell(socket, &told).await,
+                            Err(end) => Err(end),
                         },
                         Err(end) => Err(end),
                     }
@@ -175,8 +168,8 @@ impl Viewer {
         }
     }
 
-    fn hello(&self, author: Option<&AuthorId>) -> Told {
-        let may_write = author.is_some() && self.may_write();
+    fn hello(&self, author: Option<&AuthorId>, may_write: bool) -> Told {
+        let may_write = author.is_some() && may_write;
         Told::Hello { author: author.cloned(), may_write, t0: self.t0 }
     }
 
@@ -185,6 +178,23 @@ impl Viewer {
         let uplink = self.comments.uplink.as_ref();
         self.allowed && uplink.is_some_and(|uplink| *uplink.answered().borrow())
     }
+
+    /// Waits until then; for ever if it never will.
+    async fn until_it_may_write(&self) {
+        if let Some(uplink) = self.comments.uplink.as_ref().filter(|_| self.allowed)
+            && uplink.answered().wait_for(|answered| *answered).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+/// A viewer that has said who it is, and been told whether it may write.
+struct Joined {
+    author: Option<AuthorId>,
+    reader: Reader,
+    may_write: bool,
 }
 
 /// What one viewer writes.
@@ -199,10 +209,10 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Sends it on; or says what the viewer is told at once, or why it is let go of.
-    fn take(&mut self, said: Said) -> Result<(), Result<Told, End>> {
+    /// Sends it on, or says what the viewer is told at once.
+    fn take(&mut self, said: Said) -> Result<Option<Told>, End> {
         let (client, written) = match said {
-            Said::Join { .. } => return Err(Err(End::Rules("malformed"))),
+            Said::Join { .. } => return Err(End::Rules("malformed")),
             Said::Post { client, mt, user, text } => {
                 (client.clone(), self.post(client, mt, &user, &text))
             }
@@ -217,14 +227,14 @@ impl Writing<'_> {
         match written.and_then(|request| self.send(request)) {
             Ok(()) => {
                 self.refused = 0;
-                Ok(())
+                Ok(None)
             }
-            Err(_) if self.refused >= REFUSED_MAX => Err(Err(End::Rules("flood"))),
+            Err(_) if self.refused >= REFUSED_MAX => Err(End::Rules("flood")),
             Err((reason, retry_after_ms)) => {
                 self.refused += 1;
                 let metrics = &self.viewer.comments.metrics;
                 metrics.refused.with_label_values(&[reason.as_str()]).inc();
-                Err(Ok(Told::Refused { client, reason, retry_after_ms }))
+                Ok(Some(Told::Refused { client, reason, retry_after_ms }))
             }
         }
     }
@@ -265,20 +275,10 @@ impl Writing<'_> {
     }
 
     fn answered(&mut self, answer: &Response) {
-        if let Response::Stored { client, .. } | Response::Refused { client, .. } = answer {
-            self.in_progress.remove(client);
+        if let Response::Stored { attempt, .. } | Response::Refused { attempt, .. } = answer {
+            self.in_progress.remove(&attempt.client);
         }
     }
-}
-
-/// Waits until it changes; for ever if it cannot.
-async fn changed(answered: &mut Option<watch::Receiver<bool>>) {
-    if let Some(receiver) = answered
-        && receiver.changed().await.is_ok()
-    {
-        return;
-    }
-    std::future::pending().await
 }
 
 /// The next thing that a player says.

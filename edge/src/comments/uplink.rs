@@ -37,13 +37,13 @@ struct Waiting {
 }
 
 impl Uplink {
+    pub(super) fn new(link: &OriginLink) -> Arc<Self> {
+        Arc::new(Self { sender: link.sender(), waiting: Mutex::default() })
+    }
+
     /// Whether an origin has ever listened, now and once one does.
     pub(super) fn answered(&self) -> watch::Receiver<bool> {
         self.sender.answered()
-    }
-
-    pub(super) fn new(link: &OriginLink) -> Arc<Self> {
-        Arc::new(Self { sender: link.sender(), waiting: Mutex::default() })
     }
 
     /// Sends `request`, whose answer goes to `answer`, which has room for as many as its owner sends.
@@ -103,17 +103,12 @@ impl Uplink {
     }
 
     fn hand_over(&self, response: Response) {
-        let attempt = match &response {
-            Response::Stored { broadcast, author, client, .. }
-            | Response::Refused { broadcast, author, client, .. } => Attempt {
-                broadcast: broadcast.clone(),
-                author: author.clone(),
-                client: client.clone(),
-            },
-            Response::History { .. } => return,
+        let (Response::Stored { attempt, .. } | Response::Refused { attempt, .. }) = &response
+        else {
+            return;
         };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = waiting.remove(&attempt) {
+        if let Some(entry) = waiting.remove(attempt) {
             // Fails once the viewer is gone, whose player asks again.
             let _ = entry.answer.try_send(response);
         }
@@ -127,9 +122,7 @@ impl Uplink {
             }
             if now.duration_since(entry.since) >= GIVE_UP_AFTER {
                 let _ = entry.answer.try_send(Response::Refused {
-                    broadcast: attempt.broadcast.clone(),
-                    author: attempt.author.clone(),
-                    client: attempt.client.clone(),
+                    attempt: attempt.clone(),
                     reason: Refusal::Unavailable,
                     retry_after_ms: Some(RETRY_AFTER_MS),
                 });

@@ -1,6 +1,5 @@
 //! A manifest or playlist as it is sent: rendered once, compressed once, revalidated by its ETag.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::sync::OnceLock;
 
@@ -14,7 +13,7 @@ use flate2::write::GzEncoder;
 use super::media::Asks;
 use super::metrics::{Kind, Metrics};
 use super::routes::{NO_STORE, SHORT};
-use crate::negotiation::{accepts_gzip, matches_etag};
+use crate::negotiation::{accepts_gzip, etag_of, matches_etag};
 
 /// A rendered document.
 pub(super) struct Document {
@@ -89,9 +88,7 @@ impl Document {
 
 impl Encoded {
     fn new(body: Bytes) -> Self {
-        let mut hasher = DefaultHasher::new();
-        body.hash(&mut hasher);
-        let etag = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish()));
+        let etag = HeaderValue::from_str(&etag_of(&body));
         Self { body, etag: etag.unwrap_or(HeaderValue::from_static("\"\"")) }
     }
 }

@@ -76,24 +76,28 @@ impl Desk {
     }
 
     /// Serves the edges that arrive, until `cancel`.
-    pub async fn run(mut self, mut edges: mpsc::Receiver<EdgeLink>, cancel: CancellationToken) {
+    pub async fn run(mut self, edges: mpsc::Receiver<EdgeLink>, cancel: CancellationToken) {
+        // What is being stored may be given up: nobody has been told that it is.
+        cancel.run_until_cancelled(self.serve(edges)).await;
+        self.store.close().await;
+    }
+
+    async fn serve(&mut self, mut edges: mpsc::Receiver<EdgeLink>) {
         let (sender, mut asked) = mpsc::channel(QUEUE_MAX);
         let reads = Arc::new(Semaphore::new(HISTORY_READS_MAX));
         let mut listening = JoinSet::new();
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut again = tokio::time::interval(STORE_AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let desk = &mut self;
-        let serving = async {
-            loop {
-                tokio::select! {
-                _ = again.tick() => desk.make_up().await,
+        loop {
+            tokio::select! {
+                _ = again.tick() => self.make_up().await,
                 Some(edge) = edges.recv() => {
                     let listener = Listener {
-                        store: desk.store.clone(),
+                        store: self.store.clone(),
                         reads: reads.clone(),
                         asked: sender.clone(),
-                        metrics: desk.metrics.clone(),
+                        metrics: self.metrics.clone(),
                     };
                     listening.spawn(listener.listen(edge));
                 }
@@ -103,15 +107,10 @@ impl Desk {
                     }
                 }
                 _ = asked.recv_many(&mut batch, BATCH_MAX) => {
-                    desk.take_in(std::mem::take(&mut batch)).await;
-                }
+                    self.take_in(std::mem::take(&mut batch)).await;
                 }
             }
-        };
-        // What is being stored may be given up: nobody has been told that it is.
-        cancel.run_until_cancelled(serving).await;
-        listening.shutdown().await;
-        self.store.close().await;
+        }
     }
 
     /// Checks, stores, tells everybody, answers.
@@ -161,8 +160,7 @@ impl Desk {
                     continue;
                 }
             };
-            let Attempt { broadcast, author, client } = attempt;
-            answer(&answers, &Response::Stored { broadcast, author, client, id });
+            answer(&answers, &Response::Stored { attempt, id });
             self.metrics.answered.observe(at.elapsed().as_secs_f64());
         }
     }
@@ -216,9 +214,7 @@ impl Desk {
     ) {
         self.metrics.refused.with_label_values(&[reason.as_str()]).inc();
         let retry_after_ms = again.map(|wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
-        let Attempt { broadcast, author, client } = attempt;
-        let refused = Response::Refused { broadcast, author, client, reason, retry_after_ms };
-        answer(answers, &refused);
+        answer(answers, &Response::Refused { attempt, reason, retry_after_ms });
     }
 }
 

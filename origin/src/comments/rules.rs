@@ -3,14 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use lectern_relay_proto::bucket::{Bucket, Rate};
 use lectern_relay_proto::comment::{AuthorId, ClientId, Refusal};
 
-/// What an author may write at once, and one more of it after each [`AUTHOR_EACH`].
-const AUTHOR_BURST: u32 = 4;
-const AUTHOR_EACH: Duration = Duration::from_secs(2);
-/// The same as for an author for all of a broadcast: more than anybody reads.
-const ROOM_BURST: u32 = 600;
-const ROOM_EACH: Duration = Duration::from_millis(5);
+/// What an author may write.
+const AUTHOR: Rate = Rate { burst: 4, each: Duration::from_secs(2) };
+/// What all of a broadcast may: more than anybody reads.
+const ROOM: Rate = Rate { burst: 600, each: Duration::from_millis(5) };
 /// What was written is not to be written again by the same author for so long.
 const REPEATED_WITHIN: Duration = Duration::from_secs(30);
 /// Attempts of an author's that are known again when they are sent again.
@@ -74,7 +73,7 @@ impl Rules {
             return Err((Refusal::Busy, Some(REMEMBERED)));
         }
         let known = self.authors.entry(author.clone()).or_insert_with(|| Author {
-            bucket: Bucket::full(now, AUTHOR_BURST),
+            bucket: Bucket::full(&AUTHOR, now),
             seen: now,
             attempts: VecDeque::new(),
             texts: VecDeque::new(),
@@ -88,17 +87,11 @@ impl Rules {
         if text.is_some_and(|text| known.texts.iter().any(|(_, before)| same(before, text))) {
             return Err((Refusal::Repeated, None));
         }
-        known.bucket.refill(now, AUTHOR_BURST, AUTHOR_EACH);
-        if known.bucket.left == 0 {
-            return Err((Refusal::TooFast, Some(known.bucket.wait(now, AUTHOR_EACH))));
-        }
-        let room = self.room.get_or_insert_with(|| Bucket::full(now, ROOM_BURST));
-        room.refill(now, ROOM_BURST, ROOM_EACH);
-        if room.left == 0 {
-            return Err((Refusal::Busy, Some(AUTHOR_EACH)));
-        }
-        room.left -= 1;
-        known.bucket.left -= 1;
+        known.bucket.ready(&AUTHOR, now).map_err(|wait| (Refusal::TooFast, Some(wait)))?;
+        let room = self.room.get_or_insert_with(|| Bucket::full(&ROOM, now));
+        room.ready(&ROOM, now).map_err(|_| (Refusal::Busy, Some(AUTHOR.each)))?;
+        room.take();
+        known.bucket.take();
         known.attempts.push_back(attempt);
         if known.attempts.len() > ATTEMPTS_MAX {
             known.attempts.pop_front();
@@ -128,31 +121,6 @@ fn same(one: &str, other: &str) -> bool {
         chars
     };
     plain(one) == plain(other)
-}
-
-/// A token bucket.
-#[derive(Debug)]
-struct Bucket {
-    left: u32,
-    filled: Instant,
-}
-
-impl Bucket {
-    fn full(now: Instant, burst: u32) -> Self {
-        Self { left: burst, filled: now }
-    }
-
-    fn refill(&mut self, now: Instant, burst: u32, each: Duration) {
-        let more = now.duration_since(self.filled).as_nanos() / each.as_nanos();
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
-        self.left = self.left.saturating_add(more).min(burst);
-        self.filled += if self.left == burst { now - self.filled } else { each * more };
-    }
-
-    /// Until one more is there.
-    fn wait(&self, now: Instant, each: Duration) -> Duration {
-        (self.filled + each).saturating_duration_since(now)
-    }
 }
 
 #[cfg(test)]
@@ -211,7 +179,7 @@ mod tests {
         let (mut rules, now) = (Rules::default(), Instant::now());
         let mut post = |now, number| rules.post(now, &author(number), &client(1), "hello");
         let taken = (0..10_000).filter(|number| post(now, *number).is_ok()).count();
-        assert_eq!(taken, ROOM_BURST as usize);
+        assert_eq!(taken, ROOM.burst as usize);
         assert!(matches!(post(now, 10_001), Err((Refusal::Busy, Some(_)))));
         assert_eq!(post(now + Duration::from_secs(1), 10_002), Ok(()));
     }

@@ -143,6 +143,22 @@ fn what_an_edge_says_is_checked_as_it_is_read() {
 }
 
 #[test]
+fn an_answer_names_what_it_answers() {
+    let attempt = Attempt {
+        broadcast: "demo".parse().expect("an id"),
+        author: AuthorId("00ff00ff00ff00ff".to_owned()),
+        client: ClientId("c-1".to_owned()),
+    };
+    let stored = Response::Stored { attempt, id: 7 };
+    let json = serde_json::to_string(&stored).expect("plain");
+    assert_eq!(
+        json,
+        r#"{"type":"stored","broadcast":"demo","author":"00ff00ff00ff00ff","client":"c-1","id":7}"#
+    );
+    assert_eq!(serde_json::from_str::<Response>(&json).expect("reads"), stored);
+}
+
+#[test]
 fn a_refusal_has_one_name() {
     for refusal in [Refusal::TooLong, Refusal::HiddenCharacters, Refusal::NotYours, Refusal::Busy] {
         let json = serde_json::to_string(&refusal).expect("plain");

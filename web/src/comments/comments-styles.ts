@@ -12,13 +12,22 @@ const hues = unsafeCSS(
   ).join('\n'),
 );
 
+/** What a button has that reads as a part of the text. */
+export const textButton = css`
+  min-height: 1.5rem;
+  padding: 0 0.25rem;
+  border: 0;
+  border-radius: 0.25rem;
+  color: var(--_accent);
+  background: none;
+  font: inherit;
+  text-decoration: underline;
+  text-underline-offset: 0.15em;
+  cursor: pointer;
+`;
+
 export const commentsStyles = css`
   :host {
-    --_text: var(--lectern-text, light-dark(#1b2430, #e8edf3));
-    --_quiet: var(--lectern-quiet, light-dark(#566274, #9aa7b8));
-    --_line: var(--lectern-line, light-dark(#d5dce5, #2b3645));
-    --_accent: var(--lectern-accent, light-dark(#0b62c4, #7cb8ff));
-    --_focus: var(--lectern-focus, light-dark(#0b62c4, #8ec5ff));
     --_card: var(--lectern-card, light-dark(#fff, #161e29));
     --_field: var(--lectern-field, light-dark(#fff, #0f151d));
     /* What can be written into has an edge of 3:1 (WCAG 1.4.11). */
@@ -30,9 +39,7 @@ export const commentsStyles = css`
     box-sizing: border-box;
     border: 0.0625rem solid var(--_line);
     border-radius: var(--lectern-radius, 0.75rem);
-    color: var(--_text);
     background: var(--_card);
-    font-family: var(--lectern-font, system-ui, sans-serif);
   }
   :host([hidden]) {
     display: none;
@@ -199,16 +206,7 @@ export const commentsStyles = css`
     font-weight: 600;
   }
   :is(.progress, .log > div) button {
-    min-height: 1.5rem;
-    padding: 0 0.25rem;
-    border: 0;
-    border-radius: 0.25rem;
-    color: var(--_accent);
-    background: none;
-    font: inherit;
-    text-decoration: underline;
-    text-underline-offset: 0.15em;
-    cursor: pointer;
+    ${textButton}
   }
   .log > div {
     padding: 0.5rem 1rem 0;

@@ -4,6 +4,7 @@
 import { css, html, LitElement, nothing } from 'lit';
 import { ICONS } from '../icons.ts';
 import { refusalText, type Texts, textsFor } from '../texts/texts.ts';
+import { textButton } from './comments-styles.ts';
 import { rememberedName, rememberName } from './identity.ts';
 import { charsOf, NAME_CHARS_MAX, refusalOf, TEXT_CHARS_MAX } from './protocol.ts';
 
@@ -70,16 +71,7 @@ export class LecternCommentForm extends LitElement {
     }
     .as button {
       flex: none;
-      min-height: 1.5rem;
-      padding: 0 0.25rem;
-      border: 0;
-      border-radius: 0.25rem;
-      color: var(--_accent);
-      background: none;
-      font: inherit;
-      text-decoration: underline;
-      text-underline-offset: 0.15em;
-      cursor: pointer;
+      ${textButton}
     }
     .field {
       display: flex;

@@ -4,14 +4,21 @@
 //! because it believes no edge. Order, storage and pace are the origin's; who is shown what, and when,
 //! is the edge's and the player's.
 
+mod link;
+mod refusal;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::link::{
+    Action, Attempt, Attendee, Block, News, Post, Reaction, Request, Response, Settings, Viewers,
+    Whom,
+};
+pub use self::refusal::Refusal;
 pub use self::text::{Name, Text};
-use crate::{BroadcastId, UtcTime};
+use crate::UtcTime;
 
 /// A comment as everybody sees it, in its newest form.
 ///
@@ -38,6 +45,33 @@ pub struct Comment {
     pub rev: u32,
     /// It is not to be shown any more.
     pub deleted: bool,
+    /// What else there is to say of it.
+    #[serde(flatten)]
+    pub marks: Marks,
+}
+
+/// What sets a comment apart from others. In JSON each is left out where it is false, or zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Marks {
+    /// Its writer is a moderator.
+    #[serde(skip_serializing_if = "is_default")]
+    pub moderator: bool,
+    /// It is a question, which others may want answered.
+    #[serde(skip_serializing_if = "is_default")]
+    pub question: bool,
+    /// How many do.
+    #[serde(skip_serializing_if = "is_default")]
+    pub votes: u32,
+    /// A moderator says that it is answered.
+    #[serde(skip_serializing_if = "is_default")]
+    pub answered: bool,
+    /// It stands above the others. Of a broadcast's comments one at a time.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pinned: bool,
+    /// It waits for a moderator, and is for moderators only.
+    #[serde(skip_serializing_if = "is_default")]
+    pub held: bool,
 }
 
 /// Tells writers of one broadcast apart, and says nothing else of them: a digest of a secret that
@@ -52,184 +86,26 @@ pub struct AuthorId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct ClientId(String);
 
+/// Where comments come from: a digest of a client's address, or of its IPv6 /64, that only those can make
+/// who know the relay token. 16 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "AuthorId", into = "AuthorId")]
+pub struct AddressId(AuthorId);
+
+/// What makes its holder a moderator of a broadcast. 16 to 64 of `a-z A-Z 0-9 - _`; no log shows it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ModeratorKey(String);
+
 /// An id with other characters, or another length, than it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: of other characters, or of another length, than it may have")]
 pub struct InvalidId;
 
-/// What an edge says to its origin, on its track `comments`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Request {
-    /// A viewer wrote something.
-    Post(Post),
-    /// A viewer takes back what they wrote.
-    Delete {
-        /// The broadcast.
-        broadcast: BroadcastId,
-        /// This attempt.
-        client: ClientId,
-        /// Which comment.
-        id: u64,
-        /// Who says so.
-        author: AuthorId,
-    },
-    /// The edge lacks changes, because it joined or because some were lost on the way.
-    History {
-        /// The broadcast.
-        broadcast: BroadcastId,
-        /// It has all changes up to this.
-        after: u64,
-    },
-}
-
-/// What a viewer wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Post {
-    /// The broadcast.
-    pub broadcast: BroadcastId,
-    /// This attempt.
-    pub client: ClientId,
-    /// The media time that the player showed, ms since T0; `None` if it showed nothing.
-    pub mt: Option<u64>,
-    /// The writer's name.
-    pub user: Name,
-    /// Who wrote it.
-    pub author: AuthorId,
-    /// What.
-    pub text: Text,
-}
-
-/// What an origin says to one of its edges.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Response {
-    /// What was asked for is stored, and will not be lost.
-    Stored {
-        /// What was asked.
-        #[serde(flatten)]
-        attempt: Attempt,
-        /// The comment.
-        id: u64,
-    },
-    /// It is not stored; or nobody knows, if the reason is [`Refusal::Unavailable`].
-    Refused {
-        /// What was asked.
-        #[serde(flatten)]
-        attempt: Attempt,
-        /// Why.
-        reason: Refusal,
-        /// When the same may be tried again, if ever, in ms.
-        retry_after_ms: Option<u32>,
-    },
-    /// Changes in order, as many as one answer holds.
-    History {
-        /// The broadcast.
-        broadcast: BroadcastId,
-        /// As it was asked.
-        after: u64,
-        /// The newest change that there is; less than `after` if the comments began anew.
-        newest: u64,
-        /// Each comment that changed, in the order of `seq`.
-        comments: Vec<Comment>,
-        /// Whether these are all there are; otherwise the edge asks for more.
-        complete: bool,
-    },
-}
-
-/// Why a comment is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case")]
-pub enum Refusal {
-    /// Nothing that can be seen.
-    #[error("there is nothing in it")]
-    Empty,
-    /// More characters, bytes or lines than allowed.
-    #[error("it is too long")]
-    TooLong,
-    /// Control characters.
-    #[error("it has control characters")]
-    ControlCharacters,
-    /// Characters that cannot be seen, or turn the text around them.
-    #[error("it has hidden characters, or such as turn text around")]
-    HiddenCharacters,
-    /// Marks piled upon marks.
-    #[error("it has marks piled upon marks")]
-    StackedMarks,
-    /// Links are not for the audience to give.
-    #[error("it has a link in it")]
-    Link,
-    /// The same author wrote the same a moment ago.
-    #[error("the same was written a moment ago")]
-    Repeated,
-    /// The author writes too fast.
-    #[error("comments come too fast from one writer")]
-    TooFast,
-    /// More is written than anybody could read, or than is in progress at once.
-    #[error("too much is being written at once")]
-    Busy,
-    /// The media time is one that nobody can have seen.
-    #[error("its media time is in the future")]
-    MediaTime,
-    /// No such broadcast, or none that has begun.
-    #[error("there is no such broadcast")]
-    UnknownBroadcast,
-    /// No such comment, or another's.
-    #[error("it is no comment of this writer's")]
-    NotYours,
-    /// Pages of this site may only read.
-    #[error("this site may only read")]
-    NotAllowed,
-    /// The origin cannot store it now.
-    #[error("it cannot be stored now")]
-    Unavailable,
-}
-
-/// One attempt of one writer's: what an answer is for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Attempt {
-    /// The broadcast.
-    pub broadcast: BroadcastId,
-    /// The writer.
-    pub author: AuthorId,
-    /// The attempt.
-    pub client: ClientId,
-}
-
-impl Request {
-    /// What is to be answered; `None` for a question about history.
-    pub fn attempt(&self) -> Option<Attempt> {
-        let (broadcast, author, client) = match self {
-            Self::Post(post) => (&post.broadcast, &post.author, &post.client),
-            Self::Delete { broadcast, client, author, .. } => (broadcast, author, client),
-            Self::History { .. } => return None,
-        };
-        let (broadcast, author, client) = (broadcast.clone(), author.clone(), client.clone());
-        Some(Attempt { broadcast, author, client })
-    }
-}
-
-impl Refusal {
-    /// As it stands in JSON and in metric labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::TooLong => "too-long",
-            Self::ControlCharacters => "control-characters",
-            Self::HiddenCharacters => "hidden-characters",
-            Self::StackedMarks => "stacked-marks",
-            Self::Link => "link",
-            Self::Repeated => "repeated",
-            Self::TooFast => "too-fast",
-            Self::Busy => "busy",
-            Self::MediaTime => "media-time",
-            Self::UnknownBroadcast => "unknown-broadcast",
-            Self::NotYours => "not-yours",
-            Self::NotAllowed => "not-allowed",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
+/// A key that could be guessed, or does not fit into an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a moderator's key is 16 to 64 of a-z A-Z 0-9 - _")]
+pub struct InvalidKey;
 
 impl AuthorId {
     /// How many hexadecimal digits it has.
@@ -277,6 +153,59 @@ impl From<ClientId> for String {
     fn from(id: ClientId) -> Self {
         id.0
     }
+}
+
+impl From<AuthorId> for AddressId {
+    fn from(digits: AuthorId) -> Self {
+        Self(digits)
+    }
+}
+
+impl From<AddressId> for AuthorId {
+    fn from(id: AddressId) -> Self {
+        id.0
+    }
+}
+
+impl AddressId {
+    /// The id as it stands in JSON.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl ModeratorKey {
+    /// Whether `other` is this key. How long that takes tells nothing of where they differ.
+    pub fn matches(&self, other: &Self) -> bool {
+        let differing = self.0.bytes().zip(other.0.bytes()).fold(0, |bits, (a, b)| bits | (a ^ b));
+        self.0.len() == other.0.len() && differing == 0
+    }
+}
+
+impl TryFrom<String> for ModeratorKey {
+    type Error = InvalidKey;
+
+    fn try_from(key: String) -> Result<Self, InvalidKey> {
+        let char_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let ok = (16..=64).contains(&key.len()) && key.bytes().all(char_ok);
+        if ok { Ok(Self(key)) } else { Err(InvalidKey) }
+    }
+}
+
+impl From<ModeratorKey> for String {
+    fn from(key: ModeratorKey) -> Self {
+        key.0
+    }
+}
+
+impl std::fmt::Debug for ModeratorKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ModeratorKey(…)")
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 mod millis {

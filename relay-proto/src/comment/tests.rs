@@ -117,6 +117,7 @@ fn json_is_as_the_design_has_it() {
         text: "Why?".to_owned(),
         rev: 0,
         deleted: false,
+        marks: Marks::default(),
     };
     let json = serde_json::to_string(&comment).expect("plain");
     assert_eq!(
@@ -124,11 +125,22 @@ fn json_is_as_the_design_has_it() {
         r#"{"id":7,"seq":9,"mt":61250,"at":1795000000123,"user":"Ada","author":"00ff00ff00ff00ff","text":"Why?","rev":0,"deleted":false}"#
     );
     assert_eq!(serde_json::from_str::<Comment>(&json).expect("reads"), comment);
+    let marks = Marks { question: true, votes: 12, pinned: true, ..Marks::default() };
+    let marked = Comment { marks, ..comment };
+    let json = serde_json::to_string(&marked).expect("plain");
+    assert!(
+        json.ends_with(r#","deleted":false,"question":true,"votes":12,"pinned":true}"#),
+        "{json}"
+    );
+    assert_eq!(serde_json::from_str::<Comment>(&json).expect("reads"), marked);
+    let news = News::Comment(marked);
+    let json = serde_json::to_string(&news).expect("plain");
+    assert_eq!(serde_json::from_str::<News>(&json).expect("reads"), news);
 }
 
 #[test]
 fn what_an_edge_says_is_checked_as_it_is_read() {
-    let post = r#"{"type":"post","broadcast":"demo","client":"c-1","mt":5,"user":"Ada","author":"00ff00ff00ff00ff","text":"TEXT"}"#;
+    let post = r#"{"type":"post","broadcast":"demo","client":"c-1","mt":5,"user":"Ada","author":"00ff00ff00ff00ff","address":"0123456789abcdef","text":"TEXT"}"#;
     let read = |json: &str| serde_json::from_str::<Request>(json);
     assert!(matches!(read(post), Ok(Request::Post(_))));
     for (ok, bad) in [
@@ -137,8 +149,53 @@ fn what_an_edge_says_is_checked_as_it_is_read() {
         ("00ff00ff00ff00ff", "00FF00FF00FF00FF"),
         ("c-1", "c 1"),
         ("\"demo\"", "\"../demo\""),
+        ("0123456789abcdef", "192.0.2.1"),
     ] {
         assert!(read(&post.replace(ok, bad)).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_a_moderator_does_is_read_with_all_that_it_needs() {
+    let moderate = r#"{"type":"moderate","broadcast":"demo","client":"c-1","author":"00ff00ff00ff00ff","key":"0123456789-abc_DEF","#;
+    let read = |rest: &str| serde_json::from_str::<Request>(&format!("{moderate}{rest}}}"));
+    let action = |rest: &str| match read(rest).expect(rest) {
+        Request::Moderate { action, .. } => action,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(action(r#""action":"pin","id":7"#), Action::Pin { id: 7 });
+    assert_eq!(action(r#""action":"blocks""#), Action::Blocks);
+    assert_eq!(
+        action(r#""action":"block","id":7,"whom":"address","minutes":null"#),
+        Action::Block { id: 7, whom: Whom::Address, minutes: None }
+    );
+    assert_eq!(
+        action(r#""action":"settings","closed":true,"approval":false,"slow_ms":5000"#),
+        Action::Settings { closed: true, approval: false, slow_ms: 5_000 }
+    );
+    for bad in [r#""action":"settings","closed":true"#, r#""action":"rule""#, r#""id":7"#] {
+        assert!(read(bad).is_err(), "{bad}");
+    }
+    let request = read(r#""action":"blocks""#).expect("reads");
+    assert!(!format!("{request:?}").contains("0123456789-abc_DEF"), "no log shows a key");
+    let again = serde_json::to_string(&request).expect("plain");
+    assert!(matches!(serde_json::from_str(&again), Ok(Request::Moderate { .. })), "{again}");
+}
+
+#[test]
+fn a_key_is_the_whole_of_it() {
+    let key = |key: &str| ModeratorKey::try_from(key.to_owned());
+    let own = key("0123456789-abc_DEF").expect("a key");
+    for (other, same) in [
+        ("0123456789-abc_DEF", true),
+        ("0123456789-abc_DEf", false),
+        ("0123456789-abc_DE", false),
+        ("0123456789-abc_DEF0", false),
+    ] {
+        assert_eq!(own.matches(&key(other).expect("a key")), same, "{other}");
+    }
+    for bad in ["", "short", "0123456789 abcdef", &"a".repeat(65)] {
+        assert_eq!(key(bad).err(), Some(InvalidKey), "{bad}");
     }
 }
 
@@ -149,11 +206,11 @@ fn an_answer_names_what_it_answers() {
         author: AuthorId("00ff00ff00ff00ff".to_owned()),
         client: ClientId("c-1".to_owned()),
     };
-    let stored = Response::Stored { attempt, id: 7 };
+    let stored = Response::Stored { attempt, id: 7, held: false };
     let json = serde_json::to_string(&stored).expect("plain");
     assert_eq!(
         json,
-        r#"{"type":"stored","broadcast":"demo","author":"00ff00ff00ff00ff","client":"c-1","id":7}"#
+        r#"{"type":"stored","broadcast":"demo","author":"00ff00ff00ff00ff","client":"c-1","id":7,"held":false}"#
     );
     assert_eq!(serde_json::from_str::<Response>(&json).expect("reads"), stored);
 }

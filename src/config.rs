@@ -13,6 +13,9 @@ use serde::Deserialize;
 
 use crate::cli::Role;
 
+/// As public as the stream key of the demo.
+pub(crate) const DEMO_MODERATOR_KEY: &str = "demo-moderator-key";
+
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -74,7 +77,13 @@ impl Config {
     fn provision_demo(&mut self) {
         let id = "demo".parse().expect("a valid id");
         if !self.broadcast.iter().any(|broadcast| broadcast.id == id) {
-            self.broadcast.push(BroadcastConfig { id, stream_key: Secret::new("demo") });
+            let key = DEMO_MODERATOR_KEY.to_owned().try_into().expect("a key");
+            self.broadcast.push(BroadcastConfig {
+                id,
+                stream_key: Secret::new("demo"),
+                moderator_key: Some(key),
+                attendance: false,
+            });
         }
     }
 }

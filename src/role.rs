@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
-use crate::config::Config;
+use crate::config::{Config, DEMO_MODERATOR_KEY};
 use crate::ops::{Ops, Readiness};
 
 /// How long parts may take to let go of their peers. A viewer in the middle of a segment would
@@ -49,7 +49,11 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
 
 async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow::Result<()> {
     // The relay's port may be open to the world; who subscribes without being told this is refused.
-    let token = config.origin.relay_token.get_or_insert_with(random_token).clone();
+    let token = match &config.origin.relay_token {
+        Some(token) => token.clone(),
+        None => kept_token(&config.data_dir)?,
+    };
+    config.origin.relay_token = Some(token.clone());
     let origin = start_origin(&config, parts).await?;
     let upstream = Upstream {
         address: loopback(origin.relay).to_string(),
@@ -65,6 +69,9 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
     for broadcast in &config.broadcast {
         for server in &watch {
             println!("watch    {server}/watch/{}", broadcast.id);
+            if demo && broadcast.id.as_str() == "demo" {
+                println!("moderate {server}/watch/demo#moderate={DEMO_MODERATOR_KEY}");
+            }
         }
     }
     println!("publish  rtmp://{}/live with the broadcast's stream key", loopback_name(origin.rtmp));
@@ -186,9 +193,32 @@ impl Parts {
     }
 }
 
-fn random_token() -> Token {
+/// The token that the origin and the edge of this process share, made at the first start: addresses that
+/// moderators have blocked are known by it, and stay blocked.
+fn kept_token(data_dir: &Path) -> anyhow::Result<Token> {
+    let file = data_dir.join("relay-token");
+    let context = || format!("cannot keep the relay token in {}", file.display());
+    if file.exists() {
+        let kept = std::fs::read_to_string(&file).with_context(context)?;
+        return kept.trim().parse().with_context(context);
+    }
+    std::fs::create_dir_all(data_dir).with_context(context)?;
+    let token = random_token();
+    // Beside it first, so that a start which is cut short leaves all of it or nothing.
+    let unfinished = data_dir.join("relay-token.new");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut kept = options.open(&unfinished).with_context(context)?;
+    std::io::Write::write_all(&mut kept, token.as_bytes()).with_context(context)?;
+    std::fs::rename(&unfinished, &file).with_context(context)?;
+    token.parse().with_context(context)
+}
+
+fn random_token() -> String {
     use rand::distr::{Alphanumeric, SampleString as _};
-    Alphanumeric.sample_string(&mut rand::rng(), 43).parse().expect("letters and digits")
+    Alphanumeric.sample_string(&mut rand::rng(), 43)
 }
 
 fn read_pem(key: &str, file: &Path) -> anyhow::Result<String> {

@@ -24,6 +24,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::comment::Viewers;
 use lectern_relay_proto::net::{
     self, OriginLink, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Token, Trust,
 };
@@ -155,11 +157,13 @@ impl Edge {
             upstream: upstream.address,
             server_name: upstream.name,
             trust: upstream.trust,
-            token: upstream.token,
+            token: upstream.token.clone(),
             metrics: SubscriberMetrics::register(registry)?,
         })?;
         let link = subscriber.take_link();
-        let comments = Comments::new(link.as_ref(), comments::Metrics::register(registry)?);
+        let upward = link.as_ref().zip(upstream.token);
+        let audience = Box::new(|_: &BroadcastId| Viewers::default());
+        let comments = Comments::new(upward, audience, comments::Metrics::register(registry)?);
         let router = Router::new()
             .merge(pages::routes())
             .merge(live::routes(directory.clone()))

@@ -84,7 +84,7 @@ impl Broadcasts {
             if key.is_empty() {
                 return Err(Error::EmptyKey(config.id.clone()));
             }
-            let (broadcast, room) = Broadcast::announce(config.id.clone(), relay, store, &metrics)?;
+            let (broadcast, room) = Broadcast::announce(config, relay, store, &metrics)?;
             rooms.insert(config.id.clone(), room);
             let broadcast = Arc::new(broadcast);
             if by_key.insert(key_digest(key), broadcast).is_some() {
@@ -157,16 +157,22 @@ pub struct TakeHandle {
 
 impl Broadcast {
     fn announce(
-        id: BroadcastId,
+        config: &BroadcastConfig,
         relay: &Publisher,
         store: &Store,
         metrics: &Metrics,
     ) -> Result<(Self, Room), Error> {
+        let id = config.id.clone();
         let timeline = store.load(&id)?;
         let mut publication = relay.broadcast(&id)?;
         let t0_ms = timeline.as_ref().map_or(0, |timeline| timeline.t0().as_millis());
         let t0_ms = Arc::new(AtomicU64::new(t0_ms));
-        let room = Room { comments: publication.comments()?, t0_ms: t0_ms.clone() };
+        let room = Room {
+            comments: publication.comments()?,
+            t0_ms: t0_ms.clone(),
+            moderator_key: config.moderator_key.clone(),
+            attendance: config.attendance,
+        };
         publication.set_catalog(&empty_catalog(timeline.as_ref()))?;
         let state = State {
             publication,

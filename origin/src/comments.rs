@@ -1,8 +1,10 @@
-//! Comments: what edges ask of this origin is checked by [`rules`], kept by [`store`] and told to
-//! everybody by [`desk`], in this order. What may stand in a comment is
+//! Comments: what edges ask of this origin is read by the [`listener`], checked by [`rules`], kept by
+//! [`store`] and told to everybody by [`desk`], in this order; what many do together, by [`crowd`]. What may stand in a comment is
 //! [`lectern_relay_proto::comment`]'s to say; `docs/comments.md` tells the whole way.
 
+mod crowd;
 pub mod desk;
+mod listener;
 mod metrics;
 mod rules;
 pub mod store;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::net::{self, Token};
 use serde::Deserialize;
 
@@ -74,6 +75,13 @@ pub struct BroadcastConfig {
     pub id: BroadcastId,
     /// The host's secret to publish.
     pub stream_key: Secret,
+    /// Who has this is a moderator of the comments, by `/watch/<id>#moderate=<key>`; 16 to 64 of
+    /// `a-z A-Z 0-9 - _`. Without it, nobody is.
+    #[serde(default)]
+    pub moderator_key: Option<ModeratorKey>,
+    /// Whether a list is kept of who attends, of those viewers who want to be on it.
+    #[serde(default)]
+    pub attendance: bool,
 }
 
 /// A stream key, or a URL with a password in it, which no log line shows.

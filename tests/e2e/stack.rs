@@ -199,6 +199,8 @@ async fn start_origin(
     let broadcast = |id: &str| BroadcastConfig {
         id: id.parse().unwrap(),
         stream_key: Secret::new(format!("{id}-key")),
+        moderator_key: None,
+        attendance: false,
     };
     let broadcasts = ["a", "b"].map(broadcast);
     let origin = Origin::start(&config, &broadcasts, &data_dir, &Registry::new()).await.unwrap();

@@ -12,14 +12,27 @@ const COMMENTS_MAX: usize = 20_000;
 /// Changes that are kept while one before them is missing. Those after them are asked for anew.
 const AHEAD_MAX: usize = 1_024;
 
-/// The `seq` of a change, and the comment as JSON.
-pub(super) type Change = (u64, Arc<str>);
+/// A change: the comment as JSON, and who may see it.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) seq: u64,
+    pub(super) json: Arc<str>,
+    /// Only moderators.
+    pub(super) held: bool,
+}
 
 /// A comment and how it reads as JSON.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) comment: Comment,
     pub(super) json: Arc<str>,
+}
+
+impl Entry {
+    fn change(&self) -> Change {
+        let Comment { seq, ref marks, .. } = self.comment;
+        Change { seq, json: self.json.clone(), held: marks.held }
+    }
 }
 
 /// The comments of a broadcast.
@@ -86,17 +99,22 @@ impl Log {
     /// Up to `max` changes after `after`, and the `seq` of the last.
     pub(super) fn after(&self, after: u64, max: usize) -> (Vec<Change>, u64) {
         let range = (Bound::Excluded(after), Bound::Unbounded);
-        let mut last = after;
-        let jsons = self.entries.range(range).take(max).map(|(seq, entry)| {
-            last = *seq;
-            (*seq, entry.json.clone())
-        });
-        (jsons.collect(), last)
+        let changes: Vec<_> =
+            self.entries.range(range).take(max).map(|(_, entry)| entry.change()).collect();
+        let last = changes.last().map_or(after, |change| change.seq);
+        (changes, last)
+    }
+
+    /// What waits for a moderator, in order.
+    pub(super) fn held(&self) -> Vec<Change> {
+        let held = |entry: &&Entry| entry.comment.marks.held && !entry.comment.deleted;
+        self.entries.values().filter(held).map(Entry::change).collect()
     }
 
     /// Those that are to be shown and that are `wanted`, by media time.
     pub(super) fn shown(&self, wanted: impl Fn(&Comment) -> bool) -> Vec<&Entry> {
-        let shown = self.entries.values().filter(|entry| !entry.comment.deleted);
+        let seen = |entry: &&Entry| !entry.comment.deleted && !entry.comment.marks.held;
+        let shown = self.entries.values().filter(seen);
         let mut shown: Vec<_> = shown.filter(|entry| wanted(&entry.comment)).collect();
         shown.sort_by_key(|entry| (entry.comment.mt, entry.comment.id));
         shown
@@ -121,27 +139,30 @@ impl Log {
         if let Some(former) = self.seq_of.insert(comment.id, comment.seq) {
             self.entries.remove(&former);
         }
-        let json: Arc<str> = serde_json::to_string(&comment).expect("plain").into();
-        let seq = comment.seq;
-        self.entries.insert(seq, Entry { comment, json: json.clone() });
+        let json = serde_json::to_string(&comment).expect("plain").into();
+        let (seq, entry) = (comment.seq, Entry { comment, json });
+        let change = entry.change();
+        self.entries.insert(seq, entry);
         if self.entries.len() > COMMENTS_MAX
             && let Some((_, oldest)) = self.entries.pop_first()
         {
             self.seq_of.remove(&oldest.comment.id);
         }
-        (seq, json)
+        change
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lectern_relay_proto::comment::Marks;
+
     use super::super::testing::comment;
     use super::*;
 
     fn seqs(changes: &[Change]) -> Vec<u64> {
         let read = |json: &Arc<str>| serde_json::from_str::<Comment>(json).expect("reads").seq;
-        assert!(changes.iter().all(|(seq, json)| *seq == read(json)));
-        changes.iter().map(|(seq, _)| *seq).collect()
+        assert!(changes.iter().all(|change| change.seq == read(&change.json)));
+        changes.iter().map(|change| change.seq).collect()
     }
 
     #[test]
@@ -187,6 +208,19 @@ mod tests {
             log.shown(|_| true).iter().map(|entry| entry.comment.id).collect::<Vec<_>>(),
             [2]
         );
+    }
+
+    #[test]
+    fn what_is_held_is_for_moderators_until_it_is_not() {
+        let mut log = Log::default();
+        log.history(vec![comment(1, 1)], true);
+        let marks = Marks { held: true, ..Marks::default() };
+        let changes = log.push(Comment { marks, ..comment(2, 2) });
+        assert!(changes[0].held);
+        assert_eq!((log.shown(|_| true).len(), seqs(&log.held())), (1, vec![2]));
+        let changes = log.push(Comment { rev: 1, ..comment(2, 3) });
+        assert!(!changes[0].held);
+        assert_eq!((log.shown(|_| true).len(), log.held().len()), (2, 0));
     }
 
     #[test]

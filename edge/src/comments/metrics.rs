@@ -10,6 +10,8 @@ pub struct Metrics {
     pub(super) readers: IntGauge,
     /// Comments refused here, by reason.
     pub(super) refused: IntCounterVec,
+    /// What viewers felt that was not told: too often, or nothing that one may feel.
+    pub(super) reactions_dropped: IntCounter,
     /// Viewers let go of for what they did, by reason.
     pub(super) expelled: IntCounterVec,
     /// Comments of the origin's that could not be read.
@@ -26,6 +28,10 @@ impl Metrics {
                 "lectern_edge_comments_refused_total",
                 "Comments that this edge refused, by reason.",
                 &["reason"],
+            )?,
+            reactions_dropped: maker.counter(
+                "lectern_edge_reactions_dropped_total",
+                "Reactions of viewers that were not told, because they came too fast or are unknown.",
             )?,
             expelled: maker.counters(
                 "lectern_edge_comment_readers_expelled_total",

@@ -1,9 +1,10 @@
 //! Comments at this edge: told to viewers as they come, and what viewers write sent to the origin.
 //!
 //! [`log`] holds what is known of a broadcast's comments, [`room`] tells it to its readers, [`uplink`]
-//! asks the origin, [`socket`] serves one viewer, [`said`] is what it says, [`floods`] how much a client
+//! asks the origin, [`socket`] serves one viewer, [`crowd`] is what its viewers do together, [`said`] is what it says, [`floods`] how much a client
 //! may, and [`sidecar`] writes comments as files. `docs/comments.md` tells the whole way.
 
+mod crowd;
 mod floods;
 mod log;
 mod metrics;
@@ -15,6 +16,7 @@ mod socket;
 #[cfg(test)]
 mod testing;
 mod uplink;
+mod writing;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,8 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::BroadcastId;
-use lectern_relay_proto::comment::Response;
-use lectern_relay_proto::net::{BroadcastSubscription, Error, Lost, OriginLink};
+use lectern_relay_proto::comment::{News, Request, Response, Viewers};
+use lectern_relay_proto::net::{BroadcastSubscription, Error, Lost, OriginLink, Token};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,11 +47,23 @@ pub struct Comments {
     rooms: Mutex<HashMap<BroadcastId, Open>>,
     floods: Mutex<Floods>,
     /// `None` if this edge has no token: then there are no comments.
-    uplink: Option<Arc<Uplink>>,
+    upward: Option<Upward>,
+    /// How many watch, by path.
+    audience: Audience,
     metrics: Metrics,
     over: CancellationToken,
     /// Those who read along.
     viewers: TaskTracker,
+}
+
+/// How many watch a broadcast at this edge.
+pub type Audience = Box<dyn Fn(&BroadcastId) -> Viewers + Send + Sync>;
+
+/// The way to the origin.
+struct Upward {
+    uplink: Arc<Uplink>,
+    /// What addresses are digested with.
+    token: Token,
 }
 
 struct Open {
@@ -59,12 +73,18 @@ struct Open {
 }
 
 impl Comments {
-    /// No comments yet; `link` is the way to the origin.
-    pub fn new(link: Option<&OriginLink>, metrics: Metrics) -> Arc<Self> {
+    /// No comments yet; `link` is the way to the origin, with the token that opened it. The origin is
+    /// told of the `audience`.
+    pub fn new(
+        link: Option<(&OriginLink, Token)>,
+        audience: Audience,
+        metrics: Metrics,
+    ) -> Arc<Self> {
         Arc::new(Self {
             rooms: Mutex::default(),
             floods: Mutex::default(),
-            uplink: link.map(Uplink::new),
+            upward: link.map(|(link, token)| Upward { uplink: Uplink::new(link), token }),
+            audience,
             metrics,
             over: CancellationToken::new(),
             viewers: TaskTracker::new(),
@@ -73,9 +93,9 @@ impl Comments {
 
     /// Takes the origin's answers, until `cancel`; then viewers are told that the edge goes away.
     pub async fn run(&self, link: Option<OriginLink>, cancel: CancellationToken) {
-        if let (Some(uplink), Some(link)) = (&self.uplink, link) {
+        if let (Some(upward), Some(link)) = (&self.upward, link) {
             let history = |response| self.take_history(response);
-            uplink.run(link, cancel.clone(), history).await;
+            upward.uplink.run(link, cancel.clone(), history).await;
         }
         cancel.cancelled().await;
         self.over.cancel();
@@ -86,12 +106,13 @@ impl Comments {
     /// Follows the comments of a broadcast for as long as it is announced. Without a token there are
     /// none: nobody could be asked for what was before.
     pub async fn follow(&self, subscription: &BroadcastSubscription) {
-        let Some(uplink) = &self.uplink else { return };
+        let Some(Upward { uplink, .. }) = &self.upward else { return };
         let (room, _) = self.open(subscription.id());
         tokio::select! {
             () = self.hear(subscription, &room) => {}
             () = ask_for_the_rest(uplink, &room) => {}
             () = room.tell() => {}
+            () = room.crowd.tell_origin(&room.id, uplink, &self.audience) => {}
         }
     }
 
@@ -103,7 +124,10 @@ impl Comments {
                     room.doubt();
                     while let Some(record) = records.next().await {
                         match record.map(|record| serde_json::from_slice(&record)) {
-                            Ok(Ok(comment)) => room.push(comment),
+                            Ok(Ok(News::Comment(comment))) => room.push(comment),
+                            Ok(Ok(News::Settings(settings))) => room.settle_on(settings),
+                            Ok(Ok(News::Reactions { reactions })) => room.feel(reactions),
+                            Ok(Ok(News::Viewers { viewers })) => room.watched_by(viewers),
                             Ok(Err(error)) => {
                                 self.metrics.malformed.inc();
                                 tracing::warn!(%error, "a comment cannot be read");
@@ -138,7 +162,8 @@ impl Comments {
     }
 
     fn take_history(&self, response: Response) {
-        let Response::History { broadcast, after, newest, comments, complete } = response else {
+        let Response::History { broadcast, after, newest, comments, complete, settings } = response
+        else {
             return;
         };
         let room = {
@@ -147,6 +172,7 @@ impl Comments {
         };
         if let Some(room) = room {
             room.history(after, newest, comments, complete);
+            room.settle_on(settings);
         }
     }
 
@@ -163,7 +189,7 @@ async fn ask_for_the_rest(uplink: &Uplink, room: &Room) {
             room.lacking.notified().await;
             continue;
         };
-        uplink.ask_history(&room.id, after);
+        uplink.say(&Request::History { broadcast: room.id.clone(), after });
         // Until it is answered, or something else is missing.
         let answered = async {
             while room.lacks_after() == Some(after) {

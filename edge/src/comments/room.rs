@@ -3,15 +3,17 @@
 //! What is new is put into one message for all readers, at once if it was quiet before and otherwise
 //! up to ten times a second; nobody's socket is waited for.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use lectern_relay_proto::BroadcastId;
-use lectern_relay_proto::comment::Comment;
+use lectern_relay_proto::comment::{Comment, Reaction, Settings};
 use tokio::sync::{Notify, broadcast, watch};
 
+use super::crowd::Crowd;
 use super::log::{Change, Entry, Log};
 
 /// The least time between two messages to a reader, and how much longer it is for each who reads: a
@@ -30,6 +32,9 @@ pub(super) struct Room {
     pub(super) id: BroadcastId,
     inner: Mutex<Inner>,
     readers: broadcast::Sender<News>,
+    /// Those who see what is held.
+    moderators: broadcast::Sender<News>,
+    pub(super) crowd: Crowd,
     /// Wakes the one that tells the readers.
     changed: Notify,
     /// Wakes the one that asks the origin for what is missing.
@@ -51,8 +56,20 @@ struct Inner {
     log: Log,
     /// What readers have not been told.
     untold: Vec<Change>,
+    aside: Aside,
     /// All from the beginning, as it was when a reader last joined: thousands join at once.
     opening: Option<Opening>,
+}
+
+/// What there is to say beside comments.
+#[derive(Default)]
+struct Aside {
+    settings: Settings,
+    viewers: Option<u64>,
+    /// Of these two, whether readers have been told.
+    settings_told: bool,
+    viewers_told: bool,
+    reactions: Vec<Reaction>,
 }
 
 /// The messages that tell all up to some change.
@@ -65,7 +82,8 @@ struct Opening {
 #[derive(Clone)]
 pub(super) struct News {
     pub(super) message: Utf8Bytes,
-    pub(super) head: u64,
+    /// `None` if it tells of no change.
+    pub(super) head: Option<u64>,
 }
 
 /// One reader's place.
@@ -73,15 +91,18 @@ pub(super) struct Reader {
     room: Arc<Room>,
     news: broadcast::Receiver<News>,
     head: u64,
+    moderator: bool,
 }
 
 impl Room {
     pub(super) fn new(id: BroadcastId) -> Arc<Self> {
-        let readers = broadcast::Sender::new(BEHIND_MAX);
+        let [readers, moderators] = [(); 2].map(|()| broadcast::Sender::new(BEHIND_MAX));
         Arc::new(Self {
             id,
             inner: Mutex::default(),
             readers,
+            moderators,
+            crowd: Crowd::default(),
             changed: Notify::new(),
             lacking: Notify::new(),
             settled: watch::Sender::new(false),
@@ -105,6 +126,7 @@ impl Room {
             if newest < after {
                 tracing::warn!(broadcast = %self.id, after, newest, "the comments began anew");
                 (inner.log, inner.opening) = (Log::default(), None);
+                inner.aside.settings.rev = 0;
             } else {
                 inner.outdate(&comments);
                 let new = inner.log.history(comments, complete);
@@ -113,6 +135,38 @@ impl Room {
         }
         // Whether or not it was what is missing, the one who asks looks again.
         self.lacking.notify_one();
+    }
+
+    /// Takes what is in force from now on, unless something newer is known.
+    pub(super) fn settle_on(&self, settings: Settings) {
+        let mut inner = self.lock();
+        let aside = &mut inner.aside;
+        if settings.rev >= aside.settings.rev && settings != aside.settings {
+            (aside.settings, aside.settings_told) = (settings, false);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Takes what viewers feel.
+    pub(super) fn feel(&self, reactions: Vec<Reaction>) {
+        let mut inner = self.lock();
+        let room = Reaction::TOLD_MAX - inner.aside.reactions.len();
+        inner.aside.reactions.extend(reactions.into_iter().take(room));
+        self.changed.notify_one();
+    }
+
+    /// So many watch.
+    pub(super) fn watched_by(&self, viewers: u64) {
+        let mut inner = self.lock();
+        if inner.aside.viewers.replace(viewers) != Some(viewers) {
+            inner.aside.viewers_told = false;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether a list is kept of who attends.
+    pub(super) fn keeps_attendance(&self) -> bool {
+        self.lock().aside.settings.attendance
     }
 
     /// Changes may have been lost unseen.
@@ -131,19 +185,33 @@ impl Room {
     pub(super) async fn tell(&self) {
         loop {
             self.changed.notified().await;
-            let (untold, lacks) = {
-                let mut inner = self.lock();
-                (std::mem::take(&mut inner.untold), inner.log.lacks())
-            };
-            let last = untold.len().div_ceil(MESSAGE_MAX);
-            for (number, some) in (1..).zip(untold.chunks(MESSAGE_MAX)) {
-                let head = some.last().map_or(0, |(seq, _)| *seq);
-                let message = message(some, !lacks && number == last);
-                // Fails only if nobody reads.
-                let _ = self.readers.send(News { message, head });
-            }
+            self.tell_once();
             let readers = u32::try_from(self.readers.receiver_count()).unwrap_or(u32::MAX);
             tokio::time::sleep(PAUSE + PAUSE_EACH.saturating_mul(readers)).await;
+        }
+    }
+
+    fn tell_once(&self) {
+        let (untold, lacks, aside) = {
+            let mut inner = self.lock();
+            (std::mem::take(&mut inner.untold), inner.log.lacks(), inner.aside.take())
+        };
+        let last = untold.len().div_ceil(MESSAGE_MAX).max(1);
+        for number in 1..=last {
+            let from = (number - 1) * MESSAGE_MAX;
+            let some = &untold[from..untold.len().min(from + MESSAGE_MAX)];
+            let (complete, aside) =
+                (!lacks && number == last, if number == last { &*aside } else { "" });
+            let head = some.last().map(|change| change.seq);
+            for (readers, moderator) in [(&self.readers, false), (&self.moderators, true)] {
+                let nothing = some.iter().all(|change| change.held && !moderator);
+                // What is held leaves no trace, not even in when something is said.
+                if readers.receiver_count() > 0 && !(nothing && aside.is_empty()) {
+                    let message = message(some, moderator, complete, aside);
+                    // Fails only if nobody reads.
+                    let _ = readers.send(News { message, head });
+                }
+            }
         }
     }
 
@@ -151,7 +219,7 @@ impl Room {
     pub(super) fn read(self: &Arc<Self>, after: u64) -> Reader {
         // A viewer of another edge, or of a database that is gone, may have seen what was never here.
         let head = after.min(self.lock().log.head());
-        Reader { room: self.clone(), news: self.readers.subscribe(), head }
+        Reader { room: self.clone(), news: self.readers.subscribe(), head, moderator: false }
     }
 
     /// Waits until the origin has told what was before this edge came, for so long at most.
@@ -207,13 +275,22 @@ impl Room {
 
     /// What to send to who has all changes up to `after`, and up to which change that is: everything at
     /// once, which is shared, or the next message.
-    fn catch_up(&self, after: u64) -> (Arc<[Utf8Bytes]>, u64) {
+    fn catch_up(&self, after: u64, moderator: bool) -> (Arc<[Utf8Bytes]>, u64) {
         let mut inner = self.lock();
         let (newest, lacks) = (inner.log.head(), inner.log.lacks());
-        if after > 0 || lacks {
-            let (some, head) = inner.log.after(after, MESSAGE_MAX);
-            let messages = (!some.is_empty()).then(|| message(&some, !lacks && head == newest));
-            return (messages.into_iter().collect(), head);
+        if after > 0 || lacks || moderator {
+            let mut head = after;
+            loop {
+                let (some, last) = inner.log.after(head, MESSAGE_MAX);
+                head = last;
+                if some.is_empty() {
+                    return (Arc::new([]), head);
+                }
+                if some.iter().any(|change| moderator || !change.held) {
+                    let message = message(&some, moderator, !lacks && head == newest, "");
+                    return (Arc::new([message]), head);
+                }
+            }
         }
         if let Some(opening) = &inner.opening
             && newest - opening.head < MESSAGE_MAX as u64
@@ -224,7 +301,7 @@ impl Room {
         while head < newest {
             let (some, last) = inner.log.after(head, MESSAGE_MAX);
             head = last;
-            messages.push(message(&some, head == newest));
+            messages.push(message(&some, false, head == newest, ""));
         }
         let messages: Arc<[Utf8Bytes]> = messages.into();
         if newest > 0 {
@@ -250,18 +327,33 @@ impl Inner {
 impl Reader {
     /// What was before this reader came, or what it has missed; empty once it has all.
     pub(super) fn catch_up(&mut self) -> Arc<[Utf8Bytes]> {
-        let (messages, head) = self.room.catch_up(self.head);
+        let (messages, head) = self.room.catch_up(self.head, self.moderator);
         self.head = head;
         messages
+    }
+
+    /// All that there is to say beside comments, for who has just come or missed something.
+    pub(super) fn state(&self) -> Utf8Bytes {
+        let inner = self.room.lock();
+        message(&[], self.moderator, !inner.log.lacks(), &inner.aside.all())
+    }
+
+    /// From now on what is held is told, too. Returns what is held already; what has been said since this
+    /// reader's last message is to be caught up with.
+    pub(super) fn become_moderator(&mut self) -> Vec<Utf8Bytes> {
+        self.moderator = true;
+        self.news = self.room.moderators.subscribe();
+        let held = self.room.lock().log.held();
+        held.chunks(MESSAGE_MAX).map(|some| message(some, true, false, "")).collect()
     }
 
     /// What to send next. Cancelling it loses nothing.
     pub(super) async fn next(&mut self) -> Option<Next> {
         loop {
             match self.news.recv().await {
-                Ok(news) if news.head <= self.head => {}
+                Ok(news) if news.head.is_some_and(|head| head <= self.head) => {}
                 Ok(news) => {
-                    self.head = news.head;
+                    self.head = news.head.unwrap_or(self.head);
                     return Some(Next::News(news.message));
                 }
                 Err(broadcast::error::RecvError::Lagged(_)) => return Some(Next::Behind),
@@ -279,18 +371,55 @@ pub(super) enum Next {
     Behind,
 }
 
-/// `{"type":"comments",…}` of comments that are JSON already.
-pub(super) fn message(comments: &[Change], complete: bool) -> Utf8Bytes {
-    let length: usize = comments.iter().map(|(_, json)| json.len() + 1).sum();
-    let mut text = String::with_capacity(length + 64);
+impl Aside {
+    /// What readers have not been told, as keys of a message.
+    fn take(&mut self) -> String {
+        let settings =
+            (!std::mem::replace(&mut self.settings_told, true)).then_some(&self.settings);
+        let viewers_told = std::mem::replace(&mut self.viewers_told, true);
+        let viewers = self.viewers.filter(|_| !viewers_told);
+        let reactions = std::mem::take(&mut self.reactions);
+        aside(settings, viewers, &reactions)
+    }
+
+    /// What is so now.
+    fn all(&self) -> String {
+        aside(Some(&self.settings), self.viewers, &[])
+    }
+}
+
+fn aside(settings: Option<&Settings>, viewers: Option<u64>, reactions: &[Reaction]) -> String {
+    let mut text = String::new();
+    if let Some(Settings { rev: _, closed, approval, slow_ms, attendance }) = settings {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            r#","room":{{"closed":{closed},"approval":{approval},"slow_ms":{slow_ms},"attendance":{attendance}}}"#
+        );
+    }
+    if !reactions.is_empty() {
+        let reactions = serde_json::to_string(reactions).expect("plain");
+        let _ = write!(text, r#","reactions":{reactions}"#);
+    }
+    if let Some(viewers) = viewers {
+        let _ = write!(text, r#","viewers":{viewers}"#);
+    }
+    text
+}
+
+/// `{"type":"comments",…}` of comments that are JSON already, and of keys that are.
+fn message(comments: &[Change], moderator: bool, complete: bool, aside: &str) -> Utf8Bytes {
+    let length: usize = comments.iter().map(|change| change.json.len() + 1).sum();
+    let mut text = String::with_capacity(length + aside.len() + 64);
     text.push_str(r#"{"type":"comments","comments":["#);
-    for (index, (_, json)) in comments.iter().enumerate() {
+    let seen = comments.iter().filter(|change| moderator || !change.held);
+    for (index, change) in seen.enumerate() {
         if index > 0 {
             text.push(',');
         }
-        text.push_str(json);
+        text.push_str(&change.json);
     }
-    text.push_str(if complete { r#"],"complete":true}"# } else { r#"],"complete":false}"# });
+    let _ = write!(text, r#"],"complete":{complete}{aside}}}"#);
     text.into()
 }
 

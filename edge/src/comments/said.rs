@@ -1,9 +1,16 @@
 //! What viewers' players say over the WebSocket, and what they are told: `docs/comments.md`.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest;
 use lectern_relay_proto::BroadcastId;
-use lectern_relay_proto::comment::{AuthorId, ClientId, Refusal, Response};
+use lectern_relay_proto::comment::{
+    Action, AddressId, AuthorId, Block, ClientId, ModeratorKey, Reaction, Refusal, Response,
+};
+use lectern_relay_proto::net::Token;
 use serde::{Deserialize, Serialize};
+
+use crate::client::network;
 
 /// What a player says.
 #[derive(Debug, Deserialize)]
@@ -16,11 +23,32 @@ pub(super) enum Said {
         after: u64,
         /// Who it is; without it, one who only reads.
         secret: Option<Secret>,
+        /// A moderator's.
+        key: Option<ModeratorKey>,
     },
     /// A comment.
-    Post { client: ClientId, mt: Option<u64>, user: String, text: String },
+    Post {
+        client: ClientId,
+        mt: Option<u64>,
+        user: String,
+        text: String,
+        #[serde(default)]
+        question: bool,
+    },
     /// Takes back a comment.
     Delete { client: ClientId, id: u64 },
+    /// That a question be answered.
+    Vote { client: ClientId, id: u64, up: bool },
+    /// What its viewer feels.
+    React { emoji: String, mt: Option<u64> },
+    /// That its viewer be on the list of who attends.
+    Present { client: ClientId, name: String },
+    /// A moderator's.
+    Moderate {
+        client: ClientId,
+        #[serde(flatten)]
+        action: Action,
+    },
 }
 
 /// A writer's secret: 16 to 64 of `a-z A-Z 0-9 - _`.
@@ -38,20 +66,35 @@ pub(super) struct BadSecret;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Told {
     /// First.
-    Hello { author: Option<AuthorId>, may_write: bool, t0: Option<u64> },
+    Hello {
+        author: Option<AuthorId>,
+        may_write: bool,
+        t0: Option<u64>,
+        reactions: [&'static str; Reaction::EMOJIS.len()],
+    },
     /// It is stored.
-    Stored { client: ClientId, id: u64 },
+    Stored { client: ClientId, id: u64, held: bool },
     /// It is not, and why.
     Refused { client: ClientId, reason: Refusal, retry_after_ms: Option<u32> },
+    /// Whether it is a moderator's.
+    Role { moderator: bool },
+    /// Who may not write.
+    Blocks { client: ClientId, blocks: Vec<Block> },
 }
 
 impl Told {
     /// What a writer is told of the origin's answer.
     pub(super) fn of(response: Response) -> Option<Self> {
         match response {
-            Response::Stored { attempt, id } => Some(Self::Stored { client: attempt.client, id }),
+            Response::Stored { attempt, id, held } => {
+                Some(Self::Stored { client: attempt.client, id, held })
+            }
             Response::Refused { attempt, reason, retry_after_ms } => {
                 Some(Self::Refused { client: attempt.client, reason, retry_after_ms })
+            }
+            Response::Role { moderator, .. } => Some(Self::Role { moderator }),
+            Response::Blocks { attempt, blocks } => {
+                Some(Self::Blocks { client: attempt.client, blocks })
             }
             Response::History { .. } => None,
         }
@@ -63,10 +106,21 @@ impl Secret {
     /// told to have the same writer.
     pub(super) fn author(&self, broadcast: &BroadcastId) -> AuthorId {
         let text = format!("lectern comments\n{broadcast}\n{}", self.0);
-        let digest = digest::digest(&digest::SHA256, text.as_bytes());
-        let hex: String = digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        hex.try_into().expect("sixteen hexadecimal digits")
+        id_of(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
     }
+}
+
+/// Where a client's comments come from: all who write from its address have the same, and of the address
+/// nothing else is told.
+pub(super) fn address(token: &Token, broadcast: &BroadcastId, client: IpAddr) -> AddressId {
+    let network = network(client);
+    id_of(&token.digest(&format!("lectern comments from\n{broadcast}\n{network}"))).into()
+}
+
+fn id_of(digest: &[u8]) -> AuthorId {
+    let digits = AuthorId::LEN / 2;
+    let hex: String = digest[..digits].iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.try_into().expect("hexadecimal digits")
 }
 
 impl TryFrom<String> for Secret {

@@ -1,7 +1,7 @@
 //! A comment for the tests of this module.
 
 use lectern_relay_proto::UtcTime;
-use lectern_relay_proto::comment::Comment;
+use lectern_relay_proto::comment::{Comment, Marks};
 
 /// Comment `id` as change `seq`, in second `id` of the media.
 pub(super) fn comment(id: u64, seq: u64) -> Comment {
@@ -15,5 +15,6 @@ pub(super) fn comment(id: u64, seq: u64) -> Comment {
         text: format!("text {id}"),
         rev: 0,
         deleted: false,
+        marks: Marks::default(),
     }
 }

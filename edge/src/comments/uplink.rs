@@ -56,23 +56,22 @@ impl Uplink {
         let bytes: bytes::Bytes = serde_json::to_vec(request).expect("plain").into();
         if let Some(attempt) = request.attempt() {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if waiting.len() >= WAITING_MAX && !waiting.contains_key(&attempt) {
+            if waiting.len() >= WAITING_MAX && !waiting.contains_key(attempt) {
                 return Err(Refusal::Busy);
             }
             let now = Instant::now();
             // Sent again, it has waited since it was sent first.
-            let since = waiting.get(&attempt).map_or(now, |before| before.since);
+            let since = waiting.get(attempt).map_or(now, |before| before.since);
             let entry = Waiting { request: bytes.clone(), since, sent: now, answer };
-            waiting.insert(attempt, entry);
+            waiting.insert(attempt.clone(), entry);
         }
         self.sender.send(bytes);
         Ok(())
     }
 
-    /// Asks for the changes after `after`. The caller asks again if nothing comes.
-    pub(super) fn ask_history(&self, broadcast: &lectern_relay_proto::BroadcastId, after: u64) {
-        let request = Request::History { broadcast: broadcast.clone(), after };
-        self.sender.send(serde_json::to_vec(&request).expect("plain").into());
+    /// Says what no viewer waits to be answered. The caller says it again if that matters.
+    pub(super) fn say(&self, request: &Request) {
+        self.sender.send(serde_json::to_vec(request).expect("plain").into());
     }
 
     /// Hands answers to those who wait, and history to `history`, until `cancel`.
@@ -103,10 +102,7 @@ impl Uplink {
     }
 
     fn hand_over(&self, response: Response) {
-        let (Response::Stored { attempt, .. } | Response::Refused { attempt, .. }) = &response
-        else {
-            return;
-        };
+        let Some(attempt) = response.attempt() else { return };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = waiting.remove(attempt) {
             // Fails once the viewer is gone, whose player asks again.

@@ -9,6 +9,7 @@ use lectern_edge::live::{self, Directory};
 use lectern_edge::timeline;
 use lectern_edge::upstream;
 use lectern_edge::whep::{self, Engine, Feed, OfferError, PinError};
+use lectern_relay_proto::comment::Viewers;
 use lectern_relay_proto::net::{
     Identity, Publisher, PublisherConfig, PublisherMetrics, Subscriber, SubscriberConfig,
     SubscriberMetrics, Trust,
@@ -424,7 +425,11 @@ async fn renditions_that_a_publisher_sends_over_the_relay_reach_viewers() {
     let _end = cancel.clone().drop_guard();
     let metrics = upstream::Metrics::register(&Registry::new()).unwrap();
     let fetcher = upstream::Fetcher::new(1_000_000, metrics);
-    let comments = Comments::new(None, comments::Metrics::register(&Registry::new()).unwrap());
+    let comments = Comments::new(
+        None,
+        Box::new(|_| Viewers::default()),
+        comments::Metrics::register(&Registry::new()).unwrap(),
+    );
     let consumers = upstream::Consumers { directory, engine: engine.clone(), comments };
     tokio::spawn(upstream::run(subscriber, consumers, fetcher, cancel));
 

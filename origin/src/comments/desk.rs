@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use lectern_relay_proto::comment::{Attempt, Comment, Refusal, Request, Response};
+use lectern_relay_proto::comment::{
+    Action, Attempt, Comment, ModeratorKey, News, Post, Refusal, Request, Response, Settings,
+};
 use lectern_relay_proto::net::{EdgeLink, RecordPublisher};
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use tokio::sync::{Semaphore, mpsc};
@@ -15,21 +17,27 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
-use super::rules::Rules;
-use super::store::{self, Applied, Change, Store};
+use super::crowd::Crowd;
+use super::listener::{Asked, Heard, Listener};
+use super::rules::{Refused, Rules};
+use super::store::{self, Applied, Change, Done, Store, TALLY_MAX};
 
 /// Requests of all edges that wait to be stored. When full, the edges' wait with the relay.
 const QUEUE_MAX: usize = 1_024;
 /// Requests that are stored together.
 const BATCH_MAX: usize = 256;
 /// Comments in one answer: at their longest, half of what a record may be.
-const HISTORY_MAX: u32 = 200;
-/// Answers of history that are read from the store at once.
-const HISTORY_READS_MAX: usize = 2;
+pub(super) const HISTORY_MAX: u32 = 200;
+/// Answers of history, and of who is blocked or was there, that use the store at once.
+const READS_MAX: usize = 2;
 /// How far a player's clock may be ahead of this one.
 const AHEAD_MAX_MS: u64 = 3_000;
 /// When to try again what could not be stored.
 const STORE_AGAIN: Duration = Duration::from_secs(2);
+/// How often votes are told, of which thousands may come at once.
+const TALLY_EACH: Duration = Duration::from_secs(1);
+/// How often everybody is told what others feel, and how many watch.
+const CROWD_EACH: Duration = Duration::from_millis(500);
 
 /// A broadcast that can be commented on.
 pub struct Room {
@@ -37,6 +45,10 @@ pub struct Room {
     pub comments: RecordPublisher,
     /// Its T0, Unix ms; zero until it has begun.
     pub t0_ms: Arc<AtomicU64>,
+    /// Who has this is a moderator; without it, nobody is.
+    pub moderator_key: Option<ModeratorKey>,
+    /// Whether a list is kept of who attends.
+    pub attendance: bool,
 }
 
 /// Takes in what edges ask.
@@ -50,27 +62,30 @@ pub struct Desk {
 struct Open {
     room: Room,
     rules: Rules,
+    crowd: Crowd,
     /// The newest change that everybody has been told of; `None` before the store has said how far it
     /// has come.
     told: Option<u64>,
     /// Changes may be stored of which nobody has been told: the store did not answer, or the relay did
     /// not take them.
     behind: bool,
+    /// There may be votes that nobody has been told of.
+    voted: bool,
 }
 
-/// A request and whom to answer.
-struct Asked {
-    request: Request,
-    answers: Answers,
-    at: Instant,
-}
-
-type Answers = Arc<Mutex<RecordPublisher>>;
+pub(super) type Answers = Arc<Mutex<RecordPublisher>>;
 
 impl Desk {
     /// A desk for `rooms`, which keeps what is written in `store`.
     pub fn new(store: Store, rooms: HashMap<BroadcastId, Room>, metrics: Metrics) -> Self {
-        let open = |room| Open { room, rules: Rules::default(), told: None, behind: true };
+        let open = |room| Open {
+            room,
+            rules: Rules::default(),
+            crowd: Crowd::default(),
+            told: None,
+            behind: true,
+            voted: true,
+        };
         let rooms = rooms.into_iter().map(|(id, room)| (id, open(room)));
         Self { store, rooms: rooms.collect(), metrics }
     }
@@ -83,30 +98,37 @@ impl Desk {
     }
 
     async fn serve(&mut self, mut edges: mpsc::Receiver<EdgeLink>) {
-        let (sender, mut asked) = mpsc::channel(QUEUE_MAX);
-        let reads = Arc::new(Semaphore::new(HISTORY_READS_MAX));
+        let (sender, mut heard) = mpsc::channel(QUEUE_MAX);
+        let attendance = |open: &Open| open.room.attendance;
+        let listener = Listener {
+            store: self.store.clone(),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
+            desk: sender,
+            attendance: self
+                .rooms
+                .iter()
+                .map(|(id, open)| (id.clone(), attendance(open)))
+                .collect(),
+            metrics: self.metrics.clone(),
+        };
+        let listener = Arc::new(listener);
         let mut listening = JoinSet::new();
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        let mut again = tokio::time::interval(STORE_AGAIN);
-        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let [mut again, mut tally, mut crowd] = [STORE_AGAIN, TALLY_EACH, CROWD_EACH].map(every);
         loop {
             tokio::select! {
                 _ = again.tick() => self.make_up().await,
+                _ = tally.tick() => self.tally().await,
+                _ = crowd.tick() => self.tell_of_the_crowd(),
                 Some(edge) = edges.recv() => {
-                    let listener = Listener {
-                        store: self.store.clone(),
-                        reads: reads.clone(),
-                        asked: sender.clone(),
-                        metrics: self.metrics.clone(),
-                    };
-                    listening.spawn(listener.listen(edge));
+                    listening.spawn(listener.clone().listen(edge));
                 }
                 Some(ended) = listening.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "an edge is not listened to any more");
                     }
                 }
-                _ = asked.recv_many(&mut batch, BATCH_MAX) => {
+                _ = heard.recv_many(&mut batch, BATCH_MAX) => {
                     self.take_in(std::mem::take(&mut batch)).await;
                 }
             }
@@ -114,19 +136,32 @@ impl Desk {
     }
 
     /// Checks, stores, tells everybody, answers.
-    async fn take_in(&mut self, batch: Vec<Asked>) {
+    async fn take_in(&mut self, batch: Vec<Heard>) {
         let mut changes = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
-        for asked in batch {
-            let Some(attempt) = asked.request.attempt() else { continue };
-            match self.check(asked.request) {
-                Ok(change) => {
-                    changes.push(change);
-                    waiting.push((attempt, asked.answers, asked.at));
+        for heard in batch {
+            let Asked { request, answers, at } = match heard {
+                Heard::Asked(asked) => asked,
+                Heard::Said { edge, request } => {
+                    self.hear(&edge, request);
+                    continue;
                 }
-                Err((reason, again)) => {
-                    self.refuse(&asked.answers, attempt, reason, again);
+                Heard::Gone { edge } => {
+                    self.rooms.values_mut().for_each(|open| open.crowd.leave(&edge));
+                    continue;
                 }
+            };
+            let Some(attempt) = request.attempt().cloned() else { continue };
+            match self.check(request) {
+                Ok(Checked::Change(change)) => {
+                    changes.push(*change);
+                    waiting.push((attempt, answers, at));
+                }
+                Ok(Checked::Role { moderator }) => {
+                    answer(&answers, &Response::Role { attempt, moderator });
+                }
+                Ok(Checked::Blocks) => self.tell_blocks(attempt, answers),
+                Err((reason, again)) => self.refuse(&answers, attempt, reason, again),
             }
         }
         if changes.is_empty() {
@@ -145,53 +180,80 @@ impl Desk {
                 return;
             }
         };
-        for (applied, (attempt, answers, at)) in applied.into_iter().zip(waiting) {
-            let id = match applied {
-                Applied::Changed(comment) => {
-                    self.metrics.stored.inc();
-                    if let Some(open) = self.rooms.get_mut(&attempt.broadcast) {
-                        open.tell(&comment);
-                    }
-                    comment.id
-                }
-                Applied::Already { id } => id,
-                Applied::NotYours => {
-                    self.refuse(&answers, attempt, Refusal::NotYours, None);
+        for ((applied, change), (attempt, answers, at)) in
+            applied.into_iter().zip(&changes).zip(waiting)
+        {
+            let done = match applied {
+                Applied::Done(done) => done,
+                Applied::Refused(reason, again) => {
+                    self.refuse(&answers, attempt, reason, again);
                     continue;
                 }
             };
-            answer(&answers, &Response::Stored { attempt, id });
+            let (id, held) = (done.id, done.held);
+            if let Some(open) = self.rooms.get_mut(&attempt.broadcast) {
+                open.voted |= matches!(change, Change::Vote { .. });
+                self.metrics.stored.inc_by(done.changed.len() as u64);
+                open.tell(done);
+            }
+            answer(&answers, &Response::Stored { attempt, id, held });
             self.metrics.answered.observe(at.elapsed().as_secs_f64());
         }
     }
 
-    fn check(&mut self, request: Request) -> Result<Change, (Refusal, Option<Duration>)> {
+    fn check(&mut self, request: Request) -> Result<Checked, Refused> {
         let unknown = (Refusal::UnknownBroadcast, None);
-        let now = Instant::now();
-        match request {
-            Request::Post(post) => {
-                let open = self.rooms.get_mut(&post.broadcast).ok_or(unknown)?;
-                let at = UtcTime::from(SystemTime::now());
-                let t0_ms = open.room.t0_ms.load(Ordering::Relaxed);
-                // Who waits for the host talks already, at the very beginning.
-                let live_ms = match t0_ms {
-                    0 => 0,
-                    t0_ms => at.as_millis().saturating_sub(t0_ms),
-                };
-                let mt = post.mt.unwrap_or(live_ms);
-                if mt > live_ms + AHEAD_MAX_MS {
-                    return Err((Refusal::MediaTime, None));
+        let attempt = request.attempt().ok_or(unknown)?.clone();
+        let open = self.rooms.get_mut(&attempt.broadcast).ok_or(unknown)?;
+        let (now, at) = (Instant::now(), UtcTime::from(SystemTime::now()));
+        let change = match request {
+            Request::Post(post) => return open.check_post(post, now, at).map(Checked::change),
+            Request::Delete { attempt, id, key } => {
+                let moderator = open.room.is_moderator(key.as_ref());
+                open.rules.change(now, &attempt, moderator)?;
+                Change::Delete { attempt, id, moderator }
+            }
+            Request::Vote { attempt, id, address, up } => {
+                open.rules.vote(now, &attempt)?;
+                Change::Vote { attempt, address, id, up, at }
+            }
+            Request::Role { key, .. } => {
+                open.rules.change(now, &attempt, false)?;
+                return Ok(Checked::Role { moderator: open.room.is_moderator(Some(&key)) });
+            }
+            Request::Moderate { attempt, key, action } => {
+                let moderator = open.room.is_moderator(Some(&key));
+                open.rules.change(now, &attempt, moderator)?;
+                if !moderator {
+                    return Err((Refusal::NotModerator, None));
                 }
-                open.rules.post(now, &post.author, &post.client, post.text.as_str())?;
-                Ok(Change::Post { post, mt, at })
+                if action == Action::Blocks {
+                    return Ok(Checked::Blocks);
+                }
+                Change::Moderate { attempt, action, at }
             }
-            Request::Delete { broadcast, client, id, author } => {
-                let open = self.rooms.get_mut(&broadcast).ok_or(unknown)?;
-                open.rules.change(now, &author, &client)?;
-                Ok(Change::Delete { broadcast, client, id, author })
+            // Answered where they arrive.
+            _ => return Err(unknown),
+        };
+        Ok(Checked::change(change))
+    }
+
+    /// What edges say of their viewers, and nobody answers.
+    fn hear(&mut self, edge: &Arc<str>, request: Request) {
+        match request {
+            Request::Reactions { broadcast, reactions } => {
+                let Some(open) = self.rooms.get_mut(&broadcast) else { return };
+                let live_ms = open.room.live_ms(UtcTime::from(SystemTime::now()));
+                if let Some(live_ms) = live_ms {
+                    open.crowd.react(reactions, live_ms);
+                }
             }
-            // Answered where it arrives.
-            Request::History { .. } => Err(unknown),
+            Request::Viewers { broadcast, viewers } => {
+                if let Some(open) = self.rooms.get_mut(&broadcast) {
+                    open.crowd.watch(edge, viewers, Instant::now());
+                }
+            }
+            _ => {}
         }
     }
 
@@ -203,6 +265,55 @@ impl Desk {
                 return;
             }
         }
+    }
+
+    /// Tells what has been voted since the last time.
+    async fn tally(&mut self) {
+        for (id, open) in self.rooms.iter_mut().filter(|(_, open)| open.voted) {
+            match self.store.apply(&[Change::Tally { broadcast: id.clone() }]).await {
+                Ok(applied) => {
+                    for applied in applied {
+                        let Applied::Done(done) = applied else { continue };
+                        open.voted = done.changed.len() == TALLY_MAX;
+                        open.tell(done);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(broadcast = %id, %error, "votes cannot be counted");
+                    open.behind = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn tell_of_the_crowd(&mut self) {
+        let now = Instant::now();
+        let mut viewers = 0;
+        for open in self.rooms.values_mut() {
+            for news in open.crowd.news(now) {
+                // Whoever did not hear it hears the next.
+                let _ = open.publish(&news);
+            }
+            viewers += open.crowd.viewers();
+        }
+        self.metrics.viewers.set(viewers.try_into().unwrap_or(i64::MAX));
+    }
+
+    fn tell_blocks(&self, attempt: Attempt, answers: Answers) {
+        let (store, at) = (self.store.clone(), UtcTime::from(SystemTime::now()));
+        // Beside the desk: nothing that comes after it depends on it.
+        tokio::spawn(async move {
+            let response = match store.blocks(&attempt.broadcast, at).await {
+                Ok(blocks) => Response::Blocks { attempt, blocks },
+                Err(error) => {
+                    tracing::warn!(%error, "blocks cannot be read");
+                    let retry_after_ms = Some(STORE_AGAIN.as_millis() as u32);
+                    Response::Refused { attempt, reason: Refusal::Unavailable, retry_after_ms }
+                }
+            };
+            answer(&answers, &response);
+        });
     }
 
     fn refuse(
@@ -218,10 +329,51 @@ impl Desk {
     }
 }
 
+/// What to do about a request that may be granted.
+enum Checked {
+    /// Store this.
+    Change(Box<Change>),
+    /// Say this.
+    Role { moderator: bool },
+    /// Say who is blocked.
+    Blocks,
+}
+
+impl Checked {
+    fn change(change: Change) -> Self {
+        Self::Change(Box::new(change))
+    }
+}
+
+impl Room {
+    fn is_moderator(&self, key: Option<&ModeratorKey>) -> bool {
+        matches!((&self.moderator_key, key), (Some(own), Some(key)) if own.matches(key))
+    }
+
+    /// Media time at `at`, ms; `None` before the broadcast has begun.
+    fn live_ms(&self, at: UtcTime) -> Option<u64> {
+        let t0_ms = self.t0_ms.load(Ordering::Relaxed);
+        (t0_ms > 0).then(|| at.as_millis().saturating_sub(t0_ms))
+    }
+}
+
 impl Open {
+    fn check_post(&mut self, post: Post, now: Instant, at: UtcTime) -> Result<Change, Refused> {
+        // Who waits for the host talks already, at the very beginning.
+        let live_ms = self.room.live_ms(at).unwrap_or(0);
+        let mt = post.mt.unwrap_or(live_ms);
+        if mt > live_ms + AHEAD_MAX_MS {
+            return Err((Refusal::MediaTime, None));
+        }
+        let moderator = self.room.is_moderator(post.key.as_ref());
+        self.rules.post(now, &post.attempt, post.text.as_str())?;
+        Ok(Change::Post { post, mt, at, moderator })
+    }
+
     async fn make_up(&mut self, id: &BroadcastId, store: &Store) -> Result<(), store::Error> {
+        let newest = store.newest(id).await?;
         let Some(told) = self.told else {
-            self.told = Some(store.newest(id).await?);
+            self.told = Some(newest.seq);
             self.behind = false;
             return Ok(());
         };
@@ -231,87 +383,58 @@ impl Open {
             let comments = store.changes(id, after, HISTORY_MAX).await.inspect_err(|_| {
                 self.behind = true;
             })?;
-            comments.iter().for_each(|comment| self.tell(comment));
-            match comments.last() {
-                Some(last) if comments.len() >= HISTORY_MAX as usize => after = last.seq,
-                _ => return Ok(()),
+            let full = comments.len() >= HISTORY_MAX as usize;
+            after = comments.last().map_or(after, |last| last.seq);
+            comments.into_iter().for_each(|comment| self.tell_comment(comment));
+            if !full {
+                break;
             }
+        }
+        self.tell_settings(newest.settings);
+        Ok(())
+    }
+
+    fn tell(&mut self, done: Done) {
+        done.changed.into_iter().for_each(|comment| self.tell_comment(comment));
+        if let Some(settings) = done.settings {
+            self.tell_settings(settings);
         }
     }
 
-    fn tell(&mut self, comment: &Comment) {
-        let record = serde_json::to_vec(comment).expect("plain");
+    fn tell_comment(&mut self, comment: Comment) {
+        let seq = comment.seq;
+        if self.publish(&News::Comment(comment)) {
+            self.told = Some(seq);
+        }
+    }
+
+    fn tell_settings(&mut self, settings: Settings) {
+        let attendance = self.room.attendance;
+        self.publish(&News::Settings(Settings { attendance, ..settings }));
+    }
+
+    fn publish(&mut self, news: &News) -> bool {
+        let record = serde_json::to_vec(news).expect("plain");
         match self.room.comments.write(record.into()) {
-            Ok(()) => self.told = Some(comment.seq),
+            Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%error, "a comment was stored and not sent out");
+                tracing::warn!(%error, "what everybody is to know was not sent out");
                 self.behind = true;
+                false
             }
         }
     }
 }
 
-fn answer(answers: &Answers, response: &Response) {
+pub(super) fn answer(answers: &Answers, response: &Response) {
     let record = serde_json::to_vec(response).expect("plain");
     let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
     // Fails only once the edge is gone, which asks again over its next connection.
     let _ = answers.write(record.into());
 }
 
-/// Reads what one edge asks.
-struct Listener {
-    store: Store,
-    reads: Arc<Semaphore>,
-    asked: mpsc::Sender<Asked>,
-    metrics: Metrics,
-}
-
-impl Listener {
-    async fn listen(self, mut edge: EdgeLink) {
-        self.metrics.edges.inc();
-        let answers = Arc::new(Mutex::new(edge.responses));
-        while let Some(record) = edge.requests.recv().await {
-            let request = match serde_json::from_slice(&record) {
-                Ok(request) => request,
-                Err(error) => {
-                    self.metrics.malformed.inc();
-                    tracing::warn!(edge = edge.name, %error, "a request cannot be read");
-                    continue;
-                }
-            };
-            match request {
-                // In the way of its later requests, not of other edges'.
-                Request::History { broadcast, after } => {
-                    self.history(&answers, broadcast, after).await;
-                }
-                request => {
-                    let asked = Asked { request, answers: answers.clone(), at: Instant::now() };
-                    if self.asked.send(asked).await.is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-        self.metrics.edges.dec();
-    }
-
-    async fn history(&self, answers: &Answers, broadcast: BroadcastId, after: u64) {
-        let Ok(_permit) = self.reads.acquire().await else { return };
-        match self.store.changes(&broadcast, after, HISTORY_MAX).await {
-            Ok(comments) => {
-                let complete = comments.len() < HISTORY_MAX as usize;
-                let newest = match comments.last().map(|comment| comment.seq) {
-                    Some(newest) => newest,
-                    None => match self.store.newest(&broadcast).await {
-                        Ok(newest) => newest,
-                        Err(_) => return,
-                    },
-                };
-                let history = Response::History { broadcast, after, newest, comments, complete };
-                answer(answers, &history);
-            }
-            // The edge asks again after a while.
-            Err(error) => tracing::error!(%broadcast, %error, "comments cannot be read"),
-        }
-    }
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

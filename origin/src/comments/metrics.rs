@@ -6,7 +6,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 /// Counters of comments.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Changes stored: comments written, and taken back.
+    /// Changes stored: comments written, taken back, and whatever a moderator does with them.
     pub(super) stored: IntCounter,
     /// Requests refused, by reason.
     pub(super) refused: IntCounterVec,
@@ -16,6 +16,8 @@ pub struct Metrics {
     pub(super) answered: Histogram,
     /// Edges that are listened to.
     pub(super) edges: IntGauge,
+    /// How many watch, over all broadcasts.
+    pub(super) viewers: IntGauge,
 }
 
 impl Metrics {
@@ -25,7 +27,7 @@ impl Metrics {
         Ok(Self {
             stored: maker.counter(
                 "lectern_comments_stored_total",
-                "Changes of comments stored: written, and taken back.",
+                "Changes of comments stored: written, taken back, approved, pinned and so on.",
             )?,
             refused: maker.counters(
                 "lectern_comments_refused_total",
@@ -41,6 +43,10 @@ impl Metrics {
                 "From a request's arrival at the origin to its answer.",
             )?,
             edges: maker.gauge("lectern_comments_edges", "Edges that this origin listens to.")?,
+            viewers: maker.gauge(
+                "lectern_origin_viewers",
+                "How many watch on all edges and paths, over all broadcasts of this origin.",
+            )?,
         })
     }
 }

@@ -4,10 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::bucket::{Bucket, Rate};
-use lectern_relay_proto::comment::{AuthorId, ClientId, Refusal};
+use lectern_relay_proto::comment::{Attempt, AuthorId, ClientId, Refusal};
 
 /// What an author may write.
 const AUTHOR: Rate = Rate { burst: 4, each: Duration::from_secs(2) };
+/// For how many questions an author may vote: they are read faster than written.
+const VOTES: Rate = Rate { burst: 10, each: Duration::from_millis(500) };
 /// What all of a broadcast may: more than anybody reads.
 const ROOM: Rate = Rate { burst: 600, each: Duration::from_millis(5) };
 /// What was written is not to be written again by the same author for so long.
@@ -31,41 +33,65 @@ pub(super) type Refused = (Refusal, Option<Duration>);
 
 #[derive(Debug)]
 struct Author {
-    bucket: Bucket,
+    /// In the order of [`Pace`].
+    paces: [Bucket; 2],
     seen: Instant,
     /// The newest last, and whether each wrote something.
     attempts: VecDeque<(ClientId, bool)>,
     texts: VecDeque<(Instant, String)>,
 }
 
+/// What is counted apart.
+#[derive(Clone, Copy)]
+enum Pace {
+    Writes,
+    Votes,
+}
+
+impl Pace {
+    fn rate(self) -> &'static Rate {
+        match self {
+            Self::Writes => &AUTHOR,
+            Self::Votes => &VOTES,
+        }
+    }
+}
+
 impl Rules {
-    /// Whether `author` may write `text` now. What was let through once is let through again under
-    /// the same `client`: whether it was stored is not for these rules to know.
+    /// Whether `text` may be written now. What was let through once is let through again under the same
+    /// `client`: whether it was stored is not for these rules to know.
     pub(super) fn post(
         &mut self,
         now: Instant,
-        author: &AuthorId,
-        client: &ClientId,
+        attempt: &Attempt,
         text: &str,
     ) -> Result<(), Refused> {
-        self.check(now, author, client, Some(text))
+        self.check(now, attempt, Pace::Writes, Some(text))
     }
 
-    /// Whether `author` may change something now.
+    /// Whether something may be changed now; by a moderator at the pace of the room.
     pub(super) fn change(
         &mut self,
         now: Instant,
-        author: &AuthorId,
-        client: &ClientId,
+        attempt: &Attempt,
+        moderator: bool,
     ) -> Result<(), Refused> {
-        self.check(now, author, client, None)
+        if moderator {
+            return self.room(now);
+        }
+        self.check(now, attempt, Pace::Writes, None)
+    }
+
+    /// Whether a vote may be given, or taken back, now.
+    pub(super) fn vote(&mut self, now: Instant, attempt: &Attempt) -> Result<(), Refused> {
+        self.check(now, attempt, Pace::Votes, None)
     }
 
     fn check(
         &mut self,
         now: Instant,
-        author: &AuthorId,
-        client: &ClientId,
+        Attempt { author, client, .. }: &Attempt,
+        pace: Pace,
         text: Option<&str>,
     ) -> Result<(), Refused> {
         self.prune(now);
@@ -73,7 +99,7 @@ impl Rules {
             return Err((Refusal::Busy, Some(REMEMBERED)));
         }
         let known = self.authors.entry(author.clone()).or_insert_with(|| Author {
-            bucket: Bucket::full(&AUTHOR, now),
+            paces: [Bucket::full(&AUTHOR, now), Bucket::full(&VOTES, now)],
             seen: now,
             attempts: VecDeque::new(),
             texts: VecDeque::new(),
@@ -87,17 +113,27 @@ impl Rules {
         if text.is_some_and(|text| known.texts.iter().any(|(_, before)| same(before, text))) {
             return Err((Refusal::Repeated, None));
         }
-        known.bucket.ready(&AUTHOR, now).map_err(|wait| (Refusal::TooFast, Some(wait)))?;
-        let room = self.room.get_or_insert_with(|| Bucket::full(&ROOM, now));
-        room.ready(&ROOM, now).map_err(|_| (Refusal::Busy, Some(AUTHOR.each)))?;
-        room.take();
-        known.bucket.take();
+        let own = &mut known.paces[pace as usize];
+        own.ready(pace.rate(), now).map_err(|wait| (Refusal::TooFast, Some(wait)))?;
+        Self::take(&mut self.room, now)?;
+        own.take();
         known.attempts.push_back(attempt);
         if known.attempts.len() > ATTEMPTS_MAX {
             known.attempts.pop_front();
         }
         // No more than fit into the time, by the author's own pace.
         known.texts.extend(text.map(|text| (now, text.to_owned())));
+        Ok(())
+    }
+
+    fn room(&mut self, now: Instant) -> Result<(), Refused> {
+        Self::take(&mut self.room, now)
+    }
+
+    fn take(room: &mut Option<Bucket>, now: Instant) -> Result<(), Refused> {
+        let room = room.get_or_insert_with(|| Bucket::full(&ROOM, now));
+        room.ready(&ROOM, now).map_err(|_| (Refusal::Busy, Some(AUTHOR.each)))?;
+        room.take();
         Ok(())
     }
 
@@ -131,8 +167,9 @@ mod tests {
         format!("{number:016x}").try_into().expect("an id")
     }
 
-    fn client(number: usize) -> ClientId {
-        format!("c-{number}").try_into().expect("an id")
+    fn attempt(of: u64, number: usize) -> Attempt {
+        let client = format!("c-{number}").try_into().expect("an id");
+        Attempt { broadcast: "talk".parse().expect("an id"), author: author(of), client }
     }
 
     #[test]
@@ -142,7 +179,7 @@ mod tests {
         let mut post = |at_ms: u64| {
             number += 1;
             let now = start + Duration::from_millis(at_ms);
-            rules.post(now, &author(1), &client(number), &format!("text {number}"))
+            rules.post(now, &attempt(1, number), &format!("text {number}"))
         };
         assert!((0..4).all(|_| post(0).is_ok()));
         assert_eq!(post(500), Err((Refusal::TooFast, Some(Duration::from_millis(1_500)))));
@@ -156,28 +193,39 @@ mod tests {
     fn sending_again_is_no_writing() {
         let (mut rules, now) = (Rules::default(), Instant::now());
         for _ in 0..100 {
-            assert_eq!(rules.post(now, &author(1), &client(1), "once"), Ok(()));
+            assert_eq!(rules.post(now, &attempt(1, 1), "once"), Ok(()));
         }
-        assert_eq!(rules.post(now, &author(1), &client(2), "once"), Err((Refusal::Repeated, None)));
+        assert_eq!(rules.post(now, &attempt(1, 2), "once"), Err((Refusal::Repeated, None)));
     }
 
     #[test]
     fn the_same_in_other_clothes_is_the_same() {
         let (mut rules, now) = (Rules::default(), Instant::now());
-        assert_eq!(rules.post(now, &author(1), &client(1), "Buy it!"), Ok(()));
-        let again = rules.post(now, &author(1), &client(2), " BUY  IT!!!!");
+        assert_eq!(rules.post(now, &attempt(1, 1), "Buy it!"), Ok(()));
+        let again = rules.post(now, &attempt(1, 2), " BUY  IT!!!!");
         assert_eq!(again, Err((Refusal::Repeated, None)));
-        assert_eq!(rules.post(now, &author(2), &client(2), "Buy it!"), Ok(()));
-        assert_eq!(rules.post(now, &author(2), &client(3), "1"), Ok(()));
-        assert_eq!(rules.post(now, &author(2), &client(4), "11"), Ok(()));
+        assert_eq!(rules.post(now, &attempt(2, 2), "Buy it!"), Ok(()));
+        assert_eq!(rules.post(now, &attempt(2, 3), "1"), Ok(()));
+        assert_eq!(rules.post(now, &attempt(2, 4), "11"), Ok(()));
         let later = now + REPEATED_WITHIN;
-        assert_eq!(rules.post(later, &author(1), &client(3), "Buy it!"), Ok(()));
+        assert_eq!(rules.post(later, &attempt(1, 3), "Buy it!"), Ok(()));
+    }
+
+    #[test]
+    fn votes_have_a_pace_of_their_own_and_moderators_that_of_the_room() {
+        let (mut rules, now) = (Rules::default(), Instant::now());
+        assert!((0..4).all(|n| rules.change(now, &attempt(1, n), false).is_ok()));
+        assert!(rules.change(now, &attempt(1, 4), false).is_err());
+        assert!((10..20).all(|n| rules.vote(now, &attempt(1, n)).is_ok()));
+        assert!(rules.vote(now, &attempt(1, 20)).is_err());
+        assert!((0..500).all(|n| rules.change(now, &attempt(1, n), true).is_ok()));
+        assert!((0..500).any(|n| rules.change(now, &attempt(1, n), true).is_err()));
     }
 
     #[test]
     fn a_flood_of_many_is_refused_and_passes() {
         let (mut rules, now) = (Rules::default(), Instant::now());
-        let mut post = |now, number| rules.post(now, &author(number), &client(1), "hello");
+        let mut post = |now, number| rules.post(now, &attempt(number, 1), "hello");
         let taken = (0..10_000).filter(|number| post(now, *number).is_ok()).count();
         assert_eq!(taken, ROOM.burst as usize);
         assert!(matches!(post(now, 10_001), Err((Refusal::Busy, Some(_)))));
@@ -188,10 +236,10 @@ mod tests {
     fn what_is_remembered_has_an_end() {
         let (mut rules, now) = (Rules::default(), Instant::now());
         for number in 0..AUTHORS_MAX as u64 + 10 {
-            let _ = rules.post(now, &author(number), &client(1), "hello");
+            let _ = rules.post(now, &attempt(number, 1), "hello");
         }
         assert_eq!(rules.authors.len(), AUTHORS_MAX);
-        let _ = rules.post(now + REMEMBERED, &author(1), &client(2), "again");
+        let _ = rules.post(now + REMEMBERED, &attempt(1, 2), "again");
         assert_eq!(rules.authors.len(), 1);
     }
 }

@@ -5,18 +5,22 @@
 //! it reported as stored is still there after the process, or the machine, is gone. What may stand in
 //! a comment is checked before; who may write, and how fast, is the caller's.
 
+mod attendance;
 mod database;
+mod room;
+mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lectern_relay_proto::comment::{AuthorId, ClientId, Comment, Post};
+use lectern_relay_proto::comment::{
+    Action, AddressId, Attempt, Attendee, Block, Comment, Post, Refusal, Settings,
+};
 use lectern_relay_proto::{BroadcastId, UtcTime};
-use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Row};
+use sqlx::{Any, AnyPool};
 use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -30,32 +34,6 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 /// database that works can say itself what is wrong.
 const CALL_MAX: Duration = Duration::from_secs(10);
 
-/// Takes the room's row for this transaction, and makes it if there is none.
-const HOLD_ROOM: &str = "INSERT INTO comment_rooms (broadcast, last_id, last_seq) VALUES ($1, 0, 0) \
-     ON CONFLICT (broadcast) DO UPDATE SET last_id = comment_rooms.last_id \
-     RETURNING last_id, last_seq";
-
-const SAVE_ROOM: &str = "UPDATE comment_rooms SET last_id = $2, last_seq = $3 WHERE broadcast = $1";
-
-const POST: &str = "INSERT INTO comments \
-     (broadcast, id, seq, client, mt_ms, at_ms, user_name, author, text, rev, deleted) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0) \
-     ON CONFLICT (broadcast, author, client) DO NOTHING";
-
-const FIND_CLIENT: &str =
-    "SELECT id FROM comments WHERE broadcast = $1 AND author = $2 AND client = $3";
-
-const DELETE: &str = "UPDATE comments SET text = '', deleted = 1, rev = rev + 1, seq = $4 \
-     WHERE broadcast = $1 AND id = $2 AND author = $3 AND deleted = 0 \
-     RETURNING id, seq, mt_ms, at_ms, user_name, author, text, rev, deleted";
-
-const NEWEST: &str = "SELECT last_seq FROM comment_rooms WHERE broadcast = $1";
-
-const FIND_OWN: &str = "SELECT id FROM comments WHERE broadcast = $1 AND id = $2 AND author = $3";
-
-const CHANGES: &str = "SELECT id, seq, mt_ms, at_ms, user_name, author, text, rev, deleted FROM comments \
-     WHERE broadcast = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-
 /// Where comments are kept. Clones share the connections.
 #[derive(Clone)]
 pub struct Store {
@@ -66,7 +44,7 @@ pub struct Store {
 }
 
 /// What is to happen to a broadcast's comments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Change {
     /// Somebody wrote something.
     Post {
@@ -76,32 +54,93 @@ pub enum Change {
         mt: u64,
         /// When it was taken in.
         at: UtcTime,
+        /// A moderator wrote it, whom no setting keeps from it.
+        moderator: bool,
     },
-    /// Somebody takes back what they wrote.
+    /// Somebody takes back what they wrote, or a moderator what somebody did.
     Delete {
-        /// The broadcast.
-        broadcast: BroadcastId,
-        /// This attempt. A comment can be deleted once, whatever the attempt is called.
-        client: ClientId,
+        /// Who. A comment can be deleted once, whatever the attempt is called.
+        attempt: Attempt,
         /// Which comment.
         id: u64,
-        /// Who says so.
-        author: AuthorId,
+        /// Whoever wrote it.
+        moderator: bool,
+    },
+    /// Somebody wants a question answered, or does not any more.
+    Vote {
+        /// Who.
+        attempt: Attempt,
+        /// Where they are.
+        address: AddressId,
+        /// Which comment.
+        id: u64,
+        /// Whether they want it.
+        up: bool,
+        /// When it was taken in.
+        at: UtcTime,
+    },
+    /// A moderator puts the room in order.
+    Moderate {
+        /// Who.
+        attempt: Attempt,
+        /// How; [`Action::Blocks`] changes nothing.
+        action: Action,
+        /// When it was taken in.
+        at: UtcTime,
+    },
+    /// Votes that nobody has been told of make changes of their questions, for [`TALLY_MAX`] at once.
+    Tally {
+        /// The broadcast.
+        broadcast: BroadcastId,
     },
 }
 
 /// What came of a [`Change`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// This is the comment's newest form, which nobody has seen yet.
-    Changed(Comment),
-    /// It was stored, or deleted, before, perhaps by another origin; nothing has changed.
-    Already {
-        /// The comment.
-        id: u64,
-    },
-    /// There is no such comment of this author's; nothing has changed.
-    NotYours,
+    /// It is as was asked.
+    Done(Done),
+    /// It is not, and when the same may be tried again. Nothing has changed.
+    Refused(Refusal, Option<Duration>),
+}
+
+/// What is so now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// The comment; 0 if it was about none.
+    pub id: u64,
+    /// It waits for a moderator.
+    pub held: bool,
+    /// The newest form of what nobody has seen so yet, in the order of `seq`. None, if it was so before,
+    /// perhaps by another origin.
+    pub changed: Vec<Comment>,
+    /// What is in force from now on, if that has changed.
+    pub settings: Option<Settings>,
+}
+
+/// Of how many questions votes are told at once.
+pub const TALLY_MAX: usize = 100;
+
+/// What a broadcast has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// The newest change of its comments; zero if there is none.
+    pub seq: u64,
+    /// What is in force, but for the list of attendance, which is no business of this.
+    pub settings: Settings,
+}
+
+/// From when to when somebody was there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attendance {
+    /// Who, as in their comments.
+    pub author: String,
+    /// The name that they gave last.
+    pub user: String,
+    /// When they came.
+    pub joined: UtcTime,
+    /// When they were last seen.
+    pub seen: UtcTime,
 }
 
 /// Why comments cannot be stored or read.
@@ -147,12 +186,6 @@ pub enum Error {
     },
 }
 
-/// What a broadcast has, as of the transaction that holds it.
-struct Room {
-    last_id: i64,
-    last_seq: i64,
-}
-
 impl Store {
     /// The database at `url`, opened by [`Store::ready`] or with the first call. `url` is `sqlite:PATH`, where the file is
     /// made if there is none but its directory must exist, or `postgres://USER:PASSWORD@HOST/DATABASE`.
@@ -183,23 +216,23 @@ impl Store {
         self.database.is_remote()
     }
 
-    /// The newest change of a broadcast's comments; zero if there is none.
-    pub async fn newest(&self, broadcast: &BroadcastId) -> Result<u64, Error> {
+    /// What a broadcast has.
+    pub async fn newest(&self, broadcast: &BroadcastId) -> Result<Newest, Error> {
         let mut connection = self.connection().await?;
-        let ended = timeout(CALL_MAX, newest(&mut connection, broadcast)).await;
+        let ended = timeout(CALL_MAX, rows::newest(&mut connection, broadcast)).await;
         self.ended(connection, ended)
     }
 
     /// Applies all of `changes` in their order, or none of them, and says in the same order what came
     /// of each. After an error it is unknown whether they were stored: apply them again, and ask for
-    /// [`Store::changes`], since those that were stored are [`Applied::Already`] then.
+    /// [`Store::changes`], since what was stored is not [`Done::changed`] then.
     pub async fn apply(&self, changes: &[Change]) -> Result<Vec<Applied>, Error> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
         let begin = self.database.begin();
         let mut connection = self.connection().await?;
-        let ended = timeout(CALL_MAX, apply(&mut connection, begin, changes)).await;
+        let ended = timeout(CALL_MAX, room::apply(&mut connection, begin, changes)).await;
         self.ended(connection, ended)
     }
 
@@ -212,7 +245,55 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Comment>, Error> {
         let mut connection = self.connection().await?;
-        let ended = timeout(CALL_MAX, changes(&mut connection, broadcast, after, limit)).await;
+        let read = rows::comments(&mut connection, rows::CHANGES, broadcast, after, limit);
+        let ended = timeout(CALL_MAX, read).await;
+        self.ended(connection, ended)
+    }
+
+    /// The comments of `broadcast` behind number `after`, in the order of `id`, at most `limit`.
+    pub async fn comments(
+        &self,
+        broadcast: &BroadcastId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Comment>, Error> {
+        let mut connection = self.connection().await?;
+        let read = rows::comments(&mut connection, rows::BY_ID, broadcast, after, limit);
+        let ended = timeout(CALL_MAX, read).await;
+        self.ended(connection, ended)
+    }
+
+    /// Who may not write at `at`, the newest first, at most [`Block::TOLD_MAX`].
+    pub async fn blocks(&self, broadcast: &BroadcastId, at: UtcTime) -> Result<Vec<Block>, Error> {
+        let mut connection = self.connection().await?;
+        let ended = timeout(CALL_MAX, rows::blocks(&mut connection, broadcast, at)).await;
+        self.ended(connection, ended)
+    }
+
+    /// Notes that these were there at `at`. False if there is no room for another on the list.
+    pub async fn attend(
+        &self,
+        broadcast: &BroadcastId,
+        present: &[Attendee],
+        at: UtcTime,
+    ) -> Result<bool, Error> {
+        let begin = self.database.begin();
+        let mut connection = self.connection().await?;
+        let noting = attendance::note(&mut connection, begin, broadcast, present, at);
+        let ended = timeout(CALL_MAX, noting).await;
+        self.ended(connection, ended)
+    }
+
+    /// Who was there, by when they came: at most `limit`, after the first `skip`.
+    pub async fn attendance(
+        &self,
+        broadcast: &BroadcastId,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Attendance>, Error> {
+        let mut connection = self.connection().await?;
+        let ended =
+            timeout(CALL_MAX, attendance::list(&mut connection, broadcast, skip, limit)).await;
         self.ended(connection, ended)
     }
 
@@ -260,167 +341,4 @@ async fn migrate(database: Database) -> Result<(), Error> {
     });
     // It ends in time, or panics.
     migrating.await.unwrap_or_else(|error| Err(sqlx::Error::Protocol(error.to_string()).into()))
-}
-
-async fn apply(
-    connection: &mut AnyConnection,
-    begin: &'static str,
-    changes: &[Change],
-) -> Result<Vec<Applied>, Error> {
-    let mut transaction = connection.begin_with(begin).await?;
-    // In the order of their names, so that no two origins wait for one another.
-    let broadcasts: BTreeSet<&BroadcastId> = changes.iter().map(Change::broadcast).collect();
-    let mut rooms = BTreeMap::new();
-    for broadcast in broadcasts {
-        let row = sqlx::query(HOLD_ROOM).bind(broadcast.as_str());
-        let row = row.fetch_one(&mut *transaction).await?;
-        let room = Room { last_id: row.try_get("last_id")?, last_seq: row.try_get("last_seq")? };
-        rooms.insert(broadcast, room);
-    }
-    let mut applied = Vec::with_capacity(changes.len());
-    for change in changes {
-        let room = rooms.get_mut(change.broadcast()).expect("held above");
-        applied.push(match change {
-            Change::Post { post, mt, at } => room.post(&mut transaction, post, *mt, *at).await?,
-            Change::Delete { broadcast, id, author, client: _ } => {
-                room.delete(&mut transaction, broadcast, *id, author).await?
-            }
-        });
-    }
-    for (broadcast, room) in rooms {
-        let save = sqlx::query(SAVE_ROOM).bind(broadcast.as_str());
-        save.bind(room.last_id).bind(room.last_seq).execute(&mut *transaction).await?;
-    }
-    transaction.commit().await?;
-    Ok(applied)
-}
-
-async fn newest(connection: &mut AnyConnection, broadcast: &BroadcastId) -> Result<u64, Error> {
-    let row = sqlx::query(NEWEST).bind(broadcast.as_str()).fetch_optional(connection).await?;
-    row.map_or(Ok(0), |row| number(broadcast, &row, "last_seq"))
-}
-
-async fn changes(
-    connection: &mut AnyConnection,
-    broadcast: &BroadcastId,
-    after: u64,
-    limit: u32,
-) -> Result<Vec<Comment>, Error> {
-    let rows = sqlx::query(CHANGES).bind(broadcast.as_str()).bind(clamp(after));
-    let rows = rows.bind(i64::from(limit)).fetch_all(connection).await?;
-    rows.iter().map(|row| comment(broadcast, row)).collect()
-}
-
-impl Room {
-    async fn post(
-        &mut self,
-        connection: &mut AnyConnection,
-        post: &Post,
-        mt: u64,
-        at: UtcTime,
-    ) -> Result<Applied, Error> {
-        let broadcast = &post.broadcast;
-        let (id, seq) = (self.last_id + 1, self.last_seq + 1);
-        let (mt, at) = (clamp(mt), clamp(at.as_millis()));
-        let insert = sqlx::query(POST)
-            .bind(broadcast.as_str())
-            .bind(id)
-            .bind(seq)
-            .bind(post.client.as_str())
-            .bind(mt)
-            .bind(at)
-            .bind(post.user.as_str())
-            .bind(post.author.as_str())
-            .bind(post.text.as_str());
-        if insert.execute(&mut *connection).await?.rows_affected() == 0 {
-            let find = sqlx::query(FIND_CLIENT).bind(broadcast.as_str());
-            let find = find.bind(post.author.as_str()).bind(post.client.as_str());
-            let row = find.fetch_one(connection).await?;
-            return Ok(Applied::Already { id: number(broadcast, &row, "id")? });
-        }
-        (self.last_id, self.last_seq) = (id, seq);
-        Ok(Applied::Changed(Comment {
-            id: checked(broadcast, "id", id)?,
-            seq: checked(broadcast, "seq", seq)?,
-            mt: checked(broadcast, "mt_ms", mt)?,
-            at: UtcTime::from_millis(checked(broadcast, "at_ms", at)?),
-            user: post.user.as_str().to_owned(),
-            author: post.author.clone(),
-            text: post.text.as_str().to_owned(),
-            rev: 0,
-            deleted: false,
-        }))
-    }
-
-    async fn delete(
-        &mut self,
-        connection: &mut AnyConnection,
-        broadcast: &BroadcastId,
-        id: u64,
-        author: &AuthorId,
-    ) -> Result<Applied, Error> {
-        let seq = self.last_seq + 1;
-        let delete = sqlx::query(DELETE).bind(broadcast.as_str()).bind(clamp(id));
-        let delete = delete.bind(author.as_str()).bind(seq);
-        if let Some(row) = delete.fetch_optional(&mut *connection).await? {
-            self.last_seq = seq;
-            return Ok(Applied::Changed(comment(broadcast, &row)?));
-        }
-        let find = sqlx::query(FIND_OWN).bind(broadcast.as_str()).bind(clamp(id));
-        Ok(match find.bind(author.as_str()).fetch_optional(connection).await? {
-            Some(_) => Applied::Already { id },
-            None => Applied::NotYours,
-        })
-    }
-}
-
-impl Change {
-    fn broadcast(&self) -> &BroadcastId {
-        match self {
-            Self::Post { post, .. } => &post.broadcast,
-            Self::Delete { broadcast, .. } => broadcast,
-        }
-    }
-}
-
-/// Databases count no further. A stranger's number beyond is as good as the last one: an error would
-/// take others' comments of the same batch along.
-fn clamp(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn comment(broadcast: &BroadcastId, row: &AnyRow) -> Result<Comment, Error> {
-    let author: String = row.try_get("author")?;
-    let damaged = |_| damaged(broadcast, "author", &author);
-    Ok(Comment {
-        id: number(broadcast, row, "id")?,
-        seq: number(broadcast, row, "seq")?,
-        mt: number(broadcast, row, "mt_ms")?,
-        at: UtcTime::from_millis(number(broadcast, row, "at_ms")?),
-        user: row.try_get("user_name")?,
-        author: AuthorId::try_from(author.clone()).map_err(damaged)?,
-        text: row.try_get("text")?,
-        rev: number(broadcast, row, "rev")?,
-        deleted: number::<u8>(broadcast, row, "deleted")? != 0,
-    })
-}
-
-fn number<T: TryFrom<i64>>(
-    broadcast: &BroadcastId,
-    row: &AnyRow,
-    column: &'static str,
-) -> Result<T, Error> {
-    checked(broadcast, column, row.try_get(column)?)
-}
-
-fn checked<T: TryFrom<i64>>(
-    broadcast: &BroadcastId,
-    column: &'static str,
-    value: i64,
-) -> Result<T, Error> {
-    T::try_from(value).map_err(|_| damaged(broadcast, column, value))
-}
-
-fn damaged(broadcast: &BroadcastId, column: &'static str, value: impl ToString) -> Error {
-    Error::Damaged { broadcast: broadcast.clone(), column, value: value.to_string() }
 }

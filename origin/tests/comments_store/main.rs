@@ -1,16 +1,20 @@
 //! What the origin reports as stored is stored: in order, once, and for good. Each test runs on SQLite
 //! and on PostgreSQL.
 
+mod moderation;
 mod postgres;
 
 use std::time::{Duration, Instant};
 
-use lectern_origin::comments::store::{Applied, Change, Error, Store};
-use lectern_relay_proto::comment::{AuthorId, ClientId, Comment, Name, Post, Text};
+use lectern_origin::comments::store::{Applied, Change, Done, Error, Store};
+use lectern_relay_proto::comment::{
+    AddressId, Attempt, AuthorId, ClientId, Comment, Marks, Name, Post, Refusal, Text,
+};
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use sqlx::{AnyConnection, Connection};
 use tempfile::TempDir;
 
+use self::moderation::*;
 use self::postgres::Postgres;
 
 async fn open(url: &str) -> Result<Store, Error> {
@@ -70,6 +74,12 @@ on_both! {
     a_text_comes_back_as_it_was
     a_damaged_comment_is_an_error
     a_room_that_somebody_else_holds_is_an_error_and_no_wait_forever
+    what_is_held_is_seen_once_it_is_approved
+    one_comment_is_pinned_and_a_moderator_deletes_any
+    votes_count_once_for_each_and_are_told_together
+    who_is_blocked_writes_no_more_until_it_is_over
+    closed_and_slow_hold_for_all_but_moderators
+    attendance_is_one_row_from_coming_to_going
 }
 
 fn broadcast(id: &str) -> BroadcastId {
@@ -88,16 +98,30 @@ fn at() -> UtcTime {
     UtcTime::from_millis(1_795_000_000_123)
 }
 
-fn post_in(room: &str, by: u8, attempt: &str, text: &str) -> Change {
+/// Where writer `by` is: two of them at each place.
+fn address(by: u8) -> AddressId {
+    author(100 + by / 2).into()
+}
+
+fn attempt_in(room: &str, by: u8, name: &str) -> Attempt {
+    Attempt { broadcast: broadcast(room), author: author(by), client: client(name) }
+}
+
+fn attempt(by: u8, name: &str) -> Attempt {
+    attempt_in("demo", by, name)
+}
+
+fn post_in(room: &str, by: u8, name: &str, text: &str) -> Change {
     let post = Post {
-        broadcast: broadcast(room),
-        client: client(attempt),
+        attempt: attempt_in(room, by, name),
+        address: address(by),
+        key: None,
         mt: None,
         user: Name::parse("Ada").expect("valid"),
-        author: author(by),
         text: Text::parse(text).expect("valid"),
+        question: false,
     };
-    Change::Post { post, mt: 61_250, at: at() }
+    Change::Post { post, mt: 61_250, at: at(), moderator: false }
 }
 
 fn post(by: u8, attempt: &str) -> Change {
@@ -105,7 +129,7 @@ fn post(by: u8, attempt: &str) -> Change {
 }
 
 fn delete(by: u8, id: u64) -> Change {
-    Change::Delete { broadcast: broadcast("demo"), client: client("d"), id, author: author(by) }
+    Change::Delete { attempt: attempt(by, "d"), id, moderator: false }
 }
 
 fn comment(by: u8, id: u64, seq: u64) -> Comment {
@@ -119,6 +143,30 @@ fn comment(by: u8, id: u64, seq: u64) -> Comment {
         text: "Why?".into(),
         rev: 0,
         deleted: false,
+        marks: Marks::default(),
+    }
+}
+
+/// One comment is so from now on.
+fn changed(comment: Comment) -> Applied {
+    let (id, held) = (comment.id, comment.marks.held);
+    Applied::Done(Done { id, held, changed: vec![comment], settings: None })
+}
+
+/// It was so before.
+fn already(id: u64) -> Applied {
+    Applied::Done(Done { id, ..Done::default() })
+}
+
+fn refused(reason: Refusal) -> Applied {
+    Applied::Refused(reason, None)
+}
+
+/// The comments that this changed.
+fn changes_of(applied: Applied) -> Vec<Comment> {
+    match applied {
+        Applied::Done(done) => done.changed,
+        Applied::Refused(reason, _) => panic!("refused: {reason}"),
     }
 }
 
@@ -152,7 +200,7 @@ async fn numbers_have_no_gap_however_many_write(database: &Database) {
                 }
                 let applied = store.apply(&changes).await.expect("applied");
                 assert_eq!(applied.len(), changes.len());
-                assert!(applied.iter().all(|applied| matches!(applied, Applied::Changed(_))));
+                assert!(applied.into_iter().all(|applied| changes_of(applied).len() == 1));
             }
             assert!(all(&store, "demo").await.len() >= 100);
         })
@@ -177,31 +225,31 @@ async fn sent_again_it_is_stored_once(database: &Database) {
     let changes = [post(1, "a"), post(1, "b"), post(1, "a"), post(2, "a")];
     let applied = store.apply(&changes).await.expect("applied");
     let expected = [
-        Applied::Changed(comment(1, 1, 1)),
-        Applied::Changed(comment(1, 2, 2)),
+        changed(comment(1, 1, 1)),
+        changed(comment(1, 2, 2)),
         // In one batch, and another's attempt of the same name is another's.
-        Applied::Already { id: 1 },
-        Applied::Changed(comment(2, 3, 3)),
+        already(1),
+        changed(comment(2, 3, 3)),
     ];
     assert_eq!(applied, expected);
     // In another batch, to another origin, with another text, and after it was deleted.
     let other = database.open().await;
-    assert_eq!(apply_one(&other, post(1, "b")).await, Applied::Already { id: 2 });
-    let changed = post_in("demo", 1, "b", "Because.");
-    assert_eq!(apply_one(&store, changed).await, Applied::Already { id: 2 });
-    assert!(matches!(apply_one(&store, delete(1, 2)).await, Applied::Changed(_)));
-    assert_eq!(apply_one(&store, post(1, "b")).await, Applied::Already { id: 2 });
+    assert_eq!(apply_one(&other, post(1, "b")).await, already(2));
+    let again = post_in("demo", 1, "b", "Because.");
+    assert_eq!(apply_one(&store, again).await, already(2));
+    assert_eq!(changes_of(apply_one(&store, delete(1, 2)).await).len(), 1);
+    assert_eq!(apply_one(&store, post(1, "b")).await, already(2));
     // No number was spent on it, and another broadcast counts for itself.
-    assert_eq!(apply_one(&store, post(1, "c")).await, Applied::Changed(comment(1, 4, 5)));
+    assert_eq!(apply_one(&store, post(1, "c")).await, changed(comment(1, 4, 5)));
     let elsewhere = apply_one(&store, post_in("also", 1, "a", "Why?")).await;
-    assert_eq!(elsewhere, Applied::Changed(comment(1, 1, 1)));
+    assert_eq!(elsewhere, changed(comment(1, 1, 1)));
     assert_eq!(store.apply(&[]).await.expect("nothing"), []);
 }
 
 async fn only_the_author_deletes_and_only_once(database: &Database) {
     let store = database.open().await;
     // Before there is a room; and beyond what a database counts.
-    assert_eq!(apply_one(&store, delete(1, 1)).await, Applied::NotYours);
+    assert_eq!(apply_one(&store, delete(1, 1)).await, refused(Refusal::NotYours));
     let changes = [
         post(1, "a"),
         post(2, "a"),
@@ -216,19 +264,19 @@ async fn only_the_author_deletes_and_only_once(database: &Database) {
     let applied = store.apply(&changes).await.expect("applied");
     let gone = Comment { text: String::new(), rev: 1, deleted: true, seq: 3, ..comment(1, 1, 1) };
     let expected = [
-        Applied::Changed(comment(1, 1, 1)),
-        Applied::Changed(comment(2, 2, 2)),
-        Applied::NotYours,
-        Applied::Changed(gone.clone()),
-        Applied::Already { id: 1 },
-        Applied::NotYours,
-        Applied::NotYours,
-        Applied::NotYours,
-        Applied::NotYours,
+        changed(comment(1, 1, 1)),
+        changed(comment(2, 2, 2)),
+        refused(Refusal::NotYours),
+        changed(gone.clone()),
+        already(1),
+        refused(Refusal::NotYours),
+        refused(Refusal::NotYours),
+        refused(Refusal::NotYours),
+        refused(Refusal::NotYours),
     ];
     assert_eq!(applied, expected);
     assert_eq!(all(&store, "demo").await, [comment(2, 2, 2), gone]);
-    assert_eq!(apply_one(&store, post(3, "a")).await, Applied::Changed(comment(3, 3, 4)));
+    assert_eq!(apply_one(&store, post(3, "a")).await, changed(comment(3, 3, 4)));
 }
 
 async fn changes_come_in_pages(database: &Database) {
@@ -267,8 +315,8 @@ async fn what_was_stored_is_there_when_opened_again(database: &Database) {
 
     let store = database.open().await;
     assert_eq!(all(&store, "demo").await, before);
-    assert_eq!(apply_one(&store, post(1, "a")).await, Applied::Already { id: 1 });
-    assert_eq!(apply_one(&store, post(1, "b")).await, Applied::Changed(comment(1, 3, 4)));
+    assert_eq!(apply_one(&store, post(1, "a")).await, already(1));
+    assert_eq!(apply_one(&store, post(1, "b")).await, changed(comment(1, 3, 4)));
 }
 
 async fn a_text_comes_back_as_it_was(database: &Database) {
@@ -294,11 +342,8 @@ async fn a_text_comes_back_as_it_was(database: &Database) {
     // Numbers at their ends: what a database cannot count is the last that it can.
     let Change::Post { post, .. } = post(2, "a") else { unreachable!() };
     let at = UtcTime::from_micros(u64::MAX);
-    let Applied::Changed(extreme) =
-        apply_one(&store, Change::Post { post, mt: u64::MAX, at }).await
-    else {
-        panic!("not stored")
-    };
+    let extreme = Change::Post { post, mt: u64::MAX, at, moderator: false };
+    let extreme = changes_of(apply_one(&store, extreme).await).remove(0);
     assert_eq!(extreme.mt, i64::MAX as u64);
     assert_eq!(extreme.at.as_millis(), at.as_millis());
     assert_eq!(all(&store, "demo").await.last(), Some(&extreme));
@@ -334,7 +379,7 @@ async fn a_room_that_somebody_else_holds_is_an_error_and_no_wait_forever(databas
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
     holds.rollback().await.expect("let go");
     // Nothing of it was stored, and nothing is in the way of the next.
-    assert_eq!(apply_one(&store, post(1, "c")).await, Applied::Changed(comment(1, 2, 2)));
+    assert_eq!(apply_one(&store, post(1, "c")).await, changed(comment(1, 2, 2)));
 }
 
 #[tokio::test]
@@ -354,7 +399,7 @@ async fn a_connection_that_hangs_is_an_error_and_then_replaced() {
     signal("STOP");
     let error = store.apply(&[post(1, "b")]).await.expect_err("silence");
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
-    assert_eq!(apply_one(&store, post(1, "b")).await, Applied::Changed(comment(1, 2, 2)));
+    assert_eq!(apply_one(&store, post(1, "b")).await, changed(comment(1, 2, 2)));
     signal("CONT");
 }
 

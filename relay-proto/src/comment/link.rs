@@ -382,6 +382,11 @@ impl Viewers {
 }
 
 impl Attendee {
+    /// `author`, by the name of `user`.
+    pub fn new(author: &AuthorId, user: &Name) -> Self {
+        Self { author: author.clone(), user: user.clone() }
+    }
+
     /// How many an edge tells at once.
     pub const TOLD_MAX: usize = 500;
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::hmac;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
@@ -64,6 +65,14 @@ impl Token {
     /// The request path by which a subscriber presents the token.
     pub(super) fn request_path(&self) -> String {
         format!("/?{QUERY_KEY}={}", self.0)
+    }
+
+    /// A digest of `text` that only those can make who have the token (HMAC-SHA-256, RFC 2104).
+    pub fn digest(&self, text: &str) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
+        let mut digest = [0; 32];
+        digest.copy_from_slice(hmac::sign(&key, text.as_bytes()).as_ref());
+        digest
     }
 
     /// Whether `path`, as a stranger sent it, presents this token. The comparison takes the same

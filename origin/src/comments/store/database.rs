@@ -12,8 +12,10 @@ use tokio::time::timeout;
 use super::{CONNECTION_WAIT, Error};
 
 /// What the database's tables have become, in this order. What has been released is never edited.
-const MIGRATIONS: [(&str, &str); 1] =
-    [("comments", include_str!("../../../migrations/1_comments.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("comments", include_str!("../../../migrations/1_comments.sql")),
+    ("rooms", include_str!("../../../migrations/2_rooms.sql")),
+];
 
 /// The journal is synced before a comment counts as stored: power may fail right after.
 const SQLITE_SESSION: &str = "PRAGMA busy_timeout = 5000; \

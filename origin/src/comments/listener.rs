@@ -1,0 +1,131 @@
+//! Reads what one edge asks: what changes nothing is answered here, in the way of that edge's later
+//! requests and not of other edges'; the rest goes to the desk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+
+use lectern_relay_proto::comment::{Attendee, Request, Response, Settings};
+use lectern_relay_proto::net::EdgeLink;
+use lectern_relay_proto::{BroadcastId, UtcTime};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::Metrics;
+use super::desk::{Answers, HISTORY_MAX, answer};
+use super::store::{self, Store};
+
+/// A request and whom to answer.
+pub(super) struct Asked {
+    pub(super) request: Request,
+    pub(super) answers: Answers,
+    pub(super) at: Instant,
+}
+
+/// What the desk hears.
+pub(super) enum Heard {
+    /// To be answered.
+    Asked(Asked),
+    /// Of the edge's viewers.
+    Said {
+        /// Which.
+        edge: Arc<str>,
+        /// What.
+        request: Request,
+    },
+    /// An edge is not there any more.
+    Gone {
+        /// Which.
+        edge: Arc<str>,
+    },
+}
+
+pub(super) struct Listener {
+    pub(super) store: Store,
+    pub(super) reads: Arc<Semaphore>,
+    pub(super) desk: mpsc::Sender<Heard>,
+    /// All broadcasts, and whether a list is kept of who attends.
+    pub(super) attendance: HashMap<BroadcastId, bool>,
+    pub(super) metrics: Metrics,
+}
+
+impl Listener {
+    pub(super) async fn listen(self: Arc<Self>, mut edge: EdgeLink) {
+        self.metrics.edges.inc();
+        let name: Arc<str> = edge.name.as_str().into();
+        let answers = Arc::new(Mutex::new(edge.responses));
+        while let Some(record) = edge.requests.recv().await {
+            let request = match serde_json::from_slice(&record) {
+                Ok(request) => request,
+                Err(error) => {
+                    self.metrics.malformed.inc();
+                    tracing::warn!(edge = edge.name, %error, "a request cannot be read");
+                    continue;
+                }
+            };
+            let heard = match request {
+                Request::History { broadcast, after } => {
+                    self.history(&answers, broadcast, after).await;
+                    continue;
+                }
+                Request::Present { broadcast, present } => {
+                    self.attend(&broadcast, &present).await;
+                    continue;
+                }
+                Request::Reactions { .. } | Request::Viewers { .. } => {
+                    Heard::Said { edge: name.clone(), request }
+                }
+                request => {
+                    Heard::Asked(Asked { request, answers: answers.clone(), at: Instant::now() })
+                }
+            };
+            if self.desk.send(heard).await.is_err() {
+                break;
+            }
+        }
+        self.metrics.edges.dec();
+        let _ = self.desk.send(Heard::Gone { edge: name }).await;
+    }
+
+    async fn history(&self, answers: &Answers, broadcast: BroadcastId, after: u64) {
+        // The edge asks again after a while if there is no answer.
+        match self.read_history(&broadcast, after).await {
+            Ok(history) => answer(answers, &history),
+            Err(error) => tracing::error!(%broadcast, %error, "comments cannot be read"),
+        }
+    }
+
+    async fn read_history(
+        &self,
+        broadcast: &BroadcastId,
+        after: u64,
+    ) -> Result<Response, store::Error> {
+        let _permit = self.reads.acquire().await;
+        let comments = self.store.changes(broadcast, after, HISTORY_MAX).await?;
+        let newest = self.store.newest(broadcast).await?;
+        Ok(Response::History {
+            broadcast: broadcast.clone(),
+            after,
+            newest: comments.last().map_or(newest.seq, |comment| comment.seq),
+            complete: comments.len() < HISTORY_MAX as usize,
+            comments,
+            settings: Settings {
+                attendance: self.attendance.get(broadcast).copied().unwrap_or(false),
+                ..newest.settings
+            },
+        })
+    }
+
+    async fn attend(&self, broadcast: &BroadcastId, present: &[Attendee]) {
+        if !self.attendance.get(broadcast).copied().unwrap_or(false) {
+            return;
+        }
+        let present = &present[..present.len().min(Attendee::TOLD_MAX)];
+        let _permit = self.reads.acquire().await;
+        match self.store.attend(broadcast, present, UtcTime::from(SystemTime::now())).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(%broadcast, "the list of who attends is full"),
+            // They are told again in half a minute.
+            Err(error) => tracing::error!(%broadcast, %error, "who attends cannot be noted"),
+        }
+    }
+}

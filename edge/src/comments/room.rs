@@ -425,6 +425,8 @@ fn message(comments: &[Change], moderator: bool, complete: bool, aside: &str) ->
 
 #[cfg(test)]
 mod tests {
+    use lectern_relay_proto::comment::Marks;
+
     use super::super::testing::comment;
     use super::*;
 
@@ -469,6 +471,63 @@ mod tests {
         let told = caught_up(&mut room.read(0));
         assert!(told.iter().all(|message| !message.contains("text 3")));
         assert!(told[0].contains(r#""id":3"#));
+    }
+
+    fn held(id: u64, seq: u64) -> Comment {
+        let marks = Marks { held: true, ..Marks::default() };
+        Comment { marks, ..comment(id, seq) }
+    }
+
+    #[test]
+    fn what_is_held_is_told_to_moderators_alone() {
+        let room = room(1);
+        room.push(held(2, 2));
+        let (mut reader, mut moderator) = (room.read(0), room.read(1));
+        let joined =
+            |told: Vec<Utf8Bytes>| told.iter().map(Utf8Bytes::as_str).collect::<String>();
+        assert!(!joined(caught_up(&mut reader)).contains("text 2"));
+        // Nor to who comes back with the rest.
+        assert!(caught_up(&mut room.read(1)).is_empty());
+        let told = joined(moderator.become_moderator());
+        assert!(told.contains("text 2") && !told.contains("text 1"));
+        room.push(held(3, 3));
+        room.push(Comment { rev: 1, ..comment(2, 4) });
+        room.tell_once();
+        assert!(joined(caught_up(&mut moderator)).contains("text 3"));
+        let next = |reader: &mut Reader| reader.news.try_recv().expect("news").message;
+        let (public, aside) = (next(&mut reader), next(&mut moderator));
+        assert!(public.contains("text 2") && !public.contains("text 3"), "{public}");
+        assert!(aside.contains("text 2") && aside.contains("text 3"), "{aside}");
+        // Not even that there is something.
+        room.push(held(4, 5));
+        room.tell_once();
+        assert!(reader.news.try_recv().is_err());
+        assert!(next(&mut moderator).contains("text 4"));
+    }
+
+    #[test]
+    fn what_is_in_force_is_told_when_it_changes_and_to_who_comes() {
+        let room = room(0);
+        room.tell_once();
+        let mut reader = room.read(0);
+        let in_force = r#""room":{"closed":true,"approval":false,"slow_ms":5000,"attendance":false}"#;
+        let settings = Settings { rev: 1, closed: true, slow_ms: 5_000, ..Settings::default() };
+        room.settle_on(settings.clone());
+        room.settle_on(Settings { rev: 0, ..Settings::default() });
+        room.watched_by(3);
+        let felt = Reaction { mt: Some(1_000), emoji: "👏".to_owned(), count: 2 };
+        room.feel(vec![felt; Reaction::TOLD_MAX + 1]);
+        room.tell_once();
+        let told = reader.news.try_recv().expect("news").message;
+        assert!(told.contains(in_force) && told.ends_with(r#","viewers":3}"#), "{told}");
+        assert_eq!(told.matches(r#"{"mt":1000,"emoji":"👏","count":2}"#).count(), 64);
+        room.settle_on(settings);
+        room.watched_by(3);
+        room.tell_once();
+        assert!(reader.news.try_recv().is_err(), "nothing new");
+        let state = reader.state();
+        assert!(state.contains(in_force) && state.contains(r#""viewers":3"#), "{state}");
+        assert!(serde_json::from_str::<serde_json::Value>(&state).is_ok(), "{state}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Config {
     pub rtmp: SocketAddr,
     /// Where edges subscribe, QUIC over UDP.
     pub relay: SocketAddr,
+    /// The API, TCP: files for the host of a broadcast.
+    pub http: SocketAddr,
     /// Metrics and health, TCP.
     pub ops: SocketAddr,
     /// What an edge must present to subscribe. Without it anyone who reaches the relay port may
@@ -47,6 +49,7 @@ impl Default for Config {
         Self {
             rtmp: any(1935),
             relay: any(4443),
+            http: any(8088),
             ops: any(9090),
             relay_token: None,
             relay_certificate: None,

@@ -6,6 +6,7 @@
 //! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
 //! [`comments`].
 
+pub mod api;
 pub mod broadcasts;
 pub mod clock;
 pub mod comments;
@@ -31,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Api;
 use crate::broadcasts::Broadcasts;
 use crate::config::{BroadcastConfig, Config};
 use crate::ingest::rtmp;
@@ -45,6 +47,7 @@ pub struct Origin {
     rtmp_addr: SocketAddr,
     certificate_pem: String,
     desk: comments::Desk,
+    api: Api,
     edges: mpsc::Receiver<EdgeLink>,
 }
 
@@ -69,6 +72,9 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The API's port is taken or not allowed.
+    #[error("origin.http: cannot listen on {0}: {1}")]
+    Http(SocketAddr, std::io::Error),
     /// The database of comments.
     #[error("origin.database: {0}")]
     Comments(#[from] comments::store::Error),
@@ -118,6 +124,9 @@ impl Origin {
         if config.relay_token.is_none() {
             tracing::info!("without origin.relay_token edges cannot send comments");
         }
+        let keys = rooms.iter().map(|(id, room)| (id.clone(), room.moderator_key.clone()));
+        let api = Api::bind(config.http, comments.clone(), keys.collect()).await;
+        let api = api.map_err(|error| Error::Http(config.http, error))?;
         let desk = comments::Desk::new(comments, rooms, comments::Metrics::register(registry)?);
         let listener = TcpListener::bind(config.rtmp).await;
         let listener = listener.map_err(|error| Error::Rtmp(config.rtmp, error))?;
@@ -125,12 +134,17 @@ impl Origin {
         let metrics = rtmp::Metrics::register(registry)?;
         let rtmp =
             rtmp::Server::new(listener, Arc::new(broadcasts), config.limits.clone(), metrics);
-        Ok(Self { relay, relay_addr, rtmp, rtmp_addr, certificate_pem, desk, edges })
+        Ok(Self { relay, relay_addr, rtmp, rtmp_addr, certificate_pem, desk, edges, api })
     }
 
     /// Where RTMP is accepted.
     pub fn rtmp_addr(&self) -> SocketAddr {
         self.rtmp_addr
+    }
+
+    /// Where the API is served.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.api.addr()
     }
 
     /// Where edges subscribe.
@@ -145,7 +159,11 @@ impl Origin {
 
     /// Runs until `cancel`, then lets go of encoders and edges.
     pub async fn run(self, cancel: CancellationToken) {
-        tokio::join!(self.rtmp.run(cancel.clone()), self.desk.run(self.edges, cancel));
+        tokio::join!(
+            self.rtmp.run(cancel.clone()),
+            self.api.run(cancel.clone()),
+            self.desk.run(self.edges, cancel)
+        );
         self.relay.close().await;
     }
 }

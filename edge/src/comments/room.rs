@@ -483,8 +483,7 @@ mod tests {
         let room = room(1);
         room.push(held(2, 2));
         let (mut reader, mut moderator) = (room.read(0), room.read(1));
-        let joined =
-            |told: Vec<Utf8Bytes>| told.iter().map(Utf8Bytes::as_str).collect::<String>();
+        let joined = |told: Vec<Utf8Bytes>| told.iter().map(Utf8Bytes::as_str).collect::<String>();
         assert!(!joined(caught_up(&mut reader)).contains("text 2"));
         // Nor to who comes back with the rest.
         assert!(caught_up(&mut room.read(1)).is_empty());
@@ -510,7 +509,8 @@ mod tests {
         let room = room(0);
         room.tell_once();
         let mut reader = room.read(0);
-        let in_force = r#""room":{"closed":true,"approval":false,"slow_ms":5000,"attendance":false}"#;
+        let in_force =
+            r#""room":{"closed":true,"approval":false,"slow_ms":5000,"attendance":false}"#;
         let settings = Settings { rev: 1, closed: true, slow_ms: 5_000, ..Settings::default() };
         room.settle_on(settings.clone());
         room.settle_on(Settings { rev: 0, ..Settings::default() });

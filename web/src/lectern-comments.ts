@@ -3,10 +3,9 @@
 // what became of what was asked, is the desk's.
 
 import { html, LitElement, nothing } from 'lit';
-import { repeat } from 'lit/directives/repeat.js';
 import { colours } from './colours.ts';
 import type { AskEvent, View } from './comments/ask.ts';
-import { commentRow, pendingRow, pinnedComment } from './comments/comment-row.ts';
+import { pinnedComment, type Settle } from './comments/comment-row.ts';
 import { commentsStyles } from './comments/comments-styles.ts';
 import { Desk } from './comments/desk.ts';
 import { header } from './comments/header.ts';
@@ -18,13 +17,13 @@ import './comments/lectern-comment-form.ts';
 import type { LecternCommentMenu } from './comments/lectern-comment-menu.ts';
 import './comments/lectern-comment-menu.ts';
 import './comments/lectern-moderation.ts';
-import type { Question } from './comments/lectern-questions.ts';
 import './comments/lectern-questions.ts';
 import type { LecternReactions } from './comments/lectern-reactions.ts';
 import './comments/lectern-reactions.ts';
+import { list, questionsOf } from './comments/list.ts';
 import { Place } from './comments/place.ts';
 import type { Comment } from './comments/protocol.ts';
-import type { Pending, Shown } from './comments/room.ts';
+import type { Shown } from './comments/room.ts';
 import { buttonStyles, rowStyles } from './comments/row-styles.ts';
 import { noticeText, ruleText, troubleText } from './comments/sentences.ts';
 import { readIds } from './comments/votes.ts';
@@ -199,11 +198,14 @@ export class LecternComments extends LitElement {
         }
       </div>
       <div class="middle">
-        ${this.#list(texts, troubled)}
+        ${list(texts, desk, this.#shown, {
+          ...{ view: this.view, told: troubled, mayAct: this.#mayAct(), ask: this.#ask },
+          ...{ settle: this.#settle, earlier: this.#showEarlier, scrolled: this.#scrolled },
+        })}
         ${
           this.view === 'questions'
             ? html`<lectern-questions
-                .texts=${texts} .questions=${this.#questions()} .mayAct=${this.#mayAct()}
+                .texts=${texts} .questions=${questionsOf(desk)} .mayAct=${this.#mayAct()}
                 .moderating=${desk?.moderator === true} @lectern-ask=${this.#asked}
               ></lectern-questions>`
             : nothing
@@ -253,10 +255,9 @@ export class LecternComments extends LitElement {
       this.#resized.observe(log);
     }
     this.#place.keep(log);
-    // What is gone, or held no longer, has no menu.
     const menu = this.#menu();
-    const open = menu?.openFor;
-    if (open && !this.#desk?.room.all().some(({ id }) => id === open)) menu?.close();
+    const open = menu?.openFor ?? null;
+    if (open !== null) menu?.changed(this.#desk?.room.get(open));
   }
 
   #texts(): Texts {
@@ -273,86 +274,6 @@ export class LecternComments extends LitElement {
     const room = this.#desk?.room;
     if (this.view === 'waiting') return { comments: room?.held() ?? [], earlier: 0 };
     return room?.shown(this.#limit) ?? { comments: [], earlier: 0 };
-  }
-
-  #emptyText({ comments, room }: Texts): string {
-    if (this.#desk?.complete) return this.view === 'waiting' ? room.nothingWaiting : comments.none;
-    // Until there is a connection, what there is to say about that stands above.
-    return this.#desk?.link === 'open' ? comments.loading : '';
-  }
-
-  #list(texts: Texts, troubled: Pending | undefined) {
-    const { comments: T, lang } = texts;
-    const desk = this.#desk;
-    const { comments, earlier } = this.#shown;
-    const pending = this.view === 'waiting' ? [] : (desk?.room.pending ?? []);
-    const empty = comments.length === 0 && pending.length === 0;
-    return html`<div
-      class="log" part="list" role="log" aria-live="polite" aria-relevant="additions" tabindex="0"
-      aria-label=${T.title} aria-busy=${desk?.complete ? 'false' : 'true'}
-      ?hidden=${this.view === 'questions'} @scroll=${this.#scrolled}
-    >
-      ${
-        earlier > 0
-          ? html`<div lang=${lang}>
-              <button type="button" @click=${this.#showEarlier}>${T.earlier}</button>
-            </div>`
-          : nothing
-      }
-      ${empty ? html`<p class="empty" lang=${lang}>${this.#emptyText(texts)}</p>` : nothing}
-      <ul>
-        ${repeat(
-          comments,
-          ({ id }) => id,
-          (comment) => this.#row(texts, comment),
-        )}
-        ${repeat(
-          pending,
-          ({ client }) => client,
-          (own) => this.#pendingRow(texts, own, own === troubled),
-        )}
-      </ul>
-    </div>`;
-  }
-
-  #row(texts: Texts, comment: Comment) {
-    const desk = this.#desk;
-    if (!desk) return nothing;
-    const { room, votes } = desk;
-    const state = {
-      own: room.isOwn(comment),
-      deleting: room.isBeingDeleted(comment),
-      marking: room.isBeingMarked(comment),
-      mayAct: this.#mayAct(),
-      moderating: desk.moderator === true,
-      votes: votes.count(comment),
-      voted: votes.has(comment.id),
-    };
-    return commentRow(texts, comment, state, this.#ask);
-  }
-
-  #pendingRow(texts: Texts, own: Pending, isTold: boolean) {
-    const room = this.#desk?.room;
-    const { progress } = own;
-    const state = {
-      author: room?.author ?? '',
-      deleting: progress.state === 'held' && room?.isBeingDeleted(progress) === true,
-      isTold,
-      mayAct: this.#desk?.shut === null,
-    };
-    return pendingRow(texts, own, state, this.#settle);
-  }
-
-  #questions(): readonly Question[] {
-    const desk = this.#desk;
-    if (!desk) return [];
-    const { room, votes } = desk;
-    return room.questions().map((comment) => ({
-      comment,
-      votes: votes.count(comment),
-      voted: votes.has(comment.id),
-      busy: room.isBeingDeleted(comment) || room.isBeingMarked(comment),
-    }));
   }
 
   /** Finds the player, and follows it to whichever broadcast it plays. */
@@ -475,10 +396,7 @@ export class LecternComments extends LitElement {
   }
 
   /** Does something about one's own comment that is not among the others. */
-  readonly #settle = (
-    what: 'retry' | 'edit' | 'discard' | 'withdraw',
-    { client, user, text, question, progress }: Pending,
-  ): void => {
+  readonly #settle: Settle = (what, { client, user, text, question, progress }) => {
     const desk = this.#desk;
     if (!desk) return;
     if (what === 'withdraw') {
@@ -515,23 +433,23 @@ export class LecternComments extends LitElement {
     return this.renderRoot.querySelector('lectern-reactions');
   }
 
-  #showEarlier(): void {
+  readonly #showEarlier = (): void => {
     this.#place.atEnd = false;
     this.#limit += SHOWN_STEP;
     this.requestUpdate();
-  }
+  };
 
   #toEnd(): void {
     this.#place.atEnd = true;
     this.#keepFocus();
   }
 
-  #scrolled(): void {
+  readonly #scrolled = (): void => {
     const log = this.#log();
     if (!log || log.hidden) return;
     this.#place.scrolled(log);
     if (this.#place.atEnd && this.unread) this.requestUpdate();
-  }
+  };
 }
 
 customElements.define('lectern-comments', LecternComments);

@@ -30,6 +30,9 @@ export interface RowState {
 
 type Asks = (ask: Ask) => void;
 
+/** Does something about one's own comment that is not among the others. */
+export type Settle = (what: 'retry' | 'edit' | 'discard' | 'withdraw', own: Pending) => void;
+
 export function commentRow(texts: Texts, comment: Comment, state: RowState, ask: Asks) {
   const { own, deleting, marking, mayAct, moderating, votes, voted } = state;
   return guard([comment, ...Object.values(state), texts], () => {
@@ -61,7 +64,7 @@ export function pendingRow(
   texts: Texts,
   own: Pending,
   { author, deleting, isTold, mayAct }: PendingState,
-  act: (what: 'retry' | 'edit' | 'discard' | 'withdraw', own: Pending) => void,
+  settle: Settle,
 ) {
   const { comments: T, room: R, lang } = texts;
   const { progress } = own;
@@ -70,8 +73,8 @@ export function pendingRow(
   const why =
     progress.state === 'failed' && !isTold ? `: ${refusalText(texts, progress.reason)}` : '';
   const words = state === 'failed' ? `${T.failed}${why}` : state === 'held' ? R.held : T.sending;
-  const button = (name: string, what: Parameters<typeof act>[0]) =>
-    html`<button type="button" @click=${() => act(what, own)}>${name}</button>`;
+  const button = (name: string, what: Parameters<Settle>[0]) =>
+    html`<button type="button" @click=${() => settle(what, own)}>${name}</button>`;
   return html`<li class=${state === 'stored' || state === 'waiting' ? 'sending' : state} part="comment">
     ${said(texts, { ...own, author, moderator: false }, true)}
     <div class="progress" lang=${lang}>
@@ -165,7 +168,7 @@ function questionLine(
 
 /** Who said what: as text, which no markup of a stranger's can leave. */
 function said(
-  { lang, comments: T, room: R }: Texts,
+  texts: Texts,
   {
     author,
     user,
@@ -181,14 +184,22 @@ function said(
     <div>
       <div class="head">
         <bdi class="name" part="name" dir="auto">${user}</bdi>
-        ${
-          moderator
-            ? html`<span class="badge" lang=${lang}>${COMMENT_ICONS.shield}${R.moderator}</span>`
-            : nothing
-        }
-        ${own ? html`<span class="you" lang=${lang}>${T.you}</span>` : nothing}
+        ${badge(texts, moderator, own)}
         ${mt === null ? nothing : html`<span class="moment">${momentText(mt)}</span>`}
       </div>
       <p part="text" dir="auto">${text}</p>
     </div>`;
+}
+
+/** One at most, because names need the room. */
+function badge({ lang, comments: T, room: R }: Texts, moderator: boolean, own: boolean) {
+  if (moderator && own) {
+    return html`<span class="badge" lang=${lang} title=${R.moderator}
+      >${COMMENT_ICONS.shield}<span class="unseen">${R.moderator}</span> ${T.you}</span
+    >`;
+  }
+  if (moderator) {
+    return html`<span class="badge" lang=${lang}>${COMMENT_ICONS.shield}${R.moderator}</span>`;
+  }
+  return own ? html`<span class="you" lang=${lang}>${T.you}</span>` : nothing;
 }

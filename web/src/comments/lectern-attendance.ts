@@ -1,7 +1,7 @@
 // `<lectern-attendance>`: tells the viewer that a list is kept of who attends, and puts them on it if
 // they want to be, under the name that they give. Nobody is on it for having watched.
 
-import { css, html, LitElement } from 'lit';
+import { css, html, LitElement, nothing } from 'lit';
 import { type Texts, textsFor } from '../texts/texts.ts';
 import { AskEvent } from './ask.ts';
 import { textButton } from './comments-styles.ts';
@@ -70,8 +70,17 @@ export class LecternAttendance extends LitElement {
       font-weight: 600;
       cursor: pointer;
     }
+    .line {
+      display: flex;
+      flex-wrap: wrap;
+      gap: 0 0.625rem;
+    }
+    .line span {
+      overflow-wrap: anywhere;
+    }
     .text {
       ${textButton}
+      padding: 0;
     }
     .wrong {
       color: var(--_wrong);
@@ -108,13 +117,20 @@ export class LecternAttendance extends LitElement {
     const { lang, room: R, comments: T } = this.texts;
     const why = this.fault || (this.refused && `${R.notListed} ${this.refused}`);
     if (this.attending !== null) {
-      return html`<div lang=${lang} role="status">
-        ${R.attending(this.attending)}
+      return html`<div class="line" lang=${lang} role="status">
+        <span dir="auto">${R.attending(this.attending)}</span>
         <button class="text" type="button" @click=${() => this.#attend(null)}>${R.leave}</button>
       </div>`;
     }
     return html`<div lang=${lang}>
-      ${R.attendance}
+      <div class="line">
+        <span>${R.attendance}</span>
+        ${
+          this.naming
+            ? nothing
+            : html`<button class="text" type="button" @click=${this.#name}>${R.attend}</button>`
+        }
+      </div>
       ${
         this.naming
           ? html`<form novalidate @submit=${this.#submitted}>
@@ -125,7 +141,7 @@ export class LecternAttendance extends LitElement {
               />
               <button class="yes" type="submit">${R.attend}</button>
             </form>`
-          : html`<button class="text" type="button" @click=${this.#name}>${R.attend}</button>`
+          : nothing
       }
       <span class="wrong" id="why" role="alert">${why}</span>
     </div>`;

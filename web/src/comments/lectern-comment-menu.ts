@@ -115,15 +115,15 @@ export class LecternCommentMenu extends LitElement {
     this.#items()[0]?.focus();
   }
 
-  /** The comment has changed, or is gone: what was offered may not be there to be done any more. */
-  close(): void {
-    const menu = this.#menu();
-    if (menu?.matches(':popover-open')) menu.hidePopover();
-  }
-
-  /** What it is open for. */
+  /** The comment that it is open for; null while it is closed. */
   get openFor(): number | null {
     return this.#menu()?.matches(':popover-open') ? (this.comment?.id ?? null) : null;
+  }
+
+  /** That comment as it is by now, or nothing, if it is gone: other things can be done with it. */
+  changed(comment: Comment | undefined): void {
+    if (comment && !comment.deleted) this.comment = comment;
+    else this.#close();
   }
 
   override render() {
@@ -146,6 +146,11 @@ export class LecternCommentMenu extends LitElement {
         `,
       )}
     </div>`;
+  }
+
+  #close(): void {
+    const menu = this.#menu();
+    if (menu?.matches(':popover-open')) menu.hidePopover();
   }
 
   #menu(): HTMLElement | null {
@@ -178,7 +183,7 @@ export class LecternCommentMenu extends LitElement {
   #keyed(event: KeyboardEvent): void {
     if (event.key === 'Tab' || event.key === 'Escape') {
       // From the button on, as if there had been no menu; browsers do not find back by themselves.
-      this.close();
+      this.#close();
       this.#button?.focus({ preventScroll: true });
       if (event.key === 'Escape') event.preventDefault();
       return;
@@ -198,7 +203,7 @@ export class LecternCommentMenu extends LitElement {
 
   #choose(choice: Choice): void {
     const { comment } = this;
-    this.close();
+    this.#close();
     this.#button?.focus({ preventScroll: true });
     if (!comment) return;
     const { id } = comment;

@@ -189,6 +189,15 @@ export class LecternQuestions extends LitElement {
           height: 2.75rem;
         }
       }
+      /* A phone is no screen to read from at a distance, and has no room to spare. */
+      @media (max-width: 40rem) {
+        .size {
+          display: none;
+        }
+        ol {
+          padding-bottom: 0.5rem;
+        }
+      }
     `,
   ];
 

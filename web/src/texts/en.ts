@@ -168,7 +168,7 @@ export const en: Texts = {
     notVoted: 'Your vote was not counted.',
     notListed: 'You are not on the list.',
     reactions: 'Reactions',
-    attendance: 'The host keeps a list of who attends.',
+    attendance: 'The host keeps an attendance list.',
     attend: 'Put me on it',
     leave: 'Take me off',
     viewers: plural('en', { one: '# viewer', other: '# viewers' }),
@@ -194,7 +194,7 @@ export const en: Texts = {
       other: 'The # comments that this page has.',
     }),
     react: (emoji) => `React with ${emoji}`,
-    attending: (name) => `On the list of who attends as ${name}.`,
+    attending: (name) => `On the attendance list as ${name}.`,
   },
   lobby: {
     title: 'Broadcasts',

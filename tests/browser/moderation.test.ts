@@ -163,7 +163,7 @@ describe('a moderator', () => {
       await settings.closed(dialog).check();
     });
     await comments(viewer).getByText('The host has closed the comments.').waitFor();
-    expect(await comments(viewer).locator('textarea').count()).toBe(0);
+    await comments(viewer).locator('textarea').waitFor({ state: 'hidden' });
     await write(host, 'still here');
     await shows(viewer, 'still here');
     await settle(host, (dialog) => settings.closed(dialog).uncheck());

@@ -164,7 +164,9 @@ export class LecternComments extends LitElement {
       ({ progress }) => progress.state === 'failed' || progress.state === 'waiting',
     );
     const notice = desk?.notice ?? null;
-    const told = notice ? noticeText(texts, notice) : troubleText(texts, troubled);
+    const elsewhere = notice?.what === 'done' || notice?.what === 'listed';
+    // What was written is not lost where the room is closed meanwhile: its form is there, unseen.
+    const told = notice && !elsewhere ? noticeText(texts, notice) : troubleText(texts, troubled);
     return html`
       ${header(texts, desk, this.view, this.#look)}
       <div class="above">
@@ -174,7 +176,7 @@ export class LecternComments extends LitElement {
                 .texts=${texts} .moderator=${desk.moderator} .settings=${desk.settings}
                 .blocks=${desk.blocks} .done=${desk.done} .waiting=${desk.room.held().length}
                 .view=${this.view} .broadcast=${this.#broadcast}
-                .notice=${notice?.what === 'done' ? told : ''} .comments=${this.#all}
+                .notice=${notice?.what === 'done' ? noticeText(texts, notice) : ''} .comments=${this.#all}
                 @lectern-ask=${this.#asked}
               ></lectern-moderation>`
             : nothing
@@ -228,16 +230,22 @@ export class LecternComments extends LitElement {
             : nothing
         }
         ${
-          shut === null
+          shut === null || shut === 'closed'
             ? html`<lectern-comment-form
-                exportparts="form, field, send" .texts=${texts} .rule=${desk ? ruleText(texts, desk.settings, desk.moderator === true) : ''}
-                .notice=${notice?.what === 'done' || notice?.what === 'listed' ? '' : told}
-                .asking=${this.view === 'questions'} .waitsUntilMs=${desk?.waitsUntilMs ?? 0}
-                @lectern-write=${this.#write}
+                exportparts="form, field, send" .texts=${texts} ?hidden=${shut !== null}
+                .rule=${desk ? ruleText(texts, desk.settings, desk.moderator === true) : ''}
+                .notice=${told} .asking=${this.view === 'questions'}
+                .waitsUntilMs=${desk?.waitsUntilMs ?? 0} @lectern-write=${this.#write}
               ></lectern-comment-form>`
+            : nothing
+        }
+        ${
+          shut === null
+            ? nothing
             : html`<div class="read-only" role="status">
-                ${{ connection: T.closed, site: T.readOnly, closed: R.closed }[shut]}
-              </div>`
+                  ${{ connection: T.closed, site: T.readOnly, closed: R.closed }[shut]}
+                </div>
+                <div class="trouble" role="alert">${told}</div>`
         }
       </footer>
       <lectern-comment-menu .texts=${texts} @lectern-ask=${this.#asked}></lectern-comment-menu>

@@ -259,6 +259,14 @@ export const commentsStyles = css`
     font-size: 0.9375rem;
     text-align: center;
   }
+  .trouble {
+    color: var(--_wrong);
+    font-size: 0.875rem;
+    text-align: center;
+  }
+  :is(.trouble, .read-only):empty {
+    display: none;
+  }
   @media (pointer: coarse) {
     .log > div button {
       min-height: 2.75rem;

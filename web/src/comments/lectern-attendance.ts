@@ -73,6 +73,7 @@ export class LecternAttendance extends LitElement {
     .line {
       display: flex;
       flex-wrap: wrap;
+      align-items: center;
       gap: 0 0.625rem;
     }
     .line span {

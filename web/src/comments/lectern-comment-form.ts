@@ -67,6 +67,9 @@ export class LecternCommentForm extends LitElement {
     :host {
       display: block;
     }
+    :host([hidden]) {
+      display: none;
+    }
     form {
       display: grid;
       gap: 0.5rem;

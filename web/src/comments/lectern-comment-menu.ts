@@ -151,6 +151,8 @@ export class LecternCommentMenu extends LitElement {
   #close(): void {
     const menu = this.#menu();
     if (menu?.matches(':popover-open')) menu.hidePopover();
+    // It was not the browser that closed it, because of a click that is yet to come.
+    this.#closedMs = Number.NEGATIVE_INFINITY;
   }
 
   #menu(): HTMLElement | null {

@@ -102,6 +102,10 @@ export interface StackOptions {
   readonly demo?: boolean;
   /** Broadcasts whose stream keys are their ids, `demo` if nothing is said. */
   readonly broadcasts?: readonly string[];
+  /** What makes one a moderator of each of them; those of `--demo` have none. */
+  readonly moderatorKey?: string;
+  /** A list is kept of who attends each of them. */
+  readonly attendance?: boolean;
   /** Addresses that the edge tells WebRTC viewers. */
   readonly mediaAddresses?: readonly string[];
   readonly profile?: 'debug' | 'release';
@@ -199,6 +203,14 @@ export class Stack {
     return all.map(({ log }) => log).join('\n');
   }
 
+  #broadcast(id: string): string {
+    const { moderatorKey, attendance } = this.#options;
+    const lines = [`id = "${id}"`, `stream_key = "${id}"`];
+    if (moderatorKey !== undefined) lines.push(`moderator_key = ${JSON.stringify(moderatorKey)}`);
+    if (attendance) lines.push('attendance = true');
+    return `\n[[broadcast]]\n${lines.join('\n')}\n`;
+  }
+
   #config(role: Role): string {
     const { ports } = this;
     const addresses = JSON.stringify(this.#options.mediaAddresses ?? ['127.0.0.1']);
@@ -223,7 +235,7 @@ upstream_name = "localhost"
 relay_token = "browser-tests"
 `;
     const broadcast = (this.#options.demo ? [] : (this.#options.broadcasts ?? ['demo']))
-      .map((id) => `\n[[broadcast]]\nid = "${id}"\nstream_key = "${id}"\n`)
+      .map((id) => this.#broadcast(id))
       .join('');
     switch (role) {
       case 'all':

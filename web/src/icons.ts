@@ -2,7 +2,7 @@
 
 import { svg, type TemplateResult } from 'lit';
 
-const icon = (path: string): TemplateResult =>
+export const icon = (path: string): TemplateResult =>
   svg`<svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true"><path fill="none"
     stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round" d=${path} /></svg>`;
 

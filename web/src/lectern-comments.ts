@@ -1,20 +1,32 @@
 // `<lectern-comments for="player">`: what viewers write about a broadcast, each comment at its moment of
-// the picture. Owns the list, where its reader is in it, and who is asked when; what there is to show is
-// the room's, and how it comes is the connection's.
+// the picture. Owns what is shown of it, and where its reader is in the list; what there is to show, and
+// what became of what was asked, is the desk's.
 
 import { html, LitElement, nothing } from 'lit';
-import { guard } from 'lit/directives/guard.js';
-import { repeat } from 'lit/directives/repeat.js';
 import { colours } from './colours.ts';
+import type { AskEvent, View } from './comments/ask.ts';
+import { pinnedComment, type Settle } from './comments/comment-row.ts';
 import { commentsStyles } from './comments/comments-styles.ts';
-import { Connection, type ConnectionHost } from './comments/connection.ts';
-import { hueOf, initialOf, momentText } from './comments/faces.ts';
-import { attemptName, secretFor } from './comments/identity.ts';
+import { Desk } from './comments/desk.ts';
+import { header } from './comments/header.ts';
+import { secretFor } from './comments/identity.ts';
+import { forget, keep, recall } from './comments/kept.ts';
 import type { LecternCommentForm, WriteEvent } from './comments/lectern-comment-form.ts';
+import './comments/lectern-attendance.ts';
 import './comments/lectern-comment-form.ts';
+import type { LecternCommentMenu } from './comments/lectern-comment-menu.ts';
+import './comments/lectern-comment-menu.ts';
+import './comments/lectern-moderation.ts';
+import './comments/lectern-questions.ts';
+import type { LecternReactions } from './comments/lectern-reactions.ts';
+import './comments/lectern-reactions.ts';
+import { list, questionsOf } from './comments/list.ts';
 import { Place } from './comments/place.ts';
 import type { Comment } from './comments/protocol.ts';
-import { type Pending, Room, type Shown } from './comments/room.ts';
+import type { Shown } from './comments/room.ts';
+import { buttonStyles, rowStyles } from './comments/row-styles.ts';
+import { noticeText, ruleText, troubleText } from './comments/sentences.ts';
+import { readIds } from './comments/votes.ts';
 import { endpoints } from './endpoints.ts';
 import { ICONS } from './icons.ts';
 import type { LecternPlayer } from './lectern-player.ts';
@@ -29,11 +41,21 @@ const WAITING_MS = 16;
 /** … and at least so often: a picture that goes back changes everything. */
 const RESTING_MS = 1_000;
 
+/** Whether the key that the element was given is the right one: told each time that the edge says. */
+export class RoleEvent extends CustomEvent<{ readonly moderator: boolean }> {
+  constructor(moderator: boolean) {
+    super('lectern-role', { detail: { moderator } });
+  }
+}
+
 /**
  * @attr {string} for - the id of the `<lectern-player>` in the same document or shadow tree
  * @attr {string} lang - the language of its texts; without it, the viewer's
  * @prop {LecternPlayer | null} player - instead of `for`
+ * @prop {string} moderatorKey - makes its reader a moderator; never an attribute, which others could read
+ * @fires lectern-role - whether the key is the right one
  * @csspart header - the title, and what there is to say about the connection
+ * @csspart pinned - the comment that stands above the others
  * @csspart list - the comments, which scroll
  * @csspart comment - one of them
  * @csspart avatar, name, text - of a comment
@@ -44,32 +66,30 @@ const RESTING_MS = 1_000;
  * @cssprop --lectern-font, --lectern-radius
  */
 export class LecternComments extends LitElement {
-  static override styles = [colours, commentsStyles];
+  static override styles = [colours, commentsStyles, rowStyles, buttonStyles];
 
   static override properties = {
     for: { type: String },
     lang: { type: String },
     player: { attribute: false },
-    mayWrite: { state: true },
-    complete: { state: true },
+    moderatorKey: { attribute: false },
+    view: { state: true },
     unread: { state: true },
-    notice: { state: true },
+    recent: { state: true },
   };
 
   declare for: string;
   declare lang: string;
   declare player: LecternPlayer | null;
-  /** Unless the edge says no, which it says at once, there is a form. */
-  declare private mayWrite: boolean;
-  /** All that was missed has come. */
-  declare private complete: boolean;
+  declare moderatorKey: string;
+  declare private view: View;
   /** There is something below that its reader has not seen. */
   declare private unread: boolean;
-  /** What went wrong with something other than a comment in the list. */
-  declare private notice: string;
+  /** How often each reaction was felt of late. */
+  declare private recent: ReadonlyMap<string, number>;
 
-  #room = new Room();
-  #connection: Connection | null = null;
+  #desk: Desk | null = null;
+  #broadcast = '';
   #player: LecternPlayer | null = null;
   #listeners: AbortController | null = null;
   #resized: ResizeObserver | null = null;
@@ -83,10 +103,10 @@ export class LecternComments extends LitElement {
     this.for = '';
     this.lang = '';
     this.player = null;
-    this.mayWrite = true;
-    this.complete = false;
+    this.moderatorKey = '';
+    this.view = 'all';
     this.unread = false;
-    this.notice = '';
+    this.recent = new Map();
   }
 
   override connectedCallback(): void {
@@ -94,10 +114,10 @@ export class LecternComments extends LitElement {
     this.#listeners = new AbortController();
     const { signal } = this.#listeners;
     document.addEventListener('visibilitychange', () => this.#tick(), { signal });
-    window.addEventListener('online', () => this.#connection?.resume(), { signal });
+    window.addEventListener('online', () => this.#desk?.resume(), { signal });
     // A page with an open connection is not kept for its viewer to come back to.
-    window.addEventListener('pagehide', () => this.#connection?.rest(), { signal });
-    window.addEventListener('pageshow', (event) => event.persisted && this.#connection?.resume(), {
+    window.addEventListener('pagehide', () => this.#desk?.rest(), { signal });
+    window.addEventListener('pageshow', (event) => event.persisted && this.#desk?.resume(), {
       signal,
     });
     if (this.hasUpdated) this.#attach();
@@ -118,8 +138,9 @@ export class LecternComments extends LitElement {
   }
 
   override willUpdate(): void {
+    if (this.view === 'waiting' && !this.#desk?.moderator) this.view = 'all';
     const before = this.#shown.earlier + this.#shown.comments.length;
-    let shown = this.#room.shown(this.#limit);
+    let shown = this.#toShow();
     const more = shown.earlier + shown.comments.length - before;
     if (this.#place.atEnd) {
       this.#limit = SHOWN_STEP;
@@ -128,75 +149,111 @@ export class LecternComments extends LitElement {
       this.#limit = Math.max(this.#limit, Math.min(this.#limit + more, SHOWN_UNREAD_MAX));
       this.unread = true;
     }
-    shown = this.#room.shown(this.#limit);
+    shown = this.#toShow();
     this.#shown = shown;
     this.#place.remember(this.#log());
   }
 
   override render() {
     const texts = this.#texts();
-    const T = texts.comments;
-    const { comments, earlier } = this.#shown;
-    const { pending } = this.#room;
-    const troubled = pending.findLast(
+    const { comments: T, room: R, lang } = texts;
+    const desk = this.#desk;
+    const shut = desk?.shut ?? null;
+    const pinned = desk?.room.pinned;
+    const troubled = desk?.room.pending.findLast(
       ({ progress }) => progress.state === 'failed' || progress.state === 'waiting',
     );
-    const canWrite = this.#canWrite();
-    const empty = comments.length === 0 && pending.length === 0;
+    const notice = desk?.notice ?? null;
+    const elsewhere = notice?.what === 'done' || notice?.what === 'listed';
+    // What was written is not lost where the room is closed meanwhile: its form is there, unseen.
+    const told = notice && !elsewhere ? noticeText(texts, notice) : troubleText(texts, troubled);
     return html`
-      <header part="header" lang=${texts.lang}>
-        <h2>${T.title}</h2>
-        <span class="link" role="status">${this.#linkText(texts)}</span>
-      </header>
-      <div class="middle">
-        <div
-          class="log" part="list" role="log" aria-live="polite" tabindex="0"
-          aria-label=${T.title} aria-busy=${this.complete ? 'false' : 'true'} @scroll=${this.#scrolled}
-        >
-          ${
-            earlier > 0
-              ? html`<div lang=${texts.lang}>
-                  <button type="button" @click=${this.#showEarlier}>${T.earlier}</button>
-                </div>`
-              : nothing
-          }
-          ${empty ? html`<p class="empty" lang=${texts.lang}>${this.#emptyText(texts)}</p>` : nothing}
-          <ul>
-            ${repeat(
-              comments,
-              ({ id }) => id,
-              (comment) => this.#row(texts, comment),
-            )}
-            ${repeat(
-              pending,
-              ({ client }) => client,
-              (own) => this.#pendingRow(texts, own, own === troubled),
-            )}
-          </ul>
-        </div>
+      ${header(texts, desk, this.view, this.#look)}
+      <div class="above">
         ${
-          this.unread
-            ? html`<button class="newer" part="newer" type="button" lang=${texts.lang} @click=${this.#toEnd}>
+          desk && desk.moderator !== null
+            ? html`<lectern-moderation
+                .texts=${texts} .moderator=${desk.moderator} .settings=${desk.settings}
+                .blocks=${desk.blocks} .done=${desk.done} .waiting=${desk.room.held().length}
+                .view=${this.view} .broadcast=${this.#broadcast}
+                .notice=${notice?.what === 'done' ? noticeText(texts, notice) : ''} .comments=${this.#all}
+                @lectern-ask=${this.#asked}
+              ></lectern-moderation>`
+            : nothing
+        }
+        ${
+          desk?.settings.attendance && desk.room.author !== null
+            ? html`<lectern-attendance
+                .texts=${texts} .attending=${desk.attending} @lectern-ask=${this.#asked}
+                .refused=${notice?.what === 'listed' ? refusalText(texts, notice.reason) : ''}
+              ></lectern-attendance>`
+            : nothing
+        }
+      </div>
+      <div aria-live="polite">
+        ${
+          pinned
+            ? html`<div class="pinned" part="pinned">
+                ${pinnedComment(texts, pinned, desk?.moderator === true, this.#ask)}
+              </div>`
+            : nothing
+        }
+      </div>
+      <div class="middle">
+        ${list(texts, desk, this.#shown, {
+          ...{ view: this.view, told: troubled, mayAct: this.#mayAct(), ask: this.#ask },
+          ...{ settle: this.#settle, earlier: this.#showEarlier, scrolled: this.#scrolled },
+        })}
+        ${
+          this.view === 'questions'
+            ? html`<lectern-questions
+                .texts=${texts} .questions=${questionsOf(desk)} .mayAct=${this.#mayAct()}
+                .moderating=${desk?.moderator === true} @lectern-ask=${this.#asked}
+              ></lectern-questions>`
+            : nothing
+        }
+        ${
+          this.unread && this.view !== 'questions'
+            ? html`<button class="newer" part="newer" type="button" lang=${lang} @click=${this.#toEnd}>
                 ${ICONS.down} ${T.newer}
               </button>`
             : nothing
         }
       </div>
-      <footer lang=${texts.lang}>
+      <footer lang=${lang}>
         ${
-          canWrite
+          desk && desk.emojis.length > 0 && this.#mayAct()
+            ? html`<lectern-reactions
+                .texts=${texts} .emojis=${desk.emojis} .recent=${this.recent}
+                @lectern-ask=${this.#asked}
+              ></lectern-reactions>`
+            : nothing
+        }
+        ${
+          shut === null || shut === 'closed'
             ? html`<lectern-comment-form
-                exportparts="form, field, send" .texts=${texts}
-                .notice=${this.notice || this.#troubleText(texts, troubled)}
-                @lectern-write=${this.#write}
+                exportparts="form, field, send" .texts=${texts} ?hidden=${shut !== null}
+                .rule=${desk ? ruleText(texts, desk.settings, desk.moderator === true) : ''}
+                .notice=${told} .asking=${this.view === 'questions'}
+                .waitsUntilMs=${desk?.waitsUntilMs ?? 0} @lectern-write=${this.#write}
               ></lectern-comment-form>`
-            : html`<div class="read-only">${this.mayWrite ? T.closed : T.readOnly}</div>`
+            : nothing
+        }
+        ${
+          shut === null
+            ? nothing
+            : html`<div class="read-only" role="status">
+                  ${{ connection: T.closed, site: T.readOnly, closed: R.closed }[shut]}
+                </div>
+                <div class="trouble" role="alert">${told}</div>`
         }
       </footer>
+      <lectern-comment-menu .texts=${texts} @lectern-ask=${this.#asked}></lectern-comment-menu>
     `;
   }
 
   override updated(changed: Map<PropertyKey, unknown>): void {
+    if (changed.has('moderatorKey') && this.#desk) this.#join();
     if (changed.has('for') || changed.has('player')) this.#attach();
     const log = this.#log();
     if (!log) return;
@@ -206,118 +263,32 @@ export class LecternComments extends LitElement {
       this.#resized.observe(log);
     }
     this.#place.keep(log);
+    const menu = this.#menu();
+    const open = menu?.openFor ?? null;
+    if (open !== null) menu?.changed(this.#desk?.room.get(open));
   }
 
   #texts(): Texts {
     return textsFor(this.lang ? [this.lang, ...navigator.languages] : navigator.languages);
   }
 
-  #canWrite(): boolean {
-    return this.mayWrite && this.#connection?.link !== 'refused';
+  /** Whether what others wrote can be answered with more than words. */
+  #mayAct(): boolean {
+    const shut = this.#desk?.shut ?? null;
+    return shut === null || shut === 'closed';
   }
 
-  #linkText({ comments }: Texts): string {
-    switch (this.#connection?.link) {
-      // It stands where the form was.
-      case 'refused':
-      case undefined:
-      case 'open':
-        return '';
-      case 'connecting':
-        return comments.connecting;
-      case 'reconnecting':
-        return comments.reconnecting;
-      case 'full':
-        return comments.full;
-    }
-  }
-
-  #emptyText({ comments }: Texts): string {
-    if (this.complete) return comments.none;
-    // Until there is a connection, what there is to say about that stands above.
-    return this.#connection?.link === 'open' ? comments.loading : '';
-  }
-
-  /** What became of a comment that was refused, in a sentence beside the form. */
-  #troubleText(texts: Texts, own: Pending | undefined): string {
-    if (!own) return '';
-    const { progress } = own;
-    if (progress.state === 'failed') return refusalText(texts, progress.reason);
-    if (progress.state !== 'waiting') return '';
-    return `${refusalText(texts, progress.reason)} ${texts.comments.sentAgain}`;
-  }
-
-  #row(texts: Texts, comment: Comment) {
-    const own = this.#room.isOwn(comment);
-    const deleting = own && this.#room.isBeingDeleted(comment);
-    const deletable = own && !deleting && this.#canWrite();
-    return guard([comment.seq, own, deleting, deletable, texts], () => {
-      const T = texts.comments;
-      return html`<li class=${deletable ? 'deletable' : ''} part="comment">
-        ${this.#said(texts, comment, own)}
-        ${deleting ? html`<div class="progress" lang=${texts.lang}><span>${T.deleting}</span></div>` : nothing}
-        ${
-          deletable
-            ? html`<button
-                class="remove" type="button" aria-label=${T.delete} title=${T.delete} lang=${texts.lang}
-                @click=${() => this.#delete(comment)}
-              >${ICONS.remove}</button>`
-            : nothing
-        }
-      </li>`;
-    });
-  }
-
-  #pendingRow(texts: Texts, own: Pending, isTold: boolean) {
-    const T = texts.comments;
-    const { client, progress } = own;
-    const failed = progress.state === 'failed';
-    const said = { ...own, author: this.#room.author ?? '' };
-    // What stands beside the form already is not said twice.
-    const why = failed && !isTold ? `: ${refusalText(texts, progress.reason)}` : '';
-    const button = (name: string, act: (client: string) => void) =>
-      html`<button type="button" @click=${() => act(client)}>${name}</button>`;
-    return html`<li class=${failed ? 'failed' : 'sending'} part="comment">
-      ${this.#said(texts, said, true)}
-      <div class="progress" lang=${texts.lang}>
-        <span>${failed ? `${T.failed}${why}` : T.sending}</span>
-        ${
-          failed && this.#canWrite()
-            ? [
-                button(T.retry, (client) => this.#retry(client)),
-                button(T.edit, (client) => this.#edit(client)),
-                button(T.discard, (client) => this.#discard(client)),
-              ]
-            : nothing
-        }
-      </div>
-    </li>`;
-  }
-
-  /** Who said what: as text, which no markup of a stranger's can leave. */
-  #said(
-    texts: Texts,
-    { author, user, text, mt }: Pick<Comment, 'author' | 'user' | 'text'> & { mt: number | null },
-    own: boolean,
-  ) {
-    return html`<span class="avatar hue-${hueOf(author)}" part="avatar" aria-hidden="true"
-        >${initialOf(user)}</span
-      >
-      <div>
-        <div class="head">
-          <bdi class="name" part="name" dir="auto">${user}</bdi>
-          ${own ? html`<span class="you" lang=${texts.lang}>${texts.comments.you}</span>` : nothing}
-          ${mt === null ? nothing : html`<span class="moment">${momentText(mt)}</span>`}
-        </div>
-        <p part="text" dir="auto">${text}</p>
-      </div>`;
+  #toShow(): Shown {
+    const room = this.#desk?.room;
+    if (this.view === 'waiting') return { comments: room?.held() ?? [], earlier: 0 };
+    return room?.shown(this.#limit) ?? { comments: [], earlier: 0 };
   }
 
   /** Finds the player, and follows it to whichever broadcast it plays. */
   #attach(): void {
     const root = this.getRootNode() as Document | ShadowRoot;
     const player = this.player ?? (root.getElementById?.(this.for) as LecternPlayer | null);
-    if (player === this.#player && this.#connection) return;
+    if (player === this.#player && this.#desk) return;
     this.#detach();
     if (!player || !this.isConnected) return;
     this.#player = player;
@@ -333,13 +304,9 @@ export class LecternComments extends LitElement {
 
   #leave(): void {
     clearTimeout(this.#timer);
-    this.#connection?.close();
-    this.#connection = null;
-    this.#room = new Room();
+    this.#desk?.close();
+    this.#desk = null;
     this.#place.atEnd = true;
-    this.mayWrite = true;
-    this.complete = false;
-    this.notice = '';
     this.requestUpdate();
   }
 
@@ -349,106 +316,114 @@ export class LecternComments extends LitElement {
     // One that is not there yet says so when it is.
     if (!src) return;
     try {
-      const { comments: url } = endpoints(src, document.baseURI);
-      const secret = secretFor(new URL(url).origin);
-      this.#connection = new Connection({ url, secret, host: this.#host(this.#room) });
+      const { comments: url, id } = endpoints(src, document.baseURI);
+      const votes = `lectern-comments-votes:${url}`;
+      const listed = `lectern-comments-attending:${url}`;
+      const desk = new Desk({
+        url,
+        secret: secretFor(new URL(url).origin),
+        key: this.moderatorKey,
+        voted: readIds(recall(votes)),
+        host: {
+          changed: () => this.requestUpdate(),
+          felt: (felt) => this.#reactions()?.rise(felt),
+          mediaMs: () => this.#player?.mediaMs ?? null,
+          role: (moderator) => this.dispatchEvent(new RoleEvent(moderator)),
+          voted: (ids) => keep(votes, JSON.stringify(ids)),
+          listed: (name) => (name === null ? forget(listed, 'tab') : keep(listed, name, 'tab')),
+        },
+      });
+      this.#broadcast = id;
+      this.#desk = desk;
+      const attending = recall(listed, 'tab');
+      if (attending) desk.attend(attending);
     } catch (error) {
       console.error('lectern-comments:', error);
     }
     this.#tick();
   };
 
-  #host(room: Room): ConnectionHost {
-    return {
-      after: () => room.after,
-      said: (said) => {
-        if (said.type === 'hello') {
-          room.author = said.author;
-          this.mayWrite = said.mayWrite;
-        } else {
-          // What is new is not to be shown because nobody knew a moment ago what the picture shows.
-          room.advance(this.#player?.mediaMs ?? null);
-          room.take(said.comments);
-          this.complete ||= said.complete;
-        }
-        this.#tick();
-        this.requestUpdate();
-      },
-      stored: (client, id) => {
-        room.stored(client, id);
-        this.requestUpdate();
-      },
-      refused: (client, reason, again) => {
-        if (room.isDeletion(client) && !again) {
-          const texts = this.#texts();
-          this.notice = `${texts.comments.notDeleted} ${refusalText(texts, reason)}`;
-        }
-        room.refused(client, reason, again);
-        this.requestUpdate();
-      },
-      changed: () => this.requestUpdate(),
-    };
-  }
-
   /** Asks the player how far its picture has come, and again when that may matter. */
   #tick(): void {
     clearTimeout(this.#timer);
-    if (!this.#connection || document.hidden) return;
-    const mediaMs = this.#player?.mediaMs ?? null;
-    if (this.#room.advance(mediaMs)) this.requestUpdate();
-    const dueMs = (this.#room.nextMs ?? Number.POSITIVE_INFINITY) - (mediaMs ?? 0);
+    const desk = this.#desk;
+    if (!desk || document.hidden) return;
+    desk.tick();
+    const recent = desk.reactions.recent(Date.now());
+    if (recent.size > 0 || this.recent.size > 0) this.recent = recent;
+    const dueMs = (desk.nextMs ?? Number.POSITIVE_INFINITY) - (this.#player?.mediaMs ?? 0);
     const waitMs = Math.min(Math.max(dueMs, WAITING_MS), RESTING_MS);
     this.#timer = setTimeout(() => this.#tick(), waitMs);
   }
 
-  #write(event: WriteEvent): void {
-    if (!this.#say(event.detail.user, event.detail.text)) event.preventDefault();
+  readonly #all = (): readonly Comment[] => this.#desk?.room.all() ?? [];
+
+  readonly #asked = (event: AskEvent): void => this.#ask(event.detail);
+
+  readonly #ask = (ask: AskEvent['detail']): void => {
+    const desk = this.#desk;
+    if (!desk) return;
+    switch (ask.ask) {
+      case 'look':
+        return this.#look(ask.view);
+      case 'delete':
+        desk.delete(ask.comment.id);
+        return this.#keepFocus();
+      case 'vote':
+        return desk.vote(ask.comment, ask.up);
+      case 'react':
+        desk.react(ask.emoji);
+        return this.#tick();
+      case 'moderate':
+        desk.moderate(ask.action);
+        if (ask.action.action === 'approve') this.#keepFocus();
+        return;
+      case 'menu':
+        void this.#menu()?.open(ask.comment, desk.room.isOwn(ask.comment), ask.button);
+        return;
+      case 'attend':
+        return desk.attend(ask.name);
+    }
+  };
+
+  /** A button goes, and the focus would go with it. */
+  #keepFocus(): void {
+    const log = this.#log();
+    const list = log?.hidden ? this.renderRoot.querySelector('lectern-questions') : log;
+    list?.focus({ preventScroll: true });
+    this.requestUpdate();
   }
 
-  /** False: it could not even be tried. */
-  #say(user: string, text: string): boolean {
-    const mediaMs = this.#player?.mediaMs ?? null;
-    const mt = mediaMs === null ? null : Math.max(0, Math.round(mediaMs));
-    const post = { type: 'post', client: attemptName(), mt, user, text } as const;
-    this.notice = '';
-    if (!this.#connection?.say(post)) {
-      this.notice = refusalText(this.#texts(), 'busy');
-      return false;
-    }
-    this.#room.write(post);
+  #write(event: WriteEvent): void {
+    const { user, text, question } = event.detail;
+    if (!this.#desk?.write(user, text, question)) return event.preventDefault();
     // Who writes wants to see it.
+    if (this.view === 'waiting' || !question) this.#look('all');
     this.#place.atEnd = true;
     this.requestUpdate();
-    return true;
   }
 
-  #delete({ id }: Comment): void {
-    const client = attemptName();
-    this.notice = '';
-    if (this.#connection?.say({ type: 'delete', client, id })) this.#room.delete(client, id);
-    else this.notice = refusalText(this.#texts(), 'busy');
-    // Its button goes, and the focus would go with it.
-    this.#log()?.focus({ preventScroll: true });
+  /** Does something about one's own comment that is not among the others. */
+  readonly #settle: Settle = (what, { client, user, text, question, progress }) => {
+    const desk = this.#desk;
+    if (!desk) return;
+    if (what === 'withdraw') {
+      if (progress.state === 'held') desk.delete(progress.id);
+      return this.#keepFocus();
+    }
+    desk.room.drop(client);
+    // Under a new name: what was refused is not stored, so that nothing is written twice.
+    const again = what === 'retry' && desk.write(user, text, question);
+    if (what === 'discard') this.#keepFocus();
+    else if (!again) this.#form()?.edit({ user, text, question });
     this.requestUpdate();
-  }
+  };
 
-  /** Under a new name: what was refused is not stored, so that nothing is written twice. */
-  #retry(client: string): void {
-    const own = this.#room.drop(client);
-    if (own && !this.#say(own.user, own.text)) this.#form()?.edit(own.user, own.text);
-  }
-
-  #edit(client: string): void {
-    const own = this.#room.drop(client);
-    if (own) this.#form()?.edit(own.user, own.text);
-    this.requestUpdate();
-  }
-
-  #discard(client: string): void {
-    this.#room.drop(client);
-    this.#log()?.focus({ preventScroll: true });
-    this.requestUpdate();
-  }
+  readonly #look = (view: View): void => {
+    if (view === this.view) return;
+    this.view = view;
+    this.#place.atEnd = true;
+  };
 
   #log(): HTMLElement | null {
     return this.renderRoot.querySelector('.log');
@@ -458,25 +433,31 @@ export class LecternComments extends LitElement {
     return this.renderRoot.querySelector('lectern-comment-form');
   }
 
-  #showEarlier(): void {
+  #menu(): LecternCommentMenu | null {
+    return this.renderRoot.querySelector('lectern-comment-menu');
+  }
+
+  #reactions(): LecternReactions | null {
+    return this.renderRoot.querySelector('lectern-reactions');
+  }
+
+  readonly #showEarlier = (): void => {
     this.#place.atEnd = false;
     this.#limit += SHOWN_STEP;
     this.requestUpdate();
-  }
+  };
 
   #toEnd(): void {
     this.#place.atEnd = true;
-    // The button goes, and the focus would go with it.
-    this.#log()?.focus({ preventScroll: true });
-    this.requestUpdate();
+    this.#keepFocus();
   }
 
-  #scrolled(): void {
+  readonly #scrolled = (): void => {
     const log = this.#log();
-    if (!log) return;
+    if (!log || log.hidden) return;
     this.#place.scrolled(log);
     if (this.#place.atEnd && this.unread) this.requestUpdate();
-  }
+  };
 }
 
 customElements.define('lectern-comments', LecternComments);

@@ -1,8 +1,10 @@
 // The watch and embed pages: takes the id from the address and gives it to the player.
 
 import './page.css';
+import type { RoleEvent } from './lectern-comments.ts';
 import './lectern-player.ts';
 import { isPath } from './ladder.ts';
+import { forgetKey, takeKey } from './moderator-key.ts';
 import { textsFor } from './texts/texts.ts';
 
 /** The id in `/watch/<id>` and `/embed/<id>`, and what comes before it. */
@@ -16,7 +18,21 @@ const title = document.querySelector('h1');
 if (title) title.textContent = id;
 
 // After the player, whose picture is not to wait for them; their place is kept by the page's styles.
-if (document.querySelector('lectern-comments')) void import('./lectern-comments.ts');
+const comments = document.querySelector('lectern-comments');
+if (comments) {
+  const moderate = () => {
+    comments.moderatorKey = takeKey(id);
+  };
+  moderate();
+  // The link may be opened where the page is open already.
+  window.addEventListener('hashchange', moderate);
+  comments.addEventListener('lectern-role', (event) => {
+    const { moderator } = (event as RoleEvent).detail;
+    comments.classList.toggle('moderating', moderator);
+    if (!moderator) forgetKey(id);
+  });
+  void import('./lectern-comments.ts');
+}
 
 if (player) {
   // `?path=webrtc`, `dash` or `hls` pins a path: for tests, and for those who want to compare.

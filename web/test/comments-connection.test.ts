@@ -10,6 +10,7 @@ import {
   HELLO_TIMEOUT_MS,
   QUEUE_MAX,
   RETRIES_MAX,
+  RETRY_MAX_MS,
   SILENCES_MAX,
   type Socket,
 } from '../src/comments/connection.ts';
@@ -49,17 +50,18 @@ class Page {
   after = 0;
   connection: Connection;
 
-  constructor(random = 1) {
+  constructor(random = 1, key = '') {
     const host: ConnectionHost = {
       after: () => this.after,
       said: ({ type }) => this.told.push(type),
-      stored: (client, id) => this.told.push(['stored', client, id]),
-      refused: (client, reason, again) => this.told.push(['refused', client, reason, again]),
+      stored: ({ client, id }) => this.told.push(['stored', client, id]),
+      refused: ({ client, reason }, again) => this.told.push(['refused', client, reason, again]),
       changed: () => {},
     };
     this.connection = new Connection({
       url: URL,
       secret: 's'.repeat(32),
+      key,
       host,
       open: () => {
         const socket = new FakeSocket();
@@ -302,5 +304,91 @@ describe('what is said', () => {
     expect(page.post('one-more')).toBe(false);
     page.socket.says({ type: 'stored', client: 'p0', id: 1 });
     expect(page.post('one-more')).toBe(true);
+  });
+});
+
+test('what would have to wait for long is its writer’s to say again', async () => {
+  const page = new Page().join();
+  page.post('a');
+  page.socket.heard();
+  const refused = { type: 'refused', client: 'a', reason: 'slow-mode' };
+  page.socket.says({ ...refused, retry_after_ms: RETRY_MAX_MS + 1 });
+  expect(page.told.at(-1)).toEqual(['refused', 'a', 'slow-mode', false]);
+  await vi.advanceTimersByTimeAsync(RETRY_MAX_MS * 2);
+  expect(page.socket.heard()).toEqual([]);
+});
+
+describe('a moderator', () => {
+  test('joins with the key each time, and hears whether it is the right one', async () => {
+    const page = new Page(1, 'k+/=');
+    page.socket.onopen?.();
+    expect(page.socket.sent[0]).toMatchObject({ type: 'join', key: 'k+/=' });
+    page.socket.says({ type: 'hello', author: null, may_write: true, t0: null });
+    page.socket.says({ type: 'role', moderator: true });
+    expect(page.told).toContain('role');
+    await page.lose();
+    page.socket.onopen?.();
+    expect(page.socket.sent[0]).toMatchObject({ key: 'k+/=' });
+  });
+
+  test('says again after a reconnect what was not answered', async () => {
+    const page = new Page().join();
+    page.connection.say({ type: 'moderate', client: 'm', action: 'pin', id: 3 });
+    page.connection.say({ type: 'moderate', client: 'b', action: 'blocks' });
+    page.connection.say({ type: 'vote', client: 'v', id: 3, up: true });
+    page.socket.says({ type: 'blocks', client: 'b', blocks: [] });
+    page.socket.says({ type: 'blocks', client: 'b', blocks: [] });
+    expect(page.told.filter((told) => told === 'blocks').length).toBe(1);
+    await page.lose();
+    page.socket.onopen?.();
+    page.socket.says({ type: 'hello', author: null, may_write: true, t0: null });
+    expect(page.socket.heard()).toEqual(['join', 'm', 'v']);
+  });
+});
+
+describe('what nobody answers', () => {
+  test('is said at once, or not at all', async () => {
+    const page = new Page();
+    const react = { type: 'react', emoji: '👏', mt: null } as const;
+    expect(page.connection.tell(react)).toBe(false);
+    page.join();
+    expect(page.connection.tell(react)).toBe(true);
+    expect(page.socket.heard()).toEqual(['react']);
+    await page.lose();
+    expect(page.join().connection.tell(react)).toBe(true);
+  });
+
+  test('who attends is told anew over each connection, and none once they leave', async () => {
+    const page = new Page();
+    page.connection.attend({ type: 'present', client: 'p', name: 'Ada' });
+    const joined = () => {
+      page.socket.onopen?.();
+      page.socket.says({ type: 'hello', author: null, may_write: true, t0: null });
+      return page.socket.heard();
+    };
+    expect(joined()).toEqual(['join', 'p']);
+    await page.lose();
+    expect(joined()).toEqual(['join', 'p']);
+    const before = page.socket;
+    page.connection.attend(null);
+    expect(before.closed).toBe(true);
+    expect(joined()).toEqual(['join']);
+  });
+
+  test('a name that is refused is told no more, unless it was so for the moment', async () => {
+    const page = new Page().join();
+    page.connection.attend({ type: 'present', client: 'p', name: 'Ada' });
+    const refused = { type: 'refused', client: 'p', reason: 'too-fast' };
+    page.socket.says({ ...refused, retry_after_ms: 2_000 });
+    expect(page.told.at(-1)).toEqual(['refused', 'p', 'too-fast', true]);
+    page.socket.heard();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(page.socket.heard()).toEqual(['p']);
+    page.socket.says({ ...refused, reason: 'link' });
+    expect(page.told.at(-1)).toEqual(['refused', 'p', 'link', false]);
+    await page.lose();
+    page.socket.onopen?.();
+    page.socket.says({ type: 'hello', author: null, may_write: true, t0: null });
+    expect(page.socket.heard()).toEqual(['join']);
   });
 });

@@ -1,16 +1,7 @@
-// The look of `<lectern-comments>`. Themable from outside by custom properties and parts; light and dark
-// follow the page's `color-scheme`. How large it is, is the page's to say.
+// The look of `<lectern-comments>` around its rows. Themable from outside by custom properties and parts;
+// light and dark follow the page's `color-scheme`. How large it is, is the page's to say.
 
-import { css, unsafeCSS } from 'lit';
-import { HUES } from './faces.ts';
-
-/** The edge's policy forbids styles in attributes, so each colour is a rule. */
-const hues = unsafeCSS(
-  Array.from(
-    { length: HUES },
-    (_, hue) => `.hue-${hue} { --_hue: ${Math.round((hue * 360) / HUES) + 15} }`,
-  ).join('\n'),
-);
+import { css } from 'lit';
 
 /** What a button has that reads as a part of the text. */
 export const textButton = css`
@@ -24,6 +15,16 @@ export const textButton = css`
   text-decoration: underline;
   text-underline-offset: 0.15em;
   cursor: pointer;
+`;
+
+/** Read out, and not seen. */
+export const unseen = css`
+  position: absolute;
+  width: 1px;
+  height: 1px;
+  overflow: hidden;
+  clip-path: inset(50%);
+  white-space: nowrap;
 `;
 
 export const commentsStyles = css`
@@ -48,9 +49,10 @@ export const commentsStyles = css`
     flex: none;
     display: flex;
     flex-wrap: wrap;
-    align-items: baseline;
-    gap: 0.125rem 0.75rem;
-    padding: 0.75rem 1rem;
+    align-items: center;
+    gap: 0 0.75rem;
+    min-height: 2.75rem;
+    padding: 0 1rem;
     border-bottom: 0.0625rem solid var(--_line);
   }
   h2 {
@@ -59,9 +61,122 @@ export const commentsStyles = css`
     font-weight: 650;
     letter-spacing: -0.01em;
   }
-  .link {
+  .unseen {
+    ${unseen}
+  }
+  .views {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 0 0.25rem;
+    margin-inline-start: -0.5rem;
+  }
+  .views button {
+    position: relative;
+    display: flex;
+    align-items: center;
+    gap: 0.3125rem;
+    min-height: 2.75rem;
+    padding: 0 0.5rem;
+    border: 0;
+    color: var(--_quiet);
+    background: none;
+    font: inherit;
+    font-size: 0.9375rem;
+    font-weight: 600;
+    letter-spacing: -0.01em;
+    cursor: pointer;
+  }
+  .views button:hover,
+  .views [aria-pressed='true'] {
+    color: var(--_text);
+  }
+  .views [aria-pressed='true']::after {
+    content: '';
+    position: absolute;
+    inset: auto 0.5rem 0;
+    height: 0.1875rem;
+    border-radius: 0.125rem 0.125rem 0 0;
+    background: var(--_accent);
+  }
+  .views b {
+    min-width: 1.25rem;
+    padding: 0 0.3125rem;
+    border-radius: 0.625rem;
+    background: light-dark(#e7ecf2, #2a3748);
+    box-sizing: border-box;
+    font-size: 0.75rem;
+    font-variant-numeric: tabular-nums;
+    line-height: 1.25rem;
+    text-align: center;
+  }
+  .viewers {
+    display: flex;
+    align-items: center;
+    gap: 0.3125rem;
+    margin-inline-start: auto;
     color: var(--_quiet);
     font-size: 0.875rem;
+    font-variant-numeric: tabular-nums;
+  }
+  .viewers svg {
+    width: 1.125rem;
+    height: 1.125rem;
+  }
+  .link {
+    flex-basis: 100%;
+    padding-bottom: 0.5rem;
+    color: var(--_quiet);
+    font-size: 0.875rem;
+  }
+  .link:empty {
+    display: none;
+  }
+  .above {
+    flex: none;
+  }
+  .pinned {
+    flex: none;
+    position: relative;
+    padding: 0.4375rem 1rem 0.5625rem;
+    border-bottom: 0.0625rem solid var(--_line);
+    background: light-dark(#f3f6f9, #1b2532);
+  }
+  .pin {
+    display: flex;
+    align-items: center;
+    gap: 0.3125rem;
+    padding-inline-end: 1.75rem;
+    color: var(--_quiet);
+    font-size: 0.8125rem;
+    line-height: 1.5;
+  }
+  .pin .name {
+    color: var(--_text);
+    font-size: 0.875rem;
+  }
+  .pin svg {
+    flex: none;
+    width: 0.9375rem;
+    height: 0.9375rem;
+    color: var(--_accent);
+  }
+  .pinned .words {
+    max-height: 5.75rem;
+    margin-top: 0.0625rem;
+    overflow: hidden auto;
+    border-radius: 0.25rem;
+    font-size: 0.9375rem;
+    scrollbar-width: thin;
+    scrollbar-color: var(--_edge) transparent;
+  }
+  /* Below the picture there is less room, and the list is what it is for. */
+  @media (max-width: 62.4375rem) {
+    .pinned {
+      padding-block: 0.25rem 0.375rem;
+    }
+    .pinned .words {
+      max-height: 2.75rem;
+    }
   }
   .middle {
     position: relative;
@@ -81,11 +196,8 @@ export const commentsStyles = css`
     scrollbar-width: thin;
     scrollbar-color: var(--_edge) transparent;
   }
-  ul {
-    /* A few comments stand at the bottom, where the next one comes. */
-    margin: auto 0 0;
-    padding: 0.5rem 0;
-    list-style: none;
+  .log[hidden] {
+    display: none;
   }
   .empty {
     margin: auto;
@@ -94,124 +206,13 @@ export const commentsStyles = css`
     text-align: center;
     text-wrap: balance;
   }
-  li {
-    position: relative;
-    display: grid;
-    grid-template-columns: 2rem minmax(0, 1fr);
-    gap: 0 0.625rem;
-    /* Nothing of a text gets out of its comment. */
-    overflow: hidden;
-    padding: 0.4375rem 1rem;
-  }
-  li:hover {
-    background: light-dark(#f3f6f9, #1b2532);
-  }
-  .avatar {
-    display: grid;
-    place-items: center;
-    width: 2rem;
-    height: 2rem;
-    overflow: hidden;
-    border-radius: 50%;
-    color: light-dark(#fff, #0f151d);
-    background: light-dark(oklch(0.5 0.12 var(--_hue)), oklch(0.8 0.09 var(--_hue)));
-    font-size: 0.9375rem;
-    font-weight: 650;
-    user-select: none;
-  }
-  ${hues}
-  .head {
-    display: flex;
-    align-items: baseline;
-    gap: 0.4375rem;
-    min-height: 1.375rem;
-    font-size: 0.875rem;
-    line-height: 1.375rem;
-  }
-  .name {
-    overflow: hidden;
-    font-weight: 600;
-    text-overflow: ellipsis;
-    white-space: nowrap;
-  }
-  .you {
-    flex: none;
-    padding: 0 0.375rem;
-    border: 0.0625rem solid currentColor;
-    border-radius: 1rem;
-    color: var(--_accent);
-    font-size: 0.75rem;
-    font-weight: 600;
-    line-height: 1.125rem;
-  }
-  .moment {
-    flex: none;
-    color: var(--_quiet);
-    font-size: 0.8125rem;
-    font-variant-numeric: tabular-nums;
-  }
-  .deletable .head {
-    padding-inline-end: 1.75rem;
-  }
-  p {
-    margin: 0;
-    font-size: 0.9375rem;
-    line-height: 1.45;
-    white-space: pre-wrap;
-    overflow-wrap: anywhere;
-  }
-  .remove {
-    position: absolute;
-    inset-block-start: 0.375rem;
-    inset-inline-end: 0.75rem;
-    display: grid;
-    place-items: center;
-    width: 1.5rem;
-    height: 1.5rem;
-    padding: 0;
-    border: 0;
-    border-radius: 0.375rem;
-    color: var(--_quiet);
-    background: none;
-    cursor: pointer;
-  }
-  .remove svg {
-    width: 1.125rem;
-    height: 1.125rem;
-  }
-  .remove:hover {
-    color: var(--_wrong);
-  }
-  .progress {
-    grid-column: 2;
-    display: flex;
-    flex-wrap: wrap;
-    align-items: center;
-    gap: 0.25rem 0.625rem;
-    color: var(--_quiet);
-    font-size: 0.8125rem;
-    line-height: 1.5rem;
-  }
-  /* What is there in a moment need not be told. */
-  .sending .progress {
-    animation: told 0.2s 0.4s backwards;
-  }
-  @keyframes told {
-    from {
-      opacity: 0;
-    }
-  }
-  .failed .progress span {
-    color: var(--_wrong);
-    font-weight: 600;
-  }
-  :is(.progress, .log > div) button {
-    ${textButton}
-  }
   .log > div {
     padding: 0.5rem 1rem 0;
     font-size: 0.875rem;
     text-align: center;
+  }
+  .log > div button {
+    ${textButton}
   }
   .newer {
     position: absolute;
@@ -239,16 +240,18 @@ export const commentsStyles = css`
   :host(:dir(rtl)) .newer {
     transform: translateX(50%);
   }
-  :is(button, .log):focus-visible {
+  :is(button, .log, .words):focus-visible {
     outline: 0.1875rem solid var(--_focus);
     outline-offset: 0.125rem;
   }
-  .log:focus-visible {
+  :is(.log, .views button):focus-visible {
     outline-offset: -0.1875rem;
   }
   footer {
     flex: none;
-    padding: 0.75rem 1rem;
+    display: grid;
+    gap: 0.5rem;
+    padding: 0.625rem 1rem 0.75rem;
     border-top: 0.0625rem solid var(--_line);
   }
   .read-only {
@@ -256,31 +259,22 @@ export const commentsStyles = css`
     font-size: 0.9375rem;
     text-align: center;
   }
+  .trouble {
+    color: var(--_wrong);
+    font-size: 0.875rem;
+    text-align: center;
+  }
+  :is(.trouble, .read-only):empty {
+    display: none;
+  }
   @media (pointer: coarse) {
-    .remove {
-      inset-block-start: 0;
-      inset-inline-end: 0.25rem;
-      width: 2.75rem;
-      height: 2.75rem;
-    }
-    .deletable {
-      min-height: 2.75rem;
-    }
-    .deletable .head {
-      padding-inline-end: 2.25rem;
-    }
-    :is(.progress, .log > div) button {
+    .log > div button {
       min-height: 2.75rem;
       padding: 0 0.5rem;
     }
     .newer {
       min-height: 2.75rem;
       border-radius: 1.375rem;
-    }
-  }
-  @media (prefers-reduced-motion: reduce) {
-    .sending .progress {
-      animation-duration: 1ms;
     }
   }
 `;

@@ -4,7 +4,19 @@
 //
 // An answer may be lost at any moment, so whatever has none is said again, under the name it had.
 
-import { type Delete, type Post, read, type Said } from './protocol.ts';
+import {
+  type Blocks,
+  type Comments,
+  type Hello,
+  type Present,
+  type React,
+  type Refused,
+  type Request,
+  type Role,
+  read,
+  type Said,
+  type Stored,
+} from './protocol.ts';
 
 /** The first try to come back is after about this, and each further one after twice as long. */
 export const BACKOFF_MS = 500;
@@ -19,9 +31,10 @@ export const GOOD_MS = 10_000;
 export const ANSWER_TIMEOUT_MS = 10_000;
 /** After so many times without an answer it is the connection that is believed to be dead. */
 export const SILENCES_MAX = 3;
-/** What an edge may have a page wait before it says the same again. */
+/** What is to be said again is so after this at least … */
 const RETRY_MIN_MS = 250;
-const RETRY_MAX_MS = 60_000;
+/** … and what would have to wait for longer than this is the viewer's to say again, or not. */
+export const RETRY_MAX_MS = 60_000;
 /** After so many refusals for the moment it is refused. */
 export const RETRIES_MAX = 5;
 /** So many requests of one viewer are on their way; who writes more waits. */
@@ -48,10 +61,10 @@ export interface ConnectionHost {
   /** All changes up to this `seq` are known. */
   after(): number;
   /** What the edge said, other than answers. */
-  said(said: Exclude<Said, { type: 'stored' } | { type: 'refused' }>): void;
-  stored(client: string, id: number): void;
+  said(said: Hello | Comments | Role | Blocks): void;
+  stored(stored: Stored): void;
   /** Refused; `again`: for the moment only, and it is being tried again. */
-  refused(client: string, reason: string, again: boolean): void;
+  refused(refused: Refused, again: boolean): void;
   /** `link` has changed. */
   changed(): void;
 }
@@ -59,6 +72,8 @@ export interface ConnectionHost {
 export interface ConnectionOptions {
   readonly url: string;
   readonly secret: string;
+  /** A moderator's; empty for none. */
+  readonly key?: string;
   readonly host: ConnectionHost;
   readonly open?: (url: string) => Socket;
   /** 0 to below 1. */
@@ -68,8 +83,8 @@ export interface ConnectionOptions {
 type Timer = ReturnType<typeof setTimeout>;
 
 /** Something said that has no answer yet. */
-interface Request {
-  readonly message: Post | Delete;
+interface Attempt {
+  readonly message: Request;
   timer: Timer | undefined;
   /** The edge wants to hear it later, whatever becomes of the connection meanwhile. */
   waiting: boolean;
@@ -80,11 +95,15 @@ interface Request {
 export class Connection {
   readonly #url: string;
   readonly #secret: string;
+  readonly #key: string;
   readonly #host: ConnectionHost;
   readonly #open: (url: string) => Socket;
   readonly #random: () => number;
   /** By the name of the attempt, oldest first. */
-  readonly #requests = new Map<string, Request>();
+  readonly #requests = new Map<string, Attempt>();
+  /** Said anew over each connection, because it lasts as long as one. */
+  #present: Present | null = null;
+  #presentTimer: Timer | undefined;
   #socket: Socket | null = null;
   #link: Link = 'connecting';
   #failures = 0;
@@ -92,9 +111,10 @@ export class Connection {
   #timer: Timer | undefined;
 
   /** Connects at once, and stays so until `close`. */
-  constructor({ url, secret, host, open, random }: ConnectionOptions) {
+  constructor({ url, secret, key, host, open, random }: ConnectionOptions) {
     this.#url = url;
     this.#secret = secret;
+    this.#key = key ?? '';
     this.#host = host;
     this.#open = open ?? ((url) => new WebSocket(url) as Socket);
     this.#random = random ?? Math.random;
@@ -106,12 +126,28 @@ export class Connection {
   }
 
   /** Says it, now or as soon as there is a connection. False: too much is on its way already. */
-  say(message: Post | Delete): boolean {
+  say(message: Request): boolean {
     if (this.#requests.size >= QUEUE_MAX || this.#link === 'refused') return false;
     const request = { message, timer: undefined, waiting: false, silences: 0, retries: 0 };
     this.#requests.set(message.client, request);
     if (this.#link === 'open') this.#send(request);
     return true;
+  }
+
+  /** Says what nobody answers. False: there is nobody to say it to, and it is not said later. */
+  tell(message: React): boolean {
+    if (this.#link !== 'open' || !this.#socket) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** On the list of who attends, now and after each reconnect; null: no longer, which takes one. */
+  attend(present: Present | null): void {
+    const before = this.#present;
+    this.#present = present;
+    clearTimeout(this.#presentTimer);
+    if (present) this.#sendPresent();
+    else if (before) this.resume();
   }
 
   /** Leaves until `resume`, and forgets nothing. */
@@ -147,7 +183,7 @@ export class Connection {
     this.#socket = socket;
     socket.onopen = () => {
       const join = { type: 'join', after: this.#host.after(), secret: this.#secret };
-      socket.send(JSON.stringify(join));
+      socket.send(JSON.stringify(this.#key ? { ...join, key: this.#key } : join));
     };
     socket.onmessage = ({ data }) => {
       const said = read(data);
@@ -163,12 +199,16 @@ export class Connection {
       case 'hello':
         return this.#joined(said);
       case 'comments':
+      case 'role':
         return this.#host.said(said);
+      case 'blocks':
+        if (this.#answered(said.client)) this.#host.said(said);
+        return;
       case 'stored':
-        if (this.#answered(said.client)) this.#host.stored(said.client, said.id);
+        if (this.#answered(said.client)) this.#host.stored(said);
         return;
       case 'refused':
-        return this.#refused(said.client, said.reason, said.retryAfterMs);
+        return this.#refused(said);
     }
   }
 
@@ -179,27 +219,51 @@ export class Connection {
     }, GOOD_MS);
     this.#become('open');
     this.#host.said(hello);
+    this.#sendPresent();
     for (const request of this.#requests.values()) if (!request.waiting) this.#send(request);
   }
 
-  #refused(client: string, reason: string, retryAfterMs: number | null): void {
+  #refused(refused: Refused): void {
+    const { client, retryAfterMs } = refused;
+    if (client === this.#present?.client) return this.#notPresent(refused);
     const request = this.#requests.get(client);
     if (!request) return;
     clearTimeout(request.timer);
     request.silences = 0;
-    const again = retryAfterMs !== null && request.retries < RETRIES_MAX;
+    const soon = retryAfterMs !== null && retryAfterMs <= RETRY_MAX_MS;
+    const again = soon && request.retries < RETRIES_MAX;
     if (again) {
       request.retries++;
-      const waitMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_MIN_MS, retryAfterMs));
       request.waiting = true;
-      request.timer = setTimeout(() => {
-        request.waiting = false;
-        this.#send(request);
-      }, waitMs);
+      request.timer = setTimeout(
+        () => {
+          request.waiting = false;
+          this.#send(request);
+        },
+        Math.max(RETRY_MIN_MS, retryAfterMs),
+      );
     } else {
       this.#requests.delete(client);
     }
-    this.#host.refused(client, reason, again);
+    this.#host.refused(refused, again);
+  }
+
+  #sendPresent(): void {
+    clearTimeout(this.#presentTimer);
+    if (this.#link === 'open' && this.#present) this.#socket?.send(JSON.stringify(this.#present));
+  }
+
+  #notPresent(refused: Refused): void {
+    const { retryAfterMs } = refused;
+    const again = retryAfterMs !== null;
+    clearTimeout(this.#presentTimer);
+    if (again) {
+      const waitMs = Math.max(RETRY_MIN_MS, retryAfterMs);
+      this.#presentTimer = setTimeout(() => this.#sendPresent(), waitMs);
+    } else {
+      this.#present = null;
+    }
+    this.#host.refused(refused, again);
   }
 
   /** Whether this was waited for. */
@@ -208,7 +272,7 @@ export class Connection {
     return this.#requests.delete(client);
   }
 
-  #send(request: Request): void {
+  #send(request: Attempt): void {
     clearTimeout(request.timer);
     if (this.#link !== 'open' || !this.#socket) return;
     this.#socket.send(JSON.stringify(request.message));
@@ -227,7 +291,10 @@ export class Connection {
       const clients = [...this.#requests.keys()];
       this.#forget();
       this.#become('refused');
-      for (const client of clients) this.#host.refused(client, 'not-allowed', false);
+      for (const client of clients) {
+        const refused = { type: 'refused', client, reason: 'not-allowed' } as const;
+        this.#host.refused({ ...refused, retryAfterMs: null }, false);
+      }
       return;
     }
     const full = code === TRY_AGAIN_LATER;
@@ -247,6 +314,7 @@ export class Connection {
   /** Lets go of the socket without hearing from it again: its own close may be long in coming. */
   #leave(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#presentTimer);
     // What has no answer is said again when there is somebody to say it to.
     for (const { timer, waiting } of this.#requests.values()) if (!waiting) clearTimeout(timer);
     const socket = this.#socket;

@@ -1,13 +1,12 @@
 // Who writes: a secret that tells one browser's comments apart from all others', kept for each edge by
 // itself so that no edge can act for a viewer at another, and the name that the viewer last wrote under.
 
+import { keep, recall } from './kept.ts';
+
 const SECRET = 'lectern-comments-secret';
 const NAME = 'lectern-comments-name';
 /** 24 bytes are 32 characters of base64url (RFC 4648 §5), without padding. */
 const SECRET_BYTES = 24;
-
-/** What could not be kept, or may not be: it lasts as long as the page. */
-const memory = new Map<string, string>();
 
 /** The secret for the edge of this origin. */
 export function secretFor(origin: string): string {
@@ -40,22 +39,4 @@ function randomText(): string {
   return btoa(String.fromCharCode(...bytes))
     .replaceAll('+', '-')
     .replaceAll('/', '_');
-}
-
-/** Where storage is forbidden, reading it already throws. */
-function recall(key: string): string | null {
-  try {
-    return localStorage.getItem(key) ?? memory.get(key) ?? null;
-  } catch {
-    return memory.get(key) ?? null;
-  }
-}
-
-function keep(key: string, value: string): void {
-  memory.set(key, value);
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // It lasts as long as the page, then.
-  }
 }

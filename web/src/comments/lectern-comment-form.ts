@@ -3,30 +3,44 @@
 
 import { css, html, LitElement, nothing } from 'lit';
 import { ICONS } from '../icons.ts';
-import { refusalText, type Texts, textsFor } from '../texts/texts.ts';
-import { textButton } from './comments-styles.ts';
+import { durationText, refusalText, type Texts, textsFor } from '../texts/texts.ts';
+import { textButton, unseen } from './comments-styles.ts';
+import { COMMENT_ICONS } from './icons.ts';
 import { rememberedName, rememberName } from './identity.ts';
 import { charsOf, NAME_CHARS_MAX, refusalOf, TEXT_CHARS_MAX } from './protocol.ts';
 
 /** What is left is counted from here on; before, nobody needs to know. */
 const LEFT_SHOWN = 80;
 
+export interface Written {
+  readonly user: string;
+  readonly text: string;
+  readonly question: boolean;
+}
+
 /** Something was written. Whoever cannot take it prevents the default, and it stays in the form. */
-export class WriteEvent extends CustomEvent<{ readonly user: string; readonly text: string }> {
-  constructor(user: string, text: string) {
-    super('lectern-write', { detail: { user, text }, cancelable: true });
+export class WriteEvent extends CustomEvent<Written> {
+  constructor(written: Written) {
+    super('lectern-write', { detail: written, cancelable: true });
   }
 }
 
 /**
  * @prop {Texts} texts - in the viewer's language
  * @prop {string} notice - what went wrong with what was written before
+ * @prop {string} rule - what holds here, such as that comments are approved first
+ * @prop {boolean} asking - what is written is to be a question, unless the viewer says no
+ * @prop {number} waitsUntilMs - slow mode lets the viewer write again then, Unix ms; 0: now
  * @fires lectern-write
  */
 export class LecternCommentForm extends LitElement {
   static override properties = {
     texts: { attribute: false },
     notice: { attribute: false },
+    rule: { attribute: false },
+    asking: { attribute: false },
+    waitsUntilMs: { attribute: false },
+    question: { state: true },
     name: { state: true },
     naming: { state: true },
     left: { state: true },
@@ -35,6 +49,10 @@ export class LecternCommentForm extends LitElement {
 
   declare texts: Texts;
   declare notice: string;
+  declare rule: string;
+  declare asking: boolean;
+  declare waitsUntilMs: number;
+  declare private question: boolean;
   declare private name: string;
   /** The name is being asked for. */
   declare private naming: boolean;
@@ -43,9 +61,14 @@ export class LecternCommentForm extends LitElement {
   /** What the viewer has to mend before anything is sent. */
   declare private fault: string;
 
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
   static override styles = css`
     :host {
       display: block;
+    }
+    :host([hidden]) {
+      display: none;
     }
     form {
       display: grid;
@@ -154,17 +177,57 @@ export class LecternCommentForm extends LitElement {
       font-weight: 600;
     }
     .unseen {
-      position: absolute;
-      width: 1px;
-      height: 1px;
-      overflow: hidden;
-      clip-path: inset(50%);
-      white-space: nowrap;
+      ${unseen}
+    }
+    .top {
+      display: flex;
+      flex-wrap: wrap;
+      align-items: center;
+      gap: 0.375rem 0.5rem;
+    }
+    .top > :first-child {
+      flex: 1;
+    }
+    .ask {
+      flex: none;
+      display: flex;
+      align-items: center;
+      gap: 0.25rem;
+      min-height: 1.75rem;
+      padding: 0 0.625rem 0 0.4375rem;
+      border: 0.0625rem solid var(--_edge);
+      border-radius: 0.875rem;
+      color: var(--_text);
+      background: none;
+      font: inherit;
+      font-size: 0.875rem;
+      cursor: pointer;
+    }
+    .ask svg {
+      width: 1.0625rem;
+      height: 1.0625rem;
+    }
+    .ask[aria-pressed='true'] {
+      border-color: var(--_accent);
+      color: light-dark(#fff, #0b1622);
+      background: var(--_accent);
+      font-weight: 600;
+    }
+    .rule {
+      color: var(--_quiet);
+      font-size: 0.875rem;
+      font-variant-numeric: tabular-nums;
+      line-height: 1.4;
     }
     @media (pointer: coarse) {
       .as button {
-        min-height: 2.75rem;
+        min-height: 2.25rem;
         padding: 0 0.5rem;
+      }
+      .ask {
+        min-height: 2.25rem;
+        padding: 0 0.875rem 0 0.6875rem;
+        border-radius: 1.125rem;
       }
     }
   `;
@@ -173,6 +236,10 @@ export class LecternCommentForm extends LitElement {
     super();
     this.texts = textsFor(navigator.languages);
     this.notice = '';
+    this.rule = '';
+    this.asking = false;
+    this.waitsUntilMs = 0;
+    this.question = false;
     this.name = rememberedName();
     this.naming = this.name === '';
     this.left = TEXT_CHARS_MAX;
@@ -180,21 +247,33 @@ export class LecternCommentForm extends LitElement {
   }
 
   /** Gives back what was written, to be written better; what stands there is not lost. */
-  edit(user: string, text: string): void {
+  edit({ user, text, question }: Written): void {
     const field = this.#field('textarea');
     if (!field) return;
     this.name = user;
+    this.question = question;
     field.value = field.value.trim() === '' ? text : `${text}\n${field.value}`;
     this.#typed();
     field.focus();
   }
 
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearTimeout(this.#timer);
+  }
+
+  override willUpdate(changed: Map<PropertyKey, unknown>): void {
+    if (changed.has('asking')) this.question = this.asking;
+    if (changed.has('waitsUntilMs')) this.fault = '';
+  }
+
   override render() {
-    const T = this.texts.comments;
+    const { comments: T, room: R } = this.texts;
     const fault = this.fault || this.notice;
+    const rule = this.#waitText() || this.rule;
     const counted = this.left <= LEFT_SHOWN;
     return html`<form part="form" novalidate @submit=${this.#submitted}>
-      ${
+      <div class="top">${
         this.naming
           ? html`<input
               part="field" type="text" name="nickname" autocomplete="nickname" dir="auto"
@@ -206,10 +285,16 @@ export class LecternCommentForm extends LitElement {
               <button type="button" @click=${this.#rename}>${T.changeName}</button>
             </div>`
       }
+        <button
+          class="ask" type="button" aria-pressed=${this.question ? 'true' : 'false'}
+          aria-label=${R.ask} title=${R.ask} @click=${this.#toggled}
+        >${COMMENT_ICONS.question}${R.question}</button>
+      </div>
+      <div class="rule" id="rule" ?hidden=${!rule}>${rule}</div>
       <div class="field">
         <textarea
           part="field" rows="1" dir="auto" aria-label=${T.text} placeholder=${T.placeholder}
-          aria-describedby="hint left" enterkeyhint="send"
+          aria-describedby="rule hint left" enterkeyhint="send"
           aria-invalid=${this.left < 0 ? 'true' : 'false'}
           @input=${this.#typed} @keydown=${this.#keyed}
         ></textarea>
@@ -229,6 +314,25 @@ export class LecternCommentForm extends LitElement {
 
   #field<K extends 'input' | 'textarea'>(kind: K): HTMLElementTagNameMap[K] | null {
     return this.renderRoot.querySelector(kind);
+  }
+
+  /** Slow mode, counted down. It is read out to who comes to the field, and not by the second. */
+  #waitText(): string {
+    clearTimeout(this.#timer);
+    const leftMs = this.waitsUntilMs - Date.now();
+    if (leftMs <= 0) return '';
+    this.#timer = setTimeout(
+      () => {
+        if (Date.now() >= this.waitsUntilMs) this.fault = '';
+        this.requestUpdate();
+      },
+      leftMs % 1_000 || 1_000,
+    );
+    return this.texts.room.slowWait(durationText(this.texts, leftMs));
+  }
+
+  #toggled(): void {
+    this.question = !this.question;
   }
 
   #typed(): void {
@@ -264,8 +368,12 @@ export class LecternCommentForm extends LitElement {
       if (this.renderRoot.activeElement === nameField) return this.#named(name, field);
     }
     if (refusal) return this.#stop(refusalText(this.texts, refusal), field);
-    if (!this.dispatchEvent(new WriteEvent(name, text))) return;
+    // For how long stands above, and changes.
+    if (this.#waitText()) return this.#stop(refusalText(this.texts, 'slow-mode'), field);
+    const { question } = this;
+    if (!this.dispatchEvent(new WriteEvent({ user: name, text, question }))) return;
     field.value = '';
+    this.question = this.asking;
     this.#typed();
     this.#named(name, field);
   }

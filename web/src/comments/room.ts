@@ -21,6 +21,8 @@ export type Progress =
   | { readonly state: 'waiting'; readonly reason: string }
   /** Stored under this id, and not yet seen among the comments. */
   | { readonly state: 'stored'; readonly id: number }
+  /** Stored under this id, and shown once a moderator lets it. */
+  | { readonly state: 'held'; readonly id: number }
   | { readonly state: 'failed'; readonly reason: string };
 
 /** One's own comment until it is among the others. */
@@ -29,6 +31,7 @@ export interface Pending {
   readonly mt: number | null;
   readonly user: string;
   readonly text: string;
+  readonly question: boolean;
   readonly progress: Progress;
 }
 
@@ -53,8 +56,12 @@ export class Room {
   /** As far as the picture has come; null while nobody knows. */
   #reachedMs: number | null = null;
   #pending: readonly Pending[] = [];
-  /** One's own comments that are being deleted, by the name of the attempt. */
+  /** Comments that are being deleted, by the name of the attempt. */
   readonly #deleting = new Map<string, number>();
+  /** Comments with which a moderator is doing something else, likewise. */
+  readonly #marking = new Map<string, number>();
+  /** What stands above the others. It may be older than all that is kept. */
+  #pinned: Comment | null = null;
   /** One's own id, as the edge says it. */
   author: string | null = null;
 
@@ -97,6 +104,35 @@ export class Room {
     return { comments: this.#order.slice(earlier, due), earlier };
   }
 
+  /** What stands above the others, as soon as the picture has come so far. */
+  get pinned(): Comment | null {
+    const due = this.#reachedMs === null || (this.#pinned?.mt ?? 0) <= this.#reachedMs;
+    return due ? this.#pinned : null;
+  }
+
+  /** The questions that are due, oldest first. */
+  questions(): readonly Comment[] {
+    return this.#order.slice(0, this.#dueCount()).filter(({ question, held }) => question && !held);
+  }
+
+  /**
+   * What waits for a moderator, oldest first: also what the moderator's picture has not come to, because
+   * others' pictures may be ahead.
+   */
+  held(): readonly Comment[] {
+    return this.#order.filter(({ held }) => held);
+  }
+
+  /** The newest form of one that is kept. */
+  get(id: number): Comment | undefined {
+    return this.#forms.get(id);
+  }
+
+  /** All that are kept, due or not, by id. */
+  all(): readonly Comment[] {
+    return [...this.#order].sort((a, b) => a.id - b.id);
+  }
+
   isOwn(comment: Comment): boolean {
     return this.author !== null && comment.author === this.author;
   }
@@ -106,33 +142,59 @@ export class Room {
     return this.#deleting.has(client);
   }
 
-  isBeingDeleted({ id }: Comment): boolean {
-    for (const deleting of this.#deleting.values()) if (deleting === id) return true;
-    return false;
+  isBeingDeleted({ id }: Pick<Comment, 'id'>): boolean {
+    return has(this.#deleting, id);
+  }
+
+  /** Whether a moderator is doing something with it that is not answered yet. */
+  isBeingMarked({ id }: Pick<Comment, 'id'>): boolean {
+    return has(this.#marking, id);
   }
 
   /** The viewer wrote something, which is shown at once; or it is tried once more. */
-  write(post: Omit<Pending, 'progress'>): void {
-    this.#pending = [...this.#pending, { ...post, progress: { state: 'sending' } }];
+  write(post: Omit<Pending, 'progress' | 'question'> & { readonly question?: boolean }): void {
+    this.#pending = [
+      ...this.#pending,
+      { question: false, ...post, progress: { state: 'sending' } },
+    ];
   }
 
-  /** The viewer takes one of their own comments back. */
+  /** The viewer takes one of their own comments back, or a moderator takes one away. */
   delete(client: string, id: number): void {
     this.#deleting.set(client, id);
   }
 
+  /** A moderator does something else with it. */
+  mark(client: string, id: number): void {
+    this.#marking.set(client, id);
+  }
+
   /** The edge has this attempt stored. */
-  stored(client: string, id: number): void {
-    // It vanishes when its change arrives; that the mark goes meanwhile does not matter.
-    if (this.#deleting.delete(client)) return;
-    if (this.#forms.has(id) || id <= this.#fallenId) this.drop(client);
-    else this.#progress(client, { state: 'stored', id });
+  stored(client: string, id: number, held = false): void {
+    if (this.#marking.delete(client)) return;
+    const deleted = this.#deleting.get(client);
+    if (deleted !== undefined) {
+      this.#deleting.delete(client);
+      // What the others have vanishes when its change arrives; of what is held nobody is told.
+      const own = this.#pending.find(
+        ({ progress }) => progress.state === 'held' && progress.id === deleted,
+      );
+      if (own) this.drop(own.client);
+    } else if (this.#forms.has(id) || id <= this.#fallenId) this.drop(client);
+    else this.#progress(client, { state: held ? 'held' : 'stored', id });
   }
 
   /** The edge refused this attempt, which is tried `again` by itself or not. */
   refused(client: string, reason: string, again: boolean): void {
     if (again) this.#progress(client, { state: 'waiting', reason });
-    else if (!this.#deleting.delete(client)) this.#progress(client, { state: 'failed', reason });
+    else if (!this.#deleting.delete(client) && !this.#marking.delete(client)) {
+      this.#progress(client, { state: 'failed', reason });
+    }
+  }
+
+  /** What is held is about to be told anew, or to be no longer told: what is not there then is gone. */
+  forgetHeld(): void {
+    for (const { id } of this.held()) this.#forget(id);
   }
 
   /** Forgets a pending comment, and says what it was. */
@@ -144,6 +206,7 @@ export class Room {
 
   #take(comment: Comment): void {
     this.#after = Math.max(this.#after, comment.seq);
+    this.#pin(comment);
     if (comment.id <= this.#fallenId) return;
     const old = this.#forms.get(comment.id);
     if (old && old.seq >= comment.seq) return;
@@ -158,7 +221,7 @@ export class Room {
   /** A comment of one's own that arrives takes the place of the pending one that it was. */
   #confirm(comment: Comment): void {
     const found = this.#pending.find(({ mt, user, text, progress }) => {
-      if (progress.state === 'stored') return progress.id === comment.id;
+      if ('id' in progress) return progress.id === comment.id;
       if (progress.state === 'failed' || !this.isOwn(comment)) return false;
       const same = text.trim() === comment.text && user.trim() === comment.user;
       return same && (mt === null || mt === comment.mt);
@@ -166,13 +229,30 @@ export class Room {
     if (found) this.drop(found.client);
   }
 
+  /** Of two that say that they are pinned, the one that said so last is. */
+  #pin(comment: Comment): void {
+    const old = this.#pinned;
+    if (old && old.seq >= comment.seq) return;
+    if (comment.pinned && !comment.deleted) this.#pinned = comment;
+    else if (old?.id === comment.id) this.#pinned = null;
+  }
+
   #fallOff(): void {
-    const id = this.#ids.shift();
+    const [id] = this.#ids;
     if (id === undefined) return;
     this.#fallenId = id;
-    const fallen = this.#forms.get(id);
+    this.#forget(id);
+  }
+
+  #forget(id: number): void {
+    const old = this.#forms.get(id);
+    if (!old) return;
     this.#forms.delete(id);
-    if (fallen && !fallen.deleted) this.#order.splice(placeOf(this.#order, fallen, byMoment), 1);
+    this.#ids.splice(
+      placeOf(this.#ids, id, (a, b) => a - b),
+      1,
+    );
+    if (!old.deleted) this.#order.splice(placeOf(this.#order, old, byMoment), 1);
   }
 
   #progress(client: string, progress: Progress): void {
@@ -188,6 +268,11 @@ export class Room {
     if (reached === null || (order.at(-1)?.mt ?? 0) <= reached) return order.length;
     return search(order.length, (i) => (order[i]?.mt ?? 0) > reached);
   }
+}
+
+function has(attempts: ReadonlyMap<string, number>, id: number): boolean {
+  for (const attempt of attempts.values()) if (attempt === id) return true;
+  return false;
 }
 
 /** The first index below `length` for which `is` holds, as it does for all after it; else `length`. */

@@ -1,6 +1,7 @@
 // Every word that a viewer reads, by language: which table it is, and the few sentences that are put
 // together. A language is a file of the same shape, and its line below.
 
+import type { Choice } from '../comments/moderation.ts';
 import type { Transport } from '../engines/engine.ts';
 import type { Path, State } from '../ladder.ts';
 import { de } from './de.ts';
@@ -28,20 +29,25 @@ export type Reason =
 
 /** Why a comment is not taken (docs/comments.md). */
 export type Refusal =
+  | 'blocked'
   | 'busy'
+  | 'closed'
   | 'control-characters'
   | 'empty'
   | 'hidden-characters'
   | 'link'
   | 'media-time'
   | 'not-allowed'
+  | 'not-moderator'
   | 'not-yours'
   | 'repeated'
+  | 'slow-mode'
   | 'stacked-marks'
   | 'too-fast'
   | 'too-long'
   | 'unavailable'
-  | 'unknown-broadcast';
+  | 'unknown-broadcast'
+  | 'unknown-comment';
 
 export interface Message {
   readonly title: string;
@@ -120,6 +126,74 @@ export interface Texts {
     /** For a refusal that has no words here. */
     readonly otherRefusal: (code: string) => string;
   };
+  /** Order in the room: moderators, questions, reactions, and who is there. */
+  readonly room: Readonly<
+    Record<
+      | 'view'
+      | 'questions'
+      | 'waiting'
+      | 'noQuestions'
+      | 'nothingWaiting'
+      | 'question'
+      | 'ask'
+      | 'answered'
+      | 'vote'
+      | 'enlarge'
+      | 'reduce'
+      | 'pinned'
+      | 'moderator'
+      | 'youModerate'
+      | 'wrongKey'
+      | 'closed'
+      | 'closedToOthers'
+      | 'approvalOn'
+      | 'held'
+      | 'heldHere'
+      | 'approve'
+      | 'reject'
+      | 'marking'
+      | 'settings'
+      | 'close'
+      | 'closing'
+      | 'approval'
+      | 'slow'
+      | 'slowOff'
+      | 'blocks'
+      | 'noBlocks'
+      | 'writer'
+      | 'address'
+      | 'forGood'
+      | 'unblock'
+      | 'unblocked'
+      | 'exports'
+      | 'notDone'
+      | 'notVoted'
+      | 'notListed'
+      | 'reactions'
+      | 'attendance'
+      | 'attend'
+      | 'leave',
+      string
+    >
+  > & {
+    /** How many watch. */
+    readonly viewers: (count: number) => string;
+    /** How many want a question answered. */
+    readonly votes: (count: number) => string;
+    /** What opens what a moderator can do with somebody's comment. */
+    readonly menu: (user: string) => string;
+    readonly choices: Readonly<Record<Choice, string>>;
+    readonly muted: (user: string, duration: string) => string;
+    readonly blocked: (user: string) => string;
+    readonly until: (time: string) => string;
+    readonly slowOn: (duration: string) => string;
+    readonly slowWait: (duration: string) => string;
+    /** What a file would have in it. */
+    readonly exported: (count: number) => string;
+    readonly react: (emoji: string) => string;
+    /** Under which name the viewer is on the list. */
+    readonly attending: (name: string) => string;
+  };
   readonly lobby: {
     readonly title: string;
     readonly looking: string;
@@ -174,4 +248,20 @@ export function latencyText(texts: Texts, ms: number): string {
   const digits = seconds < 10 ? 2 : 1;
   const format = { minimumFractionDigits: digits, maximumFractionDigits: digits };
   return texts.behind(seconds.toLocaleString(texts.lang, format));
+}
+
+/** Seconds, or minutes where there are many: always in full. */
+export function durationText({ lang }: Texts, ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  const inMinutes = seconds >= 120 || (seconds > 0 && seconds % 60 === 0);
+  const [unit, value] = inMinutes ? ['minute', Math.ceil(seconds / 60)] : ['second', seconds];
+  const style = { style: 'unit', unit: `${unit}`, unitDisplay: 'short' } as const;
+  return new Intl.NumberFormat(lang, style).format(Number(value));
+}
+
+/** A time of day, with the day where it is another. */
+export function timeText({ lang }: Texts, ms: number, nowMs: number): string {
+  const same = new Date(ms).toDateString() === new Date(nowMs).toDateString();
+  const style = same ? ({} as const) : ({ dateStyle: 'short' } as const);
+  return new Intl.DateTimeFormat(lang, { ...style, timeStyle: 'short' }).format(ms);
 }

@@ -17,6 +17,7 @@ CONFIGURATION
     [origin]
     rtmp  = \"0.0.0.0:1935\"           RTMP, TCP: rtmp://HOST/live/<stream-key>
     relay = \"0.0.0.0:4443\"           edges subscribe here, QUIC over UDP
+    http  = \"0.0.0.0:8088\"           comments and attendance as files, under /api/v1
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     relay_token = \"…\"                what edges must present; without it anyone may subscribe,
                                      and nobody comment
@@ -67,6 +68,9 @@ CONFIGURATION
     [[broadcast]]                    any number of them (origin, all)
     id = \"algebra-1\"                 public, in the watch URL
     stream_key = \"…\"                 the host's secret to publish
+    moderator_key = \"…\"              who has this keeps order in the comments, at
+                                     /watch/<id>#moderate=<key>; 16 to 64 of a-z A-Z 0-9 - _
+    attendance = false               whether a list is kept of who attends and wants to be on it
 
   In `all` the edge subscribes to the origin beside it; upstream and token are set for it.";
 

@@ -89,6 +89,7 @@ function cleanEnvironment(): Record<string, string | undefined> {
 export interface Ports {
   readonly rtmp: number;
   readonly relay: number;
+  readonly originHttp: number;
   readonly originOps: number;
   readonly http: number;
   readonly media: number;
@@ -131,10 +132,10 @@ export class Stack {
   }
 
   static async start(options: StackOptions): Promise<Stack> {
-    const [rtmp, originOps, http, edgeOps] = await freePorts('tcp', 4);
+    const [rtmp, originHttp, originOps, http, edgeOps] = await freePorts('tcp', 5);
     const [relay] = await freePorts('udp', 1);
     const media = await freePortOfBoth();
-    const ports = { rtmp, relay, originOps, http, media, edgeOps } as Ports;
+    const ports = { rtmp, relay, originHttp, originOps, http, media, edgeOps } as Ports;
     const dir = await mkdtemp(join(tmpdir(), 'lectern-test-'));
     const stack = new Stack(dir, ports, options);
     try {
@@ -219,6 +220,7 @@ export class Stack {
 [origin]
 rtmp = "127.0.0.1:${ports.rtmp}"
 relay = "127.0.0.1:${ports.relay}"
+http = "127.0.0.1:${ports.originHttp}"
 ops = "127.0.0.1:${ports.originOps}"
 relay_token = "browser-tests"
 `;

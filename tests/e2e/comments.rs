@@ -21,12 +21,14 @@ const VIEWERS: usize = 50;
 /// Of each viewer: a burst, and then as fast as one may.
 const COMMENTS: usize = 7;
 const KILLS: usize = 6;
+const MODERATOR_KEY: &str = "the-key-of-a-moderator";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An origin and an edge, either of which can be killed and started again.
 struct Pair {
     dir: TempDir,
     edge_http: SocketAddr,
+    origin_http: SocketAddr,
     origin: Child,
     edge: Option<Child>,
 }
@@ -36,7 +38,7 @@ impl Pair {
         let dir = tempfile::tempdir().unwrap();
         let tcp = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let udp = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let (edge_http, relay) = (tcp(), udp());
+        let (edge_http, origin_http, relay) = (tcp(), tcp(), udp());
         let data = dir.path().join("data");
         let config = format!(
             r#"
@@ -44,6 +46,7 @@ impl Pair {
             [origin]
             rtmp = "{rtmp}"
             relay = "{relay}"
+            http = "{origin_http}"
             ops = "{origin_ops}"
             relay_token = "e2e"
             [edge]
@@ -58,6 +61,8 @@ impl Pair {
             [[broadcast]]
             id = "talk"
             stream_key = "key"
+            moderator_key = "{MODERATOR_KEY}"
+            attendance = true
             "#,
             data = data.display(),
             rtmp = tcp(),
@@ -67,7 +72,7 @@ impl Pair {
         );
         std::fs::write(dir.path().join("lectern.toml"), config).unwrap();
         let origin = Self::spawn(&dir, "origin");
-        let mut pair = Self { dir, edge_http, origin, edge: None };
+        let mut pair = Self { dir, edge_http, origin_http, origin, edge: None };
         let certificate = data.join("relay/relay-cert.pem");
         let began = Instant::now();
         while !certificate.exists() {
@@ -110,6 +115,12 @@ struct Viewer(WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl Viewer {
     /// Joins as soon as there is an edge that knows the broadcast.
     async fn join(edge: SocketAddr, secret: Option<&str>, origin: Option<&str>) -> Self {
+        let join = json!({ "type": "join", "after": 0, "secret": secret });
+        Self::join_as(edge, join, origin).await
+    }
+
+    /// The same by another first message.
+    async fn join_as(edge: SocketAddr, join: Value, origin: Option<&str>) -> Self {
         let began = Instant::now();
         loop {
             let url = format!("ws://{edge}/live/talk/comments");
@@ -119,7 +130,7 @@ impl Viewer {
             }
             if let Ok((socket, _)) = tokio_tungstenite::connect_async(request).await {
                 let mut viewer = Self(socket);
-                viewer.say(json!({ "type": "join", "after": 0, "secret": secret })).await;
+                viewer.say(join).await;
                 return viewer;
             }
             assert!(began.elapsed() < PATIENCE, "no edge lets a viewer in");
@@ -288,4 +299,156 @@ async fn bad_input_is_refused_with_a_reason_and_disturbs_nobody() {
         (&gone["id"], &gone["deleted"], &gone["text"]),
         (&json!(1), &json!(true), &json!(""))
     );
+}
+
+/// Waits for a message with comments of which one is `wanted`.
+async fn shown(viewer: &mut Viewer, wanted: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "it is never told");
+        let Some(told) = viewer.told(&["comments"]).await else { continue };
+        let comments = told["comments"].as_array().unwrap();
+        if let Some(comment) = comments.iter().find(|comment| wanted(comment)) {
+            return comment.clone();
+        }
+    }
+}
+
+/// Waits for something that is told beside comments.
+async fn aside(viewer: &mut Viewer, key: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "{key} is never told");
+        let Some(told) = viewer.told(&["comments"]).await else { continue };
+        if wanted(&told[key]) {
+            return told[key].clone();
+        }
+    }
+}
+
+/// Says something until the answer is not that one is too fast.
+async fn ask(viewer: &mut Viewer, what: Value) -> Value {
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "{what} is never answered");
+        viewer.say(what.clone()).await;
+        let told = viewer.told(&["stored", "refused", "blocks"]).await.expect("an answer");
+        match told["retry_after_ms"].as_u64() {
+            Some(wait) if told["reason"] == "too-fast" => sleep(Duration::from_millis(wait)).await,
+            _ => return told,
+        }
+    }
+}
+
+async fn get(addr: SocketAddr, path: &str, key: &str) -> (u16, String) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let request =
+        format!("GET {path} HTTP/1.0\r\nHost: origin\r\nAuthorization: Bearer {key}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moderators_keep_order_and_nobody_else_does() {
+    let mut pair = Pair::start().await;
+    let edge = pair.edge_http;
+    let join = |secret: &str, key: &str| json!({ "type": "join", "after": 0, "secret": secret, "key": key });
+    let mut reader = Viewer::join(edge, None, None).await;
+    let mut writer = Viewer::join(edge, Some("secret-of-somebody"), None).await;
+    let mut moderator =
+        Viewer::join_as(edge, join("secret-of-a-moderator", MODERATOR_KEY), None).await;
+    assert_eq!(moderator.told(&["role"]).await.unwrap()["moderator"], true);
+    let mut forger =
+        Viewer::join_as(edge, join("secret-of-a-forger", "not-the-key-of-a-moderator"), None).await;
+    assert_eq!(forger.told(&["role"]).await.unwrap()["moderator"], false);
+
+    let post = |client: &str, text: &str| json!({ "type": "post", "client": client, "mt": null, "user": "V", "text": text, "question": true });
+    let act = |client: &str, action: Value| {
+        let mut act = json!({ "type": "moderate", "client": client });
+        act.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
+        act
+    };
+    let approval = json!({ "action": "settings", "closed": false, "approval": true, "slow_ms": 0 });
+    let forged = ask(&mut forger, act("f", approval.clone())).await;
+    assert_eq!(forged["reason"], "not-moderator");
+    let stranger = ask(&mut writer, act("f", approval.clone())).await;
+    assert_eq!(stranger["reason"], "not-moderator");
+    assert_eq!(ask(&mut moderator, act("1", approval)).await["type"], "stored");
+    aside(&mut reader, "room", |room| room["approval"] == true).await;
+
+    // What is held is for moderators, until they let it be seen.
+    let stored = ask(&mut writer, post("a", "Is this seen?")).await;
+    assert_eq!((&stored["id"], &stored["held"]), (&json!(1), &json!(true)));
+    shown(&mut moderator, |comment| comment["held"] == true).await;
+    let none = Viewer::join(edge, None, None).await.told(&["comments"]).await.unwrap();
+    assert_eq!(none["comments"], json!([]));
+    let late = &mut Viewer::join_as(edge, join("secret-of-another", MODERATOR_KEY), None).await;
+    shown(late, |comment| comment["held"] == true).await;
+    ask(&mut moderator, act("2", json!({ "action": "approve", "id": 1 }))).await;
+    let seen = shown(&mut reader, |comment| comment["id"] == 1).await;
+    assert_eq!((&seen["held"], &seen["question"]), (&Value::Null, &json!(true)));
+
+    // Votes are counted once for each, and reach everybody.
+    for (number, voter) in [&mut writer, &mut moderator, &mut forger].into_iter().enumerate() {
+        let vote = json!({ "type": "vote", "client": format!("v-{number}"), "id": 1, "up": true });
+        assert_eq!(ask(voter, vote).await["type"], "stored");
+    }
+    shown(&mut reader, |comment| comment["votes"] == 3).await;
+    let pin = act("3", json!({ "action": "pin", "id": 1 }));
+    assert_eq!(ask(&mut moderator, pin).await["type"], "stored");
+    shown(&mut reader, |comment| comment["pinned"] == true).await;
+
+    // Who is blocked writes no more, by whichever edge and origin.
+    let block = json!({ "action": "block", "id": 1, "whom": "writer", "minutes": null });
+    assert_eq!(ask(&mut moderator, act("4", block)).await["type"], "stored");
+    assert_eq!(ask(&mut writer, post("b", "Still there?")).await["reason"], "blocked");
+    let blocks = ask(&mut moderator, act("5", json!({ "action": "blocks" }))).await;
+    assert_eq!(blocks["blocks"][0]["whom"], "writer");
+    let open = json!({ "action": "settings", "closed": true, "approval": false, "slow_ms": 0 });
+    ask(&mut moderator, act("6", open)).await;
+    assert_eq!(ask(&mut forger, post("c", "May I?")).await["reason"], "closed");
+    let present = json!({ "type": "present", "client": "p", "name": "Grace" });
+    forger.say(present).await;
+    let own = post("d", "=1+1, said the moderator");
+    assert_eq!(ask(&mut moderator, own).await["held"], false);
+
+    let (status, csv) =
+        get(pair.origin_http, "/api/v1/broadcasts/talk/comments.csv", MODERATOR_KEY).await;
+    assert_eq!(status, 200);
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert!(csv.contains("Is this seen?") && csv.contains("'=1+1, said"), "{csv}");
+    let (_, json) =
+        get(pair.origin_http, "/api/v1/broadcasts/talk/comments.json", MODERATOR_KEY).await;
+    let list: Vec<Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!((list.len(), &list[0]["votes"]), (2, &json!(3)));
+    for (path, key, expected) in [
+        ("/api/v1/broadcasts/talk/comments.csv", "not-the-key-of-a-moderator", 401),
+        ("/api/v1/broadcasts/talk/comments.csv", "", 401),
+        ("/api/v1/broadcasts/other/comments.csv", MODERATOR_KEY, 401),
+        ("/api/v1/broadcasts/talk/secrets", MODERATOR_KEY, 404),
+        ("/api/v1/nothing", MODERATOR_KEY, 404),
+    ] {
+        assert_eq!(get(pair.origin_http, path, key).await.0, expected, "{path}");
+    }
+    let began = Instant::now();
+    while !get(pair.origin_http, "/api/v1/broadcasts/talk/attendance.csv", MODERATOR_KEY)
+        .await
+        .1
+        .contains("Grace")
+    {
+        assert!(began.elapsed() < PATIENCE, "nobody attends");
+        sleep(Duration::from_millis(100)).await;
+    }
+
+    // All of it holds when everything was killed.
+    pair.kill_origin().await;
+    pair.kill_edge().await;
+    let mut reader = Viewer::join(edge, None, None).await;
+    let pinned = shown(&mut reader, |comment| comment["pinned"] == true).await;
+    assert_eq!(pinned["votes"], 3);
+    aside(&mut reader, "room", |room| room["closed"] == true).await;
 }

@@ -194,8 +194,8 @@ async fn start_origin(
     relay: SocketAddr,
     data_dir: PathBuf,
 ) -> (Running, SocketAddr, SocketAddr, String) {
-    let config =
-        lectern_origin::config::Config { rtmp, relay, ..lectern_origin::config::Config::default() };
+    let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let config = lectern_origin::config::Config { rtmp, relay, http, ..Default::default() };
     let broadcast = |id: &str| BroadcastConfig {
         id: id.parse().unwrap(),
         stream_key: Secret::new(format!("{id}-key")),

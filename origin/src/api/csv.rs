@@ -124,7 +124,7 @@ mod tests {
             deleted: false,
             marks: Marks { question: true, votes: 3, ..Marks::default() },
         };
-        let csv = comments(&[comment.clone()], true);
+        let csv = comments(std::slice::from_ref(&comment), true);
         let (names, rows) = csv.split_once("\r\n").expect("two lines");
         assert_eq!(
             names,

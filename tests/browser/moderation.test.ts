@@ -8,7 +8,7 @@ import { until } from './player.ts';
 import { scene } from './scene.ts';
 
 /** With what a URL may not hold as it is. */
-const KEY = 'a key/with+signs=';
+const KEY = 'the-moderator-of-the-tests';
 const MODERATE = `/watch/demo#moderate=${encodeURIComponent(KEY)}`;
 
 const s = scene({ roles: 'all', moderatorKey: KEY, attendance: true });

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use aws_lc_rs::digest;
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::{
-    Action, AddressId, AuthorId, Block, ClientId, ModeratorKey, Reaction, Refusal, Response,
+    Action, AddressId, AuthorId, Block, ClientId, Reaction, Refusal, Response,
 };
 use lectern_relay_proto::net::Token;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,8 @@ pub(super) enum Said {
         after: u64,
         /// Who it is; without it, one who only reads.
         secret: Option<Secret>,
-        /// A moderator's.
-        key: Option<ModeratorKey>,
+        /// A moderator's, or what somebody takes for one.
+        key: Option<String>,
     },
     /// A comment.
     Post {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use lectern_relay_proto::comment::{AuthorId, ModeratorKey, Reaction};
+use lectern_relay_proto::comment::{AuthorId, Reaction};
 use tokio_util::sync::CancellationToken;
 
 use super::Comments;
@@ -189,7 +189,7 @@ struct Joined {
     author: Option<AuthorId>,
     reader: Reader,
     may_write: bool,
-    key: Option<ModeratorKey>,
+    key: Option<String>,
 }
 
 /// The next thing that a player says.

@@ -47,8 +47,8 @@ pub(super) struct Writing<'a> {
 enum Role {
     /// There is none, or it is wrong.
     None,
-    /// The origin is to be asked then.
-    ToAsk(ModeratorKey, Instant),
+    /// The origin is to be asked then. What cannot be a key, it need not be.
+    ToAsk(Option<ModeratorKey>, Instant),
     /// It has been asked.
     Asked(ModeratorKey),
     /// It is the right one.
@@ -63,7 +63,7 @@ impl<'a> Writing<'a> {
     pub(super) fn new(
         viewer: &'a Viewer,
         author: Option<AuthorId>,
-        key: Option<ModeratorKey>,
+        key: Option<String>,
     ) -> (Self, mpsc::Receiver<Response>) {
         let (sender, answers) = mpsc::channel(2 * IN_PROGRESS_MAX);
         let now = Instant::now();
@@ -75,7 +75,7 @@ impl<'a> Writing<'a> {
             viewer,
             author,
             address: upward.map(address),
-            role: key.map_or(Role::None, |key| Role::ToAsk(key, now)),
+            role: key.map_or(Role::None, |key| Role::ToAsk(key.try_into().ok(), now)),
             role_client: role_client.try_into().expect("letters and digits"),
             sender,
             in_progress: HashSet::new(),
@@ -169,6 +169,7 @@ impl<'a> Writing<'a> {
         let Role::ToAsk(key, _) = std::mem::replace(&mut self.role, Role::None) else {
             return None;
         };
+        let Some(key) = key else { return Some(Told::Role { moderator: false }) };
         let attempt = self.attempt(self.role_client.clone());
         let request = attempt.map(|attempt| Request::Role { attempt, key: key.clone() });
         match request.and_then(|request| self.send(&request)) {
@@ -177,7 +178,7 @@ impl<'a> Writing<'a> {
                 None
             }
             Err((_, Some(_))) => {
-                self.role = Role::ToAsk(key, Instant::now() + ROLE_AGAIN);
+                self.role = Role::ToAsk(Some(key), Instant::now() + ROLE_AGAIN);
                 None
             }
             Err(_) => Some(Told::Role { moderator: false }),
@@ -187,7 +188,7 @@ impl<'a> Writing<'a> {
     fn role_answered(&mut self, key: ModeratorKey, answer: &Response) -> Option<Told> {
         let moderator = matches!(answer, Response::Role { moderator: true, .. });
         if let Response::Refused { retry_after_ms: Some(_), .. } = answer {
-            self.role = Role::ToAsk(key, Instant::now() + ROLE_AGAIN);
+            self.role = Role::ToAsk(Some(key), Instant::now() + ROLE_AGAIN);
             return None;
         }
         self.role = if moderator { Role::Moderator(key) } else { Role::None };

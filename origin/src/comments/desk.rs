@@ -186,6 +186,9 @@ impl Desk {
             let done = match applied {
                 Applied::Done(done) => done,
                 Applied::Refused(reason, again) => {
+                    if let Some(open) = self.rooms.get_mut(&attempt.broadcast) {
+                        open.rules.withdraw(&attempt);
+                    }
                     self.refuse(&answers, attempt, reason, again);
                     continue;
                 }

@@ -38,7 +38,7 @@ struct Author {
     seen: Instant,
     /// The newest last, and whether each wrote something.
     attempts: VecDeque<(ClientId, bool)>,
-    texts: VecDeque<(Instant, String)>,
+    texts: VecDeque<(Instant, ClientId, String)>,
 }
 
 /// What is counted apart.
@@ -87,6 +87,14 @@ impl Rules {
         self.check(now, attempt, Pace::Votes, None)
     }
 
+    /// What was let through was not stored, for another reason: its writer may say the same again.
+    pub(super) fn withdraw(&mut self, Attempt { author, client, .. }: &Attempt) {
+        if let Some(known) = self.authors.get_mut(author) {
+            known.attempts.retain(|(attempt, _)| attempt != client);
+            known.texts.retain(|(_, attempt, _)| attempt != client);
+        }
+    }
+
     fn check(
         &mut self,
         now: Instant,
@@ -109,8 +117,8 @@ impl Rules {
         if known.attempts.contains(&attempt) {
             return Ok(());
         }
-        known.texts.retain(|(at, _)| now.duration_since(*at) < REPEATED_WITHIN);
-        if text.is_some_and(|text| known.texts.iter().any(|(_, before)| same(before, text))) {
+        known.texts.retain(|(at, ..)| now.duration_since(*at) < REPEATED_WITHIN);
+        if text.is_some_and(|text| known.texts.iter().any(|(.., before)| same(before, text))) {
             return Err((Refusal::Repeated, None));
         }
         let own = &mut known.paces[pace as usize];
@@ -122,7 +130,7 @@ impl Rules {
             known.attempts.pop_front();
         }
         // No more than fit into the time, by the author's own pace.
-        known.texts.extend(text.map(|text| (now, text.to_owned())));
+        known.texts.extend(text.map(|text| (now, client.clone(), text.to_owned())));
         Ok(())
     }
 
@@ -196,6 +204,16 @@ mod tests {
             assert_eq!(rules.post(now, &attempt(1, 1), "once"), Ok(()));
         }
         assert_eq!(rules.post(now, &attempt(1, 2), "once"), Err((Refusal::Repeated, None)));
+    }
+
+    #[test]
+    fn what_was_not_stored_may_be_written_again() {
+        let (mut rules, now) = (Rules::default(), Instant::now());
+        assert_eq!(rules.post(now, &attempt(1, 1), "once"), Ok(()));
+        rules.withdraw(&attempt(1, 1));
+        assert_eq!(rules.post(now, &attempt(1, 2), "once"), Ok(()));
+        rules.withdraw(&attempt(1, 1));
+        assert_eq!(rules.post(now, &attempt(1, 3), "once"), Err((Refusal::Repeated, None)));
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl Audience {
         headers: &HeaderMap,
         viewer: Viewer,
     ) {
-        let from = self.source(client, headers);
+        let from = self.source(self.browser(client, headers), client);
         let now = Instant::now().into_std();
         let said = self.roll.lock().unwrap_or_else(PoisonError::into_inner).said(
             id,
@@ -257,11 +257,12 @@ impl Audience {
             return None;
         }
         let id = request.uri().path().split('/').nth(2)?;
-        let from = self.source(client_of(request.extensions()), request.headers());
-        let asker = self.hasher.hash_one((from.browser, id, asked));
+        let client = client_of(request.extensions());
+        let browser = self.browser(client, request.headers());
+        let asker = self.hasher.hash_one((browser, id, asked));
         let first = self.recent.is_first(asker, self.began.elapsed().as_secs());
         let id = first.then(|| id.parse().ok()).flatten()?;
-        Some(Asking { id, from, asked })
+        Some(Asking { id, from: self.source(browser, client), asked })
     }
 
     /// A request was answered. While somebody counts it does not wait: players ask again.
@@ -279,13 +280,15 @@ impl Audience {
         }
     }
 
-    fn source(&self, client: Option<IpAddr>, headers: &HeaderMap) -> Source {
+    fn browser(&self, client: Option<IpAddr>, headers: &HeaderMap) -> u64 {
+        // What is no text is some player's that nobody knows.
+        let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        self.hasher.hash_one((client, kind_of(agent.unwrap_or_default())))
+    }
+
+    fn source(&self, browser: u64, client: Option<IpAddr>) -> Source {
         let client = client.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        let agent = headers.get(USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
-        Source {
-            browser: self.hasher.hash_one((client, kind_of(agent))),
-            client: self.hasher.hash_one(network(client)),
-        }
+        Source { browser, client: self.hasher.hash_one(network(client)) }
     }
 }
 
@@ -296,9 +299,8 @@ pub(crate) fn client_of(extensions: &Extensions) -> Option<IpAddr> {
 
 /// What of a `User-Agent` tells browsers apart. Apple's give HLS to a part of the system that has a
 /// name of its own, so at one address they all are one.
-fn kind_of(agent: &[u8]) -> &[u8] {
-    const APPLE: &[u8] = b"AppleCoreMedia/";
-    let has = |part: &[u8]| agent.windows(part.len()).any(|window| window == part);
-    let webkit = has(b"AppleWebKit/") && !has(b"Chrome/");
+fn kind_of(agent: &str) -> &str {
+    const APPLE: &str = "AppleCoreMedia/";
+    let webkit = !agent.contains("Chrome/") && agent.contains("AppleWebKit/");
     if webkit || agent.starts_with(APPLE) { APPLE } else { agent }
 }

@@ -3,32 +3,44 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One for each asker, 8 bytes; twice as many as connections by default. Of two who share one, both
-/// may pass several times in a second, and nobody is held back for another.
-const SLOTS: usize = 32_768;
-/// The lower bits of a slot are the second in which it was written, the others say by whom.
+/// Askers that are remembered, 8 bytes each: twice as many as connections by default. Of more than that
+/// some may pass more often; nobody is held back for another.
+const ASKERS: usize = 32_768;
+/// So many share a set, which is looked through: a cache line of them.
+const WAYS: usize = 8;
+/// The lower bits of a word are the second in which it was written, the others say by whom.
 const SECOND_BITS: u32 = 20;
+const SECONDS: u64 = (1 << SECOND_BITS) - 1;
 
 /// Askers, and the second in which each asked last.
-pub(super) struct Recent(Box<[AtomicU64]>);
+pub(super) struct Recent(Box<[Set]>);
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Set([AtomicU64; WAYS]);
 
 impl Recent {
     /// Nobody asked.
     pub(super) fn new() -> Self {
-        Self((0..SLOTS).map(|_| AtomicU64::new(0)).collect())
+        Self((0..ASKERS / WAYS).map(|_| Set::default()).collect())
     }
 
     /// Whether this is the first time within `second`, as far as is remembered. `asker` is a digest.
     pub(super) fn is_first(&self, asker: u64, second: u64) -> bool {
-        let mask = (1 << SECOND_BITS) - 1;
         // One more, since nothing is written where nobody was.
-        let word = (asker & !mask) | ((second + 1) & mask);
-        let slot = &self.0[asker as usize % SLOTS];
-        // Looked at first: a write takes the line from the other cores.
-        if slot.load(Ordering::Relaxed) == word {
-            return false;
+        let second = (second + 1) & SECONDS;
+        let word = (asker & !SECONDS) | second;
+        let Set(ways) = &self.0[asker as usize % self.0.len()];
+        // The place of one who did not ask in this second; otherwise anybody's.
+        let mut place = (asker >> SECOND_BITS) as usize % WAYS;
+        for (way, known) in ways.iter().enumerate() {
+            match known.load(Ordering::Relaxed) {
+                known if known == word => return false,
+                known if known & SECONDS != second => place = way,
+                _ => {}
+            }
         }
-        slot.store(word, Ordering::Relaxed);
+        ways[place].store(word, Ordering::Relaxed);
         true
     }
 }
@@ -41,14 +53,25 @@ mod tests {
     fn once_a_second_and_nobody_for_another() {
         let recent = Recent::new();
         let (one, other) = (0x1234_5678_9abc_def0, 0xfedc_ba98_7654_3210);
-        assert_eq!(
-            [0, 0, 1, 1].map(|second| recent.is_first(one, second)),
-            [true, false].repeat(2)[..]
-        );
+        let firsts = [0, 0, 1, 1].map(|second| recent.is_first(one, second));
+        assert_eq!(firsts, [true, false, true, false]);
         assert!(recent.is_first(other, 1));
-        // The same slot, but not the same asker.
-        let sharer = one ^ (1 << 40);
-        assert!(recent.is_first(sharer, 1));
-        assert!(recent.is_first(one, 1));
+        // As many of one set as it has room for, and one more.
+        let sharer = |number: u64| one ^ (number << 40);
+        let firsts =
+            |second| (0..8).filter(|number| recent.is_first(sharer(*number), second)).count();
+        assert_eq!([firsts(2), firsts(2)], [8, 0]);
+        assert!(recent.is_first(sharer(8), 2));
+        assert_eq!([firsts(3), firsts(3)], [8, 0]);
+    }
+
+    #[test]
+    fn as_many_as_connections_hardly_ever_pass_twice() {
+        let recent = Recent::new();
+        let asker = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let firsts = || (0..16_384).filter(|number| recent.is_first(asker(*number), 7)).count();
+        assert_eq!(firsts(), 16_384);
+        let again = firsts();
+        assert!(again < 16_384 / 20, "{again}");
     }
 }

@@ -1,24 +1,29 @@
-//! What viewers say of how it plays: quality of experience, counted for the operator.
+//! What viewers say of how it plays: quality of experience, counted for the operator. That they watch
+//! at all, and by what path, goes on to the [`audience`](crate::audience).
 //!
 //! `POST /live/{id}/experience` with a [`Report`] as JSON, whatever its content type says: a page that
-//! is being left may send no other than text without asking first. Players send one every ten seconds
-//! and when they leave. It is their word, to watch a service by and nothing to bill by.
+//! is being left may send no other than text without asking first. Players send one with the first
+//! picture of a path, every ten seconds, and when they leave. It is their word, to watch a service by
+//! and nothing to bill by.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use lectern_relay_proto::metrics::Maker;
 use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Registry};
 use serde::Deserialize;
 
+use crate::audience::{Audience, Viewer};
+use crate::client::Client;
 use crate::live::Directory;
 
 /// The most bytes of a report: several times what one has.
@@ -76,6 +81,8 @@ struct Report {
     stalled_ms: u32,
     /// Why WebRTC was given up, if that happened.
     fallback: Option<String>,
+    /// Who watches now; `path` is what the rest speaks of. Left out by players that tell nobody.
+    viewer: Option<Viewer>,
 }
 
 /// The label `path`.
@@ -213,20 +220,28 @@ impl Rate {
 
 struct Desk {
     directory: Arc<Directory>,
+    audience: Arc<Audience>,
     metrics: Metrics,
     rate: Rate,
 }
 
 /// The route `/live/{id}/experience`.
-pub fn routes(directory: Arc<Directory>, metrics: Metrics) -> Router {
-    let desk = Arc::new(Desk { directory, metrics, rate: Rate::new() });
+pub fn routes(directory: Arc<Directory>, audience: Arc<Audience>, metrics: Metrics) -> Router {
+    let desk = Arc::new(Desk { directory, audience, metrics, rate: Rate::new() });
     Router::new().route("/live/{id}/experience", post(report)).with_state(desk)
 }
 
-async fn report(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: Body) -> Response {
+async fn report(
+    State(desk): State<Arc<Desk>>,
+    Path(id): Path<String>,
+    client: Option<Extension<Client>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let client = client.map(|Extension(Client(ip))| ip);
     let body = tokio::time::timeout(BODY_MAX, to_bytes(body, REPORT_BYTES_MAX)).await;
     let taken = match body {
-        Ok(Ok(body)) => desk.take(&id, &body),
+        Ok(Ok(body)) => desk.take(&id, client, &headers, &body),
         // It broke off, which nobody hears of, or it is too long.
         Ok(Err(_)) => Err((StatusCode::PAYLOAD_TOO_LARGE, "large", "too long\n".to_owned())),
         Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "slow", "too slow\n".to_owned())),
@@ -244,15 +259,21 @@ async fn report(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: Bod
 
 impl Desk {
     /// Counts a report, or says why not: for the viewer, for the operator, in words.
-    fn take(&self, id: &str, body: &[u8]) -> Result<(), (StatusCode, &'static str, String)> {
+    fn take(
+        &self,
+        id: &str,
+        client: Option<IpAddr>,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(), (StatusCode, &'static str, String)> {
         if !self.rate.admits(Instant::now()) {
             let text = "too many reports at once\n".to_owned();
             return Err((StatusCode::TOO_MANY_REQUESTS, "rate", text));
         }
-        let known = id.parse().is_ok_and(|id| self.directory.get(&id).is_some());
-        if !known {
+        let live = id.parse().ok().and_then(|id| self.directory.get(&id));
+        let Some(live) = live else {
             return Err((StatusCode::NOT_FOUND, "unknown", "no such broadcast\n".to_owned()));
-        }
+        };
         let report: Report = serde_json::from_slice(body)
             .map_err(|error| (StatusCode::BAD_REQUEST, "malformed", format!("{error}\n")))?;
         if !report.is_plausible() {
@@ -260,6 +281,9 @@ impl Desk {
             return Err((StatusCode::BAD_REQUEST, "implausible", text));
         }
         self.metrics.count(&report);
+        if let Some(viewer) = report.viewer {
+            self.audience.said(live.id(), client, headers, viewer);
+        }
         Ok(())
     }
 }
@@ -270,14 +294,21 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::{live, timeline};
+    use crate::{audience, live, timeline};
 
     fn edge() -> (Router, Registry) {
+        let (routes, registry, _) = watched_edge();
+        (routes, registry)
+    }
+
+    fn watched_edge() -> (Router, Registry, Arc<Audience>) {
         let registry = Registry::new();
         let metrics = live::Metrics::register(&registry).unwrap();
         let directory = Directory::new(timeline::Config::default(), metrics);
         directory.open("talk".parse().unwrap()).unwrap();
-        (routes(directory, Metrics::register(&registry).unwrap()), registry)
+        let audience = Audience::new(audience::Metrics::register(&registry).unwrap());
+        let metrics = Metrics::register(&registry).unwrap();
+        (routes(directory, audience.clone(), metrics), registry, audience)
     }
 
     async fn send(routes: &Router, id: &str, body: impl Into<Body>) -> StatusCode {
@@ -310,6 +341,44 @@ mod tests {
         ] {
             assert!(text.lines().any(|of| of == line), "{line}\n{text}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reports_watches_by_the_path_that_it_says() {
+        let (routes, _, audience) = watched_edge();
+        let counted = || {
+            audience.count([]);
+            let counts = audience.counts(&"talk".parse().unwrap());
+            [counts.dash, counts.hls]
+        };
+        let says = async |path: &str, id: &str, n: u32, on: &str| {
+            let report = format!(
+                r#"{{"path":"{path}","played_ms":0,"stalls":0,"stalled_ms":0,
+                    "viewer":{{"id":"{id}","n":{n},"on":{on}}}}}"#
+            );
+            send(&routes, "talk", report).await
+        };
+        let (one, other) = ("0123456789abcdef", "fedcba9876543210");
+        for (path, id, n, on, counts) in [
+            ("dash", one, 0, "\"dash\"", [1, 0]),
+            ("hls", other, 0, "\"hls\"", [1, 1]),
+            ("dash", one, 1, "\"dash\"", [1, 1]),
+            // What it says of its path before, it says of that; it is counted on the new one.
+            ("hls", other, 1, "\"dash\"", [2, 0]),
+            ("dash", other, 2, "\"webrtc\"", [1, 0]),
+            ("dash", one, 2, "null", [0, 0]),
+        ] {
+            assert_eq!(says(path, id, n, on).await, StatusCode::NO_CONTENT);
+            assert_eq!(counted(), counts, "{id} {n} on {on}");
+        }
+        for (id, on) in [("0123", "\"dash\""), (one, "\"pigeon\"")] {
+            assert_eq!(says("dash", id, 9, on).await, StatusCode::BAD_REQUEST);
+        }
+        assert_eq!(says("dash", one, 3, "\"dash\"").await, StatusCode::NO_CONTENT);
+        tokio::time::advance(Duration::from_secs(24)).await;
+        assert_eq!(counted(), [1, 0]);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(counted(), [0, 0]);
     }
 
     #[tokio::test]

@@ -2,9 +2,11 @@
 //!
 //! One module per concern: [`upstream`] (relay to cache), [`timeline`] (groups to segments),
 //! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
-//! player and its pages), [`experience`] (what viewers say of it), [`server`] (the HTTP listeners),
-//! [`client`] (whom a request comes from), [`comments`] (what viewers say).
+//! player and its pages), [`experience`] (what viewers say of it), [`audience`] (how many they are),
+//! [`server`] (the HTTP listeners), [`client`] (whom a request comes from), [`comments`] (what viewers
+//! say).
 
+pub mod audience;
 pub mod client;
 pub mod comments;
 pub mod config;
@@ -34,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::audience::Audience;
 use crate::comments::Comments;
 use crate::config::Config;
 use crate::live::Directory;
@@ -59,6 +62,7 @@ pub struct Edge {
     engine: whep::Engine,
     fetcher: upstream::Fetcher,
     comments: Arc<Comments>,
+    audience: Arc<Audience>,
     link: Option<OriginLink>,
 }
 
@@ -149,6 +153,7 @@ impl Edge {
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
         let directory = Directory::new(config.timeline(), live::Metrics::register(registry)?);
         let experience = experience::Metrics::register(registry)?;
+        let audience = Audience::new(audience::Metrics::register(registry)?);
         let fetcher = upstream::Fetcher::new(
             config.window_fetch_bytes_per_sec(),
             upstream::Metrics::register(registry)?,
@@ -166,8 +171,8 @@ impl Edge {
         let comments = Comments::new(upward, audience, comments::Metrics::register(registry)?);
         let router = Router::new()
             .merge(pages::routes())
-            .merge(live::routes(directory.clone()))
-            .merge(experience::routes(directory.clone(), experience))
+            .merge(live::routes(directory.clone(), audience.clone()))
+            .merge(experience::routes(directory.clone(), audience.clone(), experience))
             .merge(comments::routes(
                 comments.clone(),
                 directory.clone(),
@@ -186,6 +191,7 @@ impl Edge {
             engine,
             fetcher,
             comments,
+            audience,
             link,
         })
     }
@@ -210,6 +216,11 @@ impl Edge {
         UpstreamStatus(self.subscriber.status())
     }
 
+    /// How many watch at this edge, to be asked at any time.
+    pub fn audience(&self) -> Arc<Audience> {
+        self.audience.clone()
+    }
+
     /// Serves until `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
         let engine = self.engine.clone();
@@ -223,6 +234,8 @@ impl Edge {
         let following = tokio::spawn(follow);
         let (comments, answered) = (self.comments, cancel.clone());
         let commenting = tokio::spawn(async move { comments.run(self.link, answered).await });
+        let (audience, watched, over) = (self.audience, engine.clone(), cancel.clone());
+        let counting = tokio::spawn(async move { audience.run(&watched, over).await });
         let drained = cancel.clone();
         let draining = tokio::spawn(async move {
             drained.cancelled().await;
@@ -232,6 +245,7 @@ impl Edge {
         draining.await.ok();
         following.await.ok();
         commenting.await.ok();
+        counting.await.ok();
     }
 }
 

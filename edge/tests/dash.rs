@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use lectern_edge::audience::{self, Audience};
 use lectern_edge::live::{self, Directory, Live, Metrics};
 use lectern_edge::timeline::Config;
 use lectern_relay_proto::{
@@ -76,14 +77,16 @@ fn run(program: &str, args: &[&str]) -> Output {
 }
 
 async fn serve(t0: UtcTime, broadcast: &Broadcast) -> (SocketAddr, Arc<Live>, Arc<Directory>) {
-    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    let registry = prometheus::Registry::new();
+    let metrics = Metrics::register(&registry).unwrap();
+    let audience = Audience::new(audience::Metrics::register(&registry).unwrap());
     let directory = Directory::new(Config::default(), metrics);
     directory.set_informed(true);
     let live = directory.open("talk".parse().unwrap()).unwrap();
     live.set_catalog(broadcast.catalog(t0));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = live::routes(directory.clone());
+    let routes = live::routes(directory.clone(), audience);
     tokio::spawn(async move { axum::serve(listener, routes).await });
     (address, live, directory)
 }

@@ -3,7 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry, exponential_buckets,
+    IntGaugeVec, Opts, Registry, exponential_buckets,
 };
 
 /// The scale of ages: 50 µs is a hop on one machine, 10 s is as good as lost; a quarter between
@@ -41,6 +41,11 @@ impl Maker<'_> {
     /// A number that says how it is now.
     pub fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
         self.register(IntGauge::new(name, help)?)
+    }
+
+    /// One such number for each value of `labels`, none of which a stranger may choose.
+    pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     /// A distribution of ages, in seconds.

@@ -7,7 +7,7 @@ import { DashEngine } from './engines/dash.ts';
 import type { Engine, EngineStats, Listener } from './engines/engine.ts';
 import { HlsEngine } from './engines/hls.ts';
 import { WhepEngine } from './engines/whep.ts';
-import { Experience, REPORT_MS } from './experience.ts';
+import { Experience, REPORT_MS, randomViewer, watchedPath } from './experience.ts';
 import {
   type Action,
   Ladder,
@@ -64,8 +64,9 @@ export class Session {
   readonly #attempts = new Map<number, Attempt>();
   #front: number | null = null;
   #held = false;
+  #heldAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  readonly #experience = new Experience(performance.now());
+  readonly #experience = new Experience(performance.now(), randomViewer());
   readonly #reporter: ReturnType<typeof setInterval>;
   readonly #hidden = new AbortController();
   #closed = false;
@@ -103,6 +104,7 @@ export class Session {
 
   /** The viewer paused or resumed. */
   hold(held: boolean): void {
+    if (held && !this.#held) this.#heldAt = performance.now();
     this.#held = held;
     if (!held) this.#frontAttempt()?.engine.goLive();
     this.#handle({ type: 'hold', held });
@@ -114,7 +116,7 @@ export class Session {
   }
 
   close(): void {
-    this.#report();
+    this.#report(this.#frontAttempt()?.engine, null);
     this.#closed = true;
     clearTimeout(this.#timer);
     clearInterval(this.#reporter);
@@ -139,6 +141,14 @@ export class Session {
     const resting = this.#held || document.hidden || RESTING.has(this.#ladder.state);
     if (resting) this.#experience.rest();
     else if (event.type === 'frame' && event.attempt === this.#front) this.#experience.frame(now);
+    // At once, so that whoever comes or goes over to another path is counted there and nowhere else.
+    if (this.#watched() !== this.#experience.toldOn) this.#report();
+  }
+
+  /** The path that the viewer watches by now. */
+  #watched(): Path | null {
+    const pausedMs = this.#held ? performance.now() - this.#heldAt : null;
+    return watchedPath(this.#ladder.path, this.#ladder.state, pausedMs);
   }
 
   /** Does what the ladder asks for and sets the timer for when it wants to be asked again. */
@@ -199,13 +209,14 @@ export class Session {
     if (!attempt) return;
     const [oldId, old] = [this.#front, this.#frontAttempt()];
     // What has been until now was on the path before.
-    if (old) this.#report(old.engine);
+    if (old) this.#report(old.engine, attempt.engine.path);
     this.#front = id;
     this.#host.promoted(attempt.video, old?.video ?? null);
     if (oldId !== null) this.#stop(oldId);
   }
 
-  #report(engine = this.#frontAttempt()?.engine): void {
+  /** What `engine` has shown, and what is played from now on. */
+  #report(engine = this.#frontAttempt()?.engine, on = this.#watched()): void {
     if (!engine) return;
     const stats = engine.stats();
     const shown = {
@@ -214,7 +225,7 @@ export class Session {
       latencyMs: this.#held || document.hidden ? null : stats.latencyMs,
       fallbackReason: this.fallbackReason,
     };
-    const report = this.#experience.report(shown, performance.now());
+    const report = this.#experience.report(shown, on, performance.now());
     if (!report) return;
     // As text, which other sites' pages may send without asking first; and it may outlive the page.
     const body = JSON.stringify(report);

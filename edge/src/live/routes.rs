@@ -22,6 +22,7 @@ use super::document::Keep;
 use super::media::{self, Asks};
 use super::metrics::Kind;
 use super::{Live, playlists};
+use crate::audience::{Asked, Audience, HttpPath};
 use crate::timeline::{self, Locator};
 use crate::{dash, hls};
 
@@ -39,8 +40,8 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
 );
 
 /// The routes `/live`, `/live/{id}`, `/live/{id}/manifest.mpd`, `/live/{id}/index.m3u8`, the files of
-/// tracks (see [`File::parse`]) and `/time`.
-pub fn routes(directory: Arc<Directory>) -> Router {
+/// tracks (see [`File::parse`]) and `/time`. Who asks for media is told to `audience`.
+pub fn routes(directory: Arc<Directory>, audience: Arc<Audience>) -> Router {
     Router::new()
         .route("/time", get(time))
         .route("/live", get(list))
@@ -48,17 +49,18 @@ pub fn routes(directory: Arc<Directory>) -> Router {
         .route("/live/{id}/manifest.mpd", get(manifest))
         .route("/live/{id}/index.m3u8", get(multivariant))
         .route("/live/{id}/{track}/{file}", get(file))
-        .route_layer(middleware::from_fn_with_state(directory.clone(), common))
+        .route_layer(middleware::from_fn_with_state((directory.clone(), audience), common))
         .with_state(directory)
 }
 
 /// What every response of these routes has, and the counting.
 async fn common(
-    State(directory): State<Arc<Directory>>,
+    State((directory, audience)): State<(Arc<Directory>, Arc<Audience>)>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
     let kind = kind(&request);
+    let asking = asked(kind).and_then(|asked| audience.asking(&request, asked));
     let mut response =
         if request.method() == Method::OPTIONS { preflight() } else { next.run(request).await };
     let headers = response.headers_mut();
@@ -66,6 +68,9 @@ async fn common(
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.insert(TIMING_ALLOW_ORIGIN, ANY);
     directory.metrics().request(kind, response.status());
+    if let Some(asking) = asking {
+        audience.asked(asking, response.status());
+    }
     response
 }
 
@@ -83,6 +88,17 @@ fn kind(request: &Request) -> Kind {
             Some(File::Media(Media::Part(..))) => Kind::Part,
             None => Kind::Other,
         },
+    }
+}
+
+/// What a request says of who watches.
+fn asked(kind: Kind) -> Option<Asked> {
+    match kind {
+        Kind::Manifest => Some(Asked::Manifest(HttpPath::Dash)),
+        Kind::Playlist => Some(Asked::Manifest(HttpPath::Hls)),
+        Kind::Segment => Some(Asked::Media(None)),
+        Kind::Part => Some(Asked::Media(Some(HttpPath::Hls))),
+        Kind::Status | Kind::Init | Kind::Time | Kind::Other => None,
     }
 }
 

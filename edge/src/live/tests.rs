@@ -1,6 +1,7 @@
 //! How the routes behave, against made-up broadcasts and without a socket. Time is virtual: it
 //! moves on only when everything waits.
 
+mod audience;
 mod hls;
 
 use std::time::Duration;
@@ -14,11 +15,13 @@ use prometheus::Registry;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::audience::{self as watching, Audience};
 use crate::timeline::Config;
 use crate::timeline::testing::{Event, Script, T0, name};
 
 struct Edge {
     directory: Arc<Directory>,
+    audience: Arc<Audience>,
     live: Arc<Live>,
     routes: Router,
     registry: Registry,
@@ -45,7 +48,9 @@ impl Edge {
         let directory = Directory::new(Config { window, ..Config::default() }, metrics);
         directory.set_informed(true);
         let live = directory.open("talk".parse().unwrap()).unwrap();
-        Self { routes: routes(directory.clone()), live, directory, registry, script }
+        let audience = Audience::new(watching::Metrics::register(&registry).unwrap());
+        let routes = routes(directory.clone(), audience.clone());
+        Self { routes, live, directory, audience, registry, script }
     }
 
     /// An edge at which the broadcast stands at `media_ms`.

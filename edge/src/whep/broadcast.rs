@@ -12,6 +12,7 @@ use lectern_relay_proto::{
 };
 
 use super::bitrate::Meter;
+use super::established::Established;
 use super::history::{History, Unit};
 use super::lineup::{Lineup, Refused};
 use super::mailbox::{Command, Mailbox, Post};
@@ -39,6 +40,8 @@ pub(super) struct Broadcast {
     mailboxes: Arc<[Mailbox]>,
     metrics: Arc<Metrics>,
     news: News,
+    /// Its viewers whose handshake is done.
+    pub established: Established,
     inner: Mutex<Inner>,
 }
 
@@ -108,7 +111,8 @@ impl Broadcast {
         news: News,
     ) -> Self {
         let inner = Inner { viewers: vec![0; mailboxes.len()], ..Inner::default() };
-        Self { id, key, mailboxes, metrics, news, inner: Mutex::new(inner) }
+        let established = Established::default();
+        Self { id, key, mailboxes, metrics, news, established, inner: Mutex::new(inner) }
     }
 
     /// What the catalog says, once there is media too.

@@ -174,6 +174,15 @@ impl Engine {
         self.shared().lobby.news().tell();
     }
 
+    /// How many sessions of each broadcast are established.
+    pub fn established(&self) -> Vec<(BroadcastId, u32)> {
+        let broadcasts = self.shared().broadcasts();
+        broadcasts
+            .iter()
+            .map(|(id, broadcast)| (id.clone(), broadcast.established.count()))
+            .collect()
+    }
+
     /// Lets nobody wait any longer, since the edge is about to go.
     pub fn drain(&self) {
         self.shared().lobby.close();

@@ -21,6 +21,7 @@ mod choice;
 mod cursor;
 mod dtls;
 mod engine;
+mod established;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -17,6 +17,7 @@ use super::admission::Permit;
 use super::choice::Load;
 use super::cursor::{Cursor, Step};
 use super::dtls::{self, Connection};
+use super::established::{Attendance, Established};
 use super::history::{History, Unit};
 use super::ice::{self, Agent, Generation};
 use super::link::Link;
@@ -64,6 +65,8 @@ pub(super) struct Parts {
     pub t0: UtcTime,
     /// The right to be.
     pub permit: Permit,
+    /// Where it counts once its handshake is done.
+    pub established: Established,
 }
 
 /// What a session works with when it is called.
@@ -120,6 +123,7 @@ struct Media {
     cursor: Cursor,
     viewing: Viewing,
     path: Path,
+    _attendance: Attendance,
 }
 
 impl Session {
@@ -409,7 +413,8 @@ impl Session {
             }
             let dtls::Keys { sealer, opener } = keys;
             let viewing = Viewing::new(self.parts.rendition.take(), cx.now);
-            self.media = Some(Media { sealer, opener, cursor, viewing, path });
+            let _attendance = self.parts.established.attend();
+            self.media = Some(Media { sealer, opener, cursor, viewing, path, _attendance });
             tracing::debug!(
                 serial = self.parts.route.serial,
                 after_ms = cx.now.duration_since(self.created).as_millis() as u64,

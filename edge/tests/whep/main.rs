@@ -182,6 +182,13 @@ fn the_end_of_a_broadcast_is_said_to_its_viewers_and_to_no_others() {
     let mut stays = Viewer::open(&engine, "on").unwrap();
     leaves.connect();
     stays.connect();
+    let established = |id: &str| {
+        let sessions = engine.established();
+        sessions.into_iter().find(|(of, _)| of.as_str() == id).map(|(_, count)| count)
+    };
+    stays.until("both to be established", |_| {
+        (established("over"), established("on")) == (Some(1), Some(1))
+    });
     over.feed.end();
     leaves.until("close_notify", |viewer| viewer.closed);
     on.push(1);
@@ -192,6 +199,7 @@ fn the_end_of_a_broadcast_is_said_to_its_viewers_and_to_no_others() {
     stays.until("its broadcast to be unknown", |_| {
         Viewer::open(&engine, "over").err() == Some(OfferError::Unknown)
     });
+    assert_eq!(established("on"), Some(1));
 }
 
 #[test]
@@ -235,10 +243,14 @@ fn a_session_that_is_deleted_says_goodbye_and_leaves_nothing_behind() {
     let mut host = Host::new(&engine, "demo");
     host.push(1);
     let mut viewer = Viewer::open(&engine, "demo").unwrap();
+    let established = || engine.established().into_iter().map(|(_, count)| count).sum::<u32>();
+    assert_eq!(established(), 0, "half-open is not established");
     viewer.connect();
+    viewer.until("the session", |_| established() == 1);
     assert!(engine.close(&"demo".parse().unwrap(), &viewer.answer.session));
     viewer.until("close_notify", |viewer| viewer.closed);
     viewer.until("the end", |_| value(&registry, "lectern_webrtc_sessions") == 0.0);
+    assert_eq!(established(), 0);
 }
 
 #[test]

@@ -181,6 +181,7 @@ impl Shared {
             cname,
             t0: described.t0,
             permit,
+            established: broadcast.established.clone(),
         };
         let session = Box::new(Session::new(parts, Instant::now()));
         self.enter(&broadcast, route.worker)?;

@@ -14,6 +14,7 @@ use lectern_relay_proto::{TrackName, UtcTime};
 use super::super::SessionId;
 use super::super::admission::{Admission, Limits};
 use super::super::dtls::Connection;
+use super::super::established::Established;
 use super::super::history::{History, Unit};
 use super::super::ice::{Agent, PATHS_MAX};
 use super::super::metrics::{Ended, Metrics};
@@ -140,6 +141,7 @@ impl Stage {
             cname: "name".into(),
             t0: UtcTime::from_millis(1_700_000_000_000),
             permit,
+            established: Established::default(),
         };
         let watch = Watch::default();
         let listing: Arc<[Listed]> = [listed(0)].into();

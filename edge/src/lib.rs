@@ -145,7 +145,9 @@ impl Edge {
         let limits = config.http_limits()?;
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
-        let directory = Directory::new(config.timeline(), live::Metrics::register(registry)?);
+        // Without a token there are no comments, and manifests list none.
+        let timeline = config.timeline(upstream.token.is_some());
+        let directory = Directory::new(timeline, live::Metrics::register(registry)?);
         let experience = experience::Metrics::register(registry)?;
         let fetcher = upstream::Fetcher::new(
             config.window_fetch_bytes_per_sec(),

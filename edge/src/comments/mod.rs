@@ -2,11 +2,12 @@
 //!
 //! [`log`] holds what is known of a broadcast's comments, [`room`] tells it to its readers, [`uplink`]
 //! asks the origin, [`socket`] serves one viewer, [`said`] is what it says, [`floods`] how much a client
-//! may, and [`sidecar`] writes comments as files. `docs/comments.md` tells the whole way.
+//! may, [`sidecar`] writes comments as files, and [`rendition`] as subtitles. `docs/comments.md` tells the whole way.
 
 mod floods;
 mod log;
 mod metrics;
+mod rendition;
 mod room;
 mod routes;
 mod said;

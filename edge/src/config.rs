@@ -186,9 +186,9 @@ impl Config {
     }
 
     /// How much each broadcast's timeline keeps.
-    pub fn timeline(&self) -> timeline::Config {
+    pub fn timeline(&self, comments: bool) -> timeline::Config {
         let window = Duration::from_secs(self.window_secs.into());
-        timeline::Config { window, bytes_max: self.window_bytes_max }
+        timeline::Config { window, bytes_max: self.window_bytes_max, comments }
     }
 }
 

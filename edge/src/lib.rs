@@ -26,8 +26,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use lectern_relay_proto::BroadcastId;
-use lectern_relay_proto::comment::Viewers;
 use lectern_relay_proto::net::{
     self, OriginLink, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Token, Trust,
 };
@@ -151,7 +149,9 @@ impl Edge {
         let limits = config.http_limits()?;
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
-        let directory = Directory::new(config.timeline(), live::Metrics::register(registry)?);
+        // Without a token there are no comments, and manifests list none.
+        let timeline = config.timeline(upstream.token.is_some());
+        let directory = Directory::new(timeline, live::Metrics::register(registry)?);
         let experience = experience::Metrics::register(registry)?;
         let audience = Audience::new(audience::Metrics::register(registry)?);
         let fetcher = upstream::Fetcher::new(
@@ -167,8 +167,8 @@ impl Edge {
         })?;
         let link = subscriber.take_link();
         let upward = link.as_ref().zip(upstream.token);
-        let audience = Box::new(|_: &BroadcastId| Viewers::default());
-        let comments = Comments::new(upward, audience, comments::Metrics::register(registry)?);
+        let metrics = comments::Metrics::register(registry)?;
+        let comments = Comments::new(upward, audience.clone(), metrics);
         let router = Router::new()
             .merge(pages::routes())
             .merge(live::routes(directory.clone(), audience.clone()))

@@ -147,6 +147,10 @@ test('m3u8-parser finds parts that add up to their segments', async () => {
     '/live/demo/video-main/index.m3u8',
     expect.stringMatching(/^\/live\/demo\/audio-\w+\/index\.m3u8$/),
   ]);
+  const [comments] = Object.values(mediaGroups?.SUBTITLES?.comments ?? {});
+  const text = new URL(comments?.uri ?? '', url).href;
+  const files = m3u8(await eventually(text)).segments.map(({ uri }) => new URL(uri ?? '', text));
+  expect(await eventually(files.at(-1)?.href ?? '')).toMatch(/^WEBVTT\nX-TIMESTAMP-MAP=/);
   for (const track of tracks) {
     const whole = await wholeSegment(track);
     const segment = await bytes(new URL(whole.uri ?? '', track).href);
@@ -202,6 +206,9 @@ test('mpd-parser finds media that ffprobe and mp4box.js take apart alike', async
       'opus',
       'mp4a.40.2',
     ]);
+    const texts = Object.values(parsed.mediaGroups.SUBTITLES?.subs ?? {});
+    const [file] = texts[0]?.playlists[0]?.segments.slice(-1) ?? [];
+    expect(file?.resolvedUri).toMatch(/\/live\/demo\/comments\/[^/]+\.vtt$/);
     // The newest may be in progress, and the first is there only once it began.
     if (playlists.every(({ segments }) => segments.length > SEGMENTS)) {
       for (const { segments } of playlists) {

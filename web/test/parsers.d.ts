@@ -15,6 +15,10 @@ declare module 'mpd-parser' {
     readonly playlists: readonly Playlist[];
     readonly mediaGroups: {
       readonly AUDIO: Record<string, Record<string, { readonly playlists: readonly Playlist[] }>>;
+      readonly SUBTITLES: Record<
+        string,
+        Record<string, { readonly playlists: readonly Playlist[] }>
+      >;
     };
   }
   export interface ParserEvent {
@@ -47,6 +51,7 @@ declare module 'm3u8-parser' {
     }[];
     readonly mediaGroups?: {
       readonly AUDIO: Record<string, Record<string, { readonly uri: string }>>;
+      readonly SUBTITLES: Record<string, Record<string, { readonly uri: string }>>;
     };
     readonly segments: readonly Segment[];
     readonly targetDuration?: number;

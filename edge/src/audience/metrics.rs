@@ -3,12 +3,12 @@
 use lectern_relay_proto::metrics::Maker;
 use prometheus::{IntCounter, IntGauge, Registry};
 
-use super::Counts;
+use super::Viewers;
 use super::roll::Beyond;
 
 /// How many watch.
 pub struct Metrics {
-    /// In the order of [`Counts::by_path`].
+    /// In the order of [`Viewers::by_path`].
     viewers: [IntGauge; 3],
     /// In the order of [`Beyond`].
     uncounted: [IntCounter; Beyond::ALL.len()],
@@ -34,12 +34,12 @@ impl Metrics {
             &["limit"],
         )?;
         Ok(Self {
-            viewers: Counts::PATHS.map(|path| viewers.with_label_values(&[path])),
+            viewers: Viewers::PATHS.map(|path| viewers.with_label_values(&[path])),
             uncounted: Beyond::ALL.map(|limit| uncounted.with_label_values(&[limit])),
         })
     }
 
-    pub(super) fn tell(&self, all: Counts) {
+    pub(super) fn tell(&self, all: Viewers) {
         for (gauge, count) in self.viewers.iter().zip(all.by_path()) {
             gauge.set(count.into());
         }

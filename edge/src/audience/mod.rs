@@ -27,47 +27,14 @@ use self::recent::Recent;
 use self::roll::{Roll, Said, Source};
 use crate::client::{Client, network};
 use crate::whep::Engine;
+pub use lectern_relay_proto::comment::Viewers;
 pub use metrics::Metrics;
 
 /// How often it is counted, and so how old a count may be.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How many watch one broadcast.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// WebRTC sessions that are established.
-    pub webrtc: u32,
-    /// Viewers of LL-DASH.
-    pub dash: u32,
-    /// Viewers of LL-HLS.
-    pub hls: u32,
-}
-
-impl Counts {
-    /// The label `path`.
-    const PATHS: [&str; 3] = ["webrtc", "dash", "hls"];
-
-    /// In the order of [`Self::PATHS`].
-    fn by_path(self) -> [u32; 3] {
-        [self.webrtc, self.dash, self.hls]
-    }
-
-    /// By whatever path.
-    pub fn total(self) -> u32 {
-        self.by_path().into_iter().fold(0, u32::saturating_add)
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self {
-            webrtc: self.webrtc.saturating_add(other.webrtc),
-            dash: self.dash.saturating_add(other.dash),
-            hls: self.hls.saturating_add(other.hls),
-        }
-    }
-}
-
 /// How many watch each broadcast; those that nobody watches are left out.
-pub type Viewers = BTreeMap<BroadcastId, Counts>;
+pub type ByBroadcast = BTreeMap<BroadcastId, Viewers>;
 
 /// A way of playing over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,7 +132,7 @@ pub struct Audience {
     /// can look for two that are taken for one.
     hasher: RandomState,
     began: Instant,
-    viewers: watch::Sender<Arc<Viewers>>,
+    viewers: watch::Sender<Arc<ByBroadcast>>,
     metrics: Metrics,
 }
 
@@ -196,30 +163,30 @@ impl Audience {
     }
 
     /// How many watch this broadcast, as of the last second.
-    pub fn counts(&self, id: &BroadcastId) -> Counts {
+    pub fn counts(&self, id: &BroadcastId) -> Viewers {
         self.viewers.borrow().get(id).copied().unwrap_or_default()
     }
 
     /// Follows how many watch each broadcast. It changes when any of the numbers does, and at most
     /// once a second.
-    pub fn follow(&self) -> watch::Receiver<Arc<Viewers>> {
+    pub fn follow(&self) -> watch::Receiver<Arc<ByBroadcast>> {
         self.viewers.subscribe()
     }
 
     /// Counts now; `sessions` are those of WebRTC.
     pub(crate) fn count(&self, sessions: impl IntoIterator<Item = (BroadcastId, u32)>) {
-        let mut viewers = Viewers::new();
+        let mut viewers = ByBroadcast::new();
         {
             let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
             for (id, [dash, hls]) in roll.count(Instant::now().into_std()) {
-                viewers.insert(id.clone(), Counts { webrtc: 0, dash, hls });
+                viewers.insert(id.clone(), Viewers { webrtc: 0, dash, hls });
             }
         }
         for (id, webrtc) in sessions {
             viewers.entry(id).or_default().webrtc = webrtc;
         }
         viewers.retain(|_, counts| counts.total() > 0);
-        self.metrics.tell(viewers.values().copied().fold(Counts::default(), Counts::and));
+        self.metrics.tell(viewers.values().copied().fold(Viewers::default(), Viewers::and));
         self.viewers.send_if_modified(|before| {
             let changed = **before != viewers;
             if changed {

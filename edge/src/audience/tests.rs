@@ -113,7 +113,7 @@ async fn changes_are_told_and_the_gauge_is_over_all_broadcasts() {
     let told = viewers.borrow_and_update().clone();
     assert_eq!(told.len(), 2);
     let talk = told[&"talk".parse().unwrap()];
-    assert_eq!(talk, Counts { webrtc: 2, dash: 1, hls: 0 });
+    assert_eq!(talk, Viewers { webrtc: 2, dash: 1, hls: 0 });
     assert_eq!(talk.total(), 3);
     audience.count(sessions(2, 3));
     assert!(!viewers.has_changed().unwrap());

@@ -10,9 +10,9 @@ use lectern_relay_proto::comment::{Attendee, AuthorId, Name, Reaction, Request};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
-use super::Audience;
 use super::room::Room;
 use super::uplink::Uplink;
+use crate::audience::Audience;
 
 /// How long reactions are added up before they are told.
 const FELT_EACH: Duration = Duration::from_millis(500);
@@ -127,7 +127,7 @@ async fn tell_viewers(broadcast: &BroadcastId, uplink: &Uplink, audience: &Audie
     let mut told = None;
     loop {
         count.tick().await;
-        let viewers = audience(broadcast);
+        let viewers = audience.counts(broadcast);
         let now = Instant::now();
         let known = told
             .is_some_and(|(known, at)| known == viewers && now.duration_since(at) < VIEWERS_EACH);

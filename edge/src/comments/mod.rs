@@ -1,13 +1,15 @@
 //! Comments at this edge: told to viewers as they come, and what viewers write sent to the origin.
 //!
 //! [`log`] holds what is known of a broadcast's comments, [`room`] tells it to its readers, [`uplink`]
-//! asks the origin, [`socket`] serves one viewer, [`crowd`] is what its viewers do together, [`said`] is what it says, [`floods`] how much a client
-//! may, and [`sidecar`] writes comments as files. `docs/comments.md` tells the whole way.
+//! asks the origin, [`socket`] serves one viewer, [`writing`] takes what it writes, [`said`] is what both
+//! say, [`crowd`] what viewers do together, and [`floods`] how much a client may. [`sidecar`] writes
+//! comments as files, and [`rendition`] as subtitles. `docs/comments.md` tells the whole way.
 
 mod crowd;
 mod floods;
 mod log;
 mod metrics;
+mod rendition;
 mod room;
 mod routes;
 mod said;
@@ -24,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::BroadcastId;
-use lectern_relay_proto::comment::{News, Request, Response, Viewers};
+use lectern_relay_proto::comment::{News, Request, Response};
 use lectern_relay_proto::net::{BroadcastSubscription, Error, Lost, OriginLink, Token};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +36,7 @@ pub use self::metrics::Metrics;
 use self::room::Room;
 pub use self::routes::routes;
 use self::uplink::Uplink;
+use crate::audience::Audience;
 
 /// How long the origin may take to tell what was before; then it is asked again.
 const HISTORY_WITHIN: Duration = Duration::from_secs(3);
@@ -49,15 +52,12 @@ pub struct Comments {
     /// `None` if this edge has no token: then there are no comments.
     upward: Option<Upward>,
     /// How many watch, by path.
-    audience: Audience,
+    audience: Arc<Audience>,
     metrics: Metrics,
     over: CancellationToken,
     /// Those who read along.
     viewers: TaskTracker,
 }
-
-/// How many watch a broadcast at this edge.
-pub type Audience = Box<dyn Fn(&BroadcastId) -> Viewers + Send + Sync>;
 
 /// The way to the origin.
 struct Upward {
@@ -77,7 +77,7 @@ impl Comments {
     /// told of the `audience`.
     pub fn new(
         link: Option<(&OriginLink, Token)>,
-        audience: Audience,
+        audience: Arc<Audience>,
         metrics: Metrics,
     ) -> Arc<Self> {
         Arc::new(Self {

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::crowd::Crowd;
 use super::log::{Change, Entry, Log};
+use super::rendition;
 
 /// The least time between two messages to a reader, and how much longer it is for each who reads: a
 /// message costs an edge some ten microseconds for each, whatever is in it.
@@ -25,7 +26,7 @@ const BEHIND_MAX: usize = 16;
 /// Comments of one message.
 const MESSAGE_MAX: usize = 200;
 /// For how long a file is good, whatever has changed: as long as caches may keep it.
-const RENDERED_FOR: Duration = Duration::from_secs(2);
+pub(super) const RENDERED_FOR: Duration = Duration::from_secs(2);
 
 /// The comments of one broadcast.
 pub(super) struct Room {
@@ -42,6 +43,8 @@ pub(super) struct Room {
     /// The origin has told all that it had, once.
     settled: watch::Sender<bool>,
     webvtt: Mutex<Option<Rendered>>,
+    /// The same by segments.
+    pub(super) subtitles: rendition::Files,
 }
 
 /// All comments as a file, for as long as nothing has changed, or a little longer.
@@ -107,6 +110,7 @@ impl Room {
             lacking: Notify::new(),
             settled: watch::Sender::new(false),
             webvtt: Mutex::default(),
+            subtitles: rendition::Files::default(),
         })
     }
 
@@ -252,6 +256,11 @@ impl Room {
         let file: Bytes = self.shown(|_| true, render).into();
         *rendered = Some(Rendered { head, at: now, file: file.clone() });
         file
+    }
+
+    /// Every change up to this is known.
+    pub(super) fn head(&self) -> u64 {
+        self.lock().log.head()
     }
 
     /// Whether the origin has told all that there is.

@@ -1,6 +1,7 @@
 //! `/live/{id}/comments` and what is below it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, State};
@@ -12,13 +13,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::{BroadcastId, UtcTime};
 
+use super::rendition::{self, Place};
 use super::room::Room;
 use super::socket::Viewer;
 use super::{Comments, sidecar};
 use crate::client::Client;
-use crate::live::Directory;
+use crate::live::{Directory, Live};
 use crate::negotiation::{etag_of, matches_etag};
 use crate::server::Seat;
 
@@ -28,6 +30,9 @@ const MESSAGE_BYTES_MAX: usize = 8 * 1024;
 const BUFFER_BYTES: usize = 2 * 1024;
 /// While a broadcast goes on, anybody may still write to any moment of it.
 const SHORT: &str = "public, max-age=2";
+/// What has left the window will not be there again.
+const LONG_GONE: &str = "public, max-age=60";
+const VTT: &str = "text/vtt; charset=utf-8";
 
 struct Site {
     comments: Arc<Comments>,
@@ -40,7 +45,7 @@ struct Site {
 pub fn routes(comments: Arc<Comments>, directory: Arc<Directory>, origins: Vec<String>) -> Router {
     Router::new()
         .route("/live/{id}/comments", get(read_along))
-        .route("/live/{id}/comments/{file}", get(bucket))
+        .route("/live/{id}/comments/{file}", get(file))
         .route("/live/{id}/comments.vtt", get(webvtt))
         .with_state(Arc::new(Site { comments, directory, origins }))
 }
@@ -81,11 +86,14 @@ async fn read_along(
         })
 }
 
-async fn bucket(
+async fn file(
     State(site): State<Arc<Site>>,
     Path((id, file)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
+    if let Some(place) = Place::parse(&file) {
+        return site.subtitles(&id, place, &headers);
+    }
     // One name for each file, or caches would keep it under many.
     let number = file.strip_suffix(".jsonl").and_then(|k| Some((k, k.parse::<u64>().ok()?)));
     let Some((_, k)) = number.filter(|(text, k)| **text == k.to_string()) else {
@@ -103,10 +111,31 @@ async fn webvtt(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    site.file(&id, "text/vtt; charset=utf-8", &headers, |room| room.webvtt(sidecar::webvtt))
+    site.file(&id, VTT, &headers, |room| room.webvtt(sidecar::webvtt))
 }
 
 impl Site {
+    fn live(&self, id: &str) -> Option<Arc<Live>> {
+        self.directory.get(&id.parse::<BroadcastId>().ok()?)
+    }
+
+    /// The comments that are shown in a segment.
+    fn subtitles(&self, id: &str, place: Place, request: &HeaderMap) -> Response {
+        let snapshot = self.live(id).and_then(|live| live.snapshot());
+        let Some(snapshot) = snapshot.filter(|snapshot| snapshot.comments) else {
+            return absent(self);
+        };
+        let (status, cache) = match place.span(&snapshot, UtcTime::from(SystemTime::now())) {
+            Ok(span) => {
+                return self.file(id, VTT, request, |room| room.subtitles.get(room, place, span));
+            }
+            Err(rendition::Absent::Gone) => (StatusCode::GONE, LONG_GONE),
+            Err(rendition::Absent::Unknown) => (StatusCode::NOT_FOUND, "no-store"),
+        };
+        let headers = [(CACHE_CONTROL, cache), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+        (status, headers, "there is no such segment\n").into_response()
+    }
+
     fn file(
         &self,
         id: &str,
@@ -114,8 +143,7 @@ impl Site {
         request: &HeaderMap,
         render: impl FnOnce(&Room) -> Bytes,
     ) -> Response {
-        let id: Option<BroadcastId> = id.parse().ok();
-        let Some(live) = id.and_then(|id| self.directory.get(&id)) else { return absent(self) };
+        let Some(live) = self.live(id) else { return absent(self) };
         let (room, _) = self.comments.open(live.id());
         let text = render(&room);
         let etag = etag_of(&text);
@@ -158,9 +186,17 @@ fn may_write(headers: &HeaderMap, origins: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::body::Body;
+    use axum::http::{HeaderValue, Request};
+    use lectern_relay_proto::comment::Comment;
+    use prometheus::Registry;
+    use tower::ServiceExt as _;
 
+    use super::super::testing::comment;
     use super::*;
+    use crate::audience::{self, Audience};
+    use crate::timeline::testing::Script;
+    use crate::timeline::{Config, PeriodLocator};
 
     #[test]
     fn only_pages_of_its_own_and_of_listed_sites_write() {
@@ -180,5 +216,50 @@ mod tests {
         check(Some("https://uni.example.evil.test"), false);
         check(Some("null"), false);
         check(Some("evil://live.example:8080"), false);
+    }
+
+    #[tokio::test]
+    async fn subtitles_are_kept_for_a_moment_and_what_is_not_there_is_not() {
+        let config = Config { comments: true, ..Config::default() };
+        let metrics = crate::live::Metrics::register(&Registry::new()).expect("registers");
+        let directory = Directory::new(config, metrics);
+        let live = directory.open("talk".parse().expect("an id")).expect("room for it");
+        let now = UtcTime::from(SystemTime::now());
+        let t0 = UtcTime::from_millis(now.as_millis() - 6_000);
+        let script = Script::new(&[2_000; 3]);
+        live.set_catalog(lectern_relay_proto::Catalog { t0, ..script.catalog() });
+        for event in script.events() {
+            match event.chunk {
+                Some(chunk) => live.push(&event.track, event.group, chunk),
+                None => live.end_group(&event.track, event.group),
+            }
+        }
+        let metrics = super::super::Metrics::register(&Registry::new()).expect("registers");
+        let audience = audience::Metrics::register(&Registry::new()).expect("registers");
+        let comments = Comments::new(None, Audience::new(audience), metrics);
+        let (room, _) = comments.open(live.id());
+        room.history(0, 1, vec![Comment { mt: 1_000, ..comment(1, 1) }], true);
+        let routes = routes(comments, directory, Vec::new());
+        let get = async |file: &str, etag: &str| {
+            let uri = format!("/live/talk/comments/{file}");
+            let request = Request::builder().uri(uri).header("if-none-match", etag);
+            let request = request.body(Body::empty()).expect("a request");
+            let response = routes.clone().oneshot(request).await.expect("infallible");
+            let header = |name| response.headers().get(name).map_or("", |v| v.to_str().unwrap());
+            let [cache, kind] = [CACHE_CONTROL, CONTENT_TYPE].map(|name| header(name).to_owned());
+            let (status, etag) = (response.status(), header(ETAG).to_owned());
+            let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.expect("short");
+            (status, cache, kind, etag, String::from_utf8(body.to_vec()).expect("text"))
+        };
+        let at = |number: u64| format!("{}~{number}.vtt", PeriodLocator::new(t0, 0));
+        let (status, cache, kind, etag, text) = get(&at(2), "").await;
+        assert_eq!((status, cache.as_str(), kind.as_str()), (StatusCode::OK, SHORT, VTT));
+        assert!(text.contains("\n00:00:04.000 --> 00:00:12.000\nAda: text 1\n"), "{text}");
+        assert_eq!(get(&at(2), &etag).await.0, StatusCode::NOT_MODIFIED);
+        let ahead = get(&at(9), "").await;
+        assert_eq!((ahead.0, ahead.1.as_str()), (StatusCode::NOT_FOUND, "no-store"));
+        let former = format!("{}~0.vtt", PeriodLocator::new(UtcTime::from_millis(0), 0));
+        assert_eq!(get(&former, "").await.0, StatusCode::GONE);
+        assert_eq!(get("2.vtt", "").await.0, StatusCode::NOT_FOUND);
     }
 }

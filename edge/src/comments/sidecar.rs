@@ -7,7 +7,7 @@ use super::log::Entry;
 /// How much media time one file of JSON lines covers.
 pub(super) const BUCKET_MS: u64 = 10_000;
 /// For how long a comment is shown as a cue.
-const CUE_MS: u64 = 8_000;
+pub(super) const CUE_MS: u64 = 8_000;
 
 /// Comments, one in a line.
 pub(super) fn lines(shown: &[&Entry]) -> String {
@@ -35,12 +35,12 @@ pub(super) fn webvtt(shown: &[&Entry]) -> String {
     text
 }
 
-fn clock(ms: u64) -> String {
+pub(super) fn clock(ms: u64) -> String {
     let (s, m, h) = (ms / 1_000, ms / 60_000, ms / 3_600_000);
     format!("{h:02}:{:02}:{:02}.{:03}", m % 60, s % 60, ms % 1_000)
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

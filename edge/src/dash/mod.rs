@@ -20,6 +20,7 @@
 mod date;
 #[cfg(test)]
 mod tests;
+mod text;
 mod xml;
 
 use std::time::Duration;
@@ -104,7 +105,7 @@ fn mpd_attributes(
     now: UtcTime,
 ) {
     let ended = snapshot.state == PublisherState::Ended;
-    let duration_max = periods.iter().map(|period| duration(period)).max();
+    let duration_max = periods.iter().map(|period| period.grid_duration()).max();
     let end = periods.last().and_then(|period| period.end()).filter(|_| ended);
     a.set("xmlns", "urn:mpeg:dash:schema:mpd:2011")
         .set("type", "dynamic")
@@ -186,6 +187,9 @@ fn period(d: &mut Document, snapshot: &Snapshot, period: &PeriodView, next: Opti
         |d| {
             for set in sets(period) {
                 set.render(d, snapshot, period, closed);
+            }
+            if snapshot.comments {
+                text::comments(d, snapshot, period, closed);
             }
         },
     );
@@ -291,8 +295,7 @@ impl AdaptationSet<'_> {
         let grid = period.info.grid;
         let ticks = MediaTime::from_millis(u64::from(grid.duration_ms())).rescale(timescale).ticks;
         let offset = MediaTime::from_millis(period.info.start_ms).rescale(timescale).ticks;
-        let last = self.tracks.iter().filter_map(|track| track.segments.last());
-        let end = last.map(|segment| segment.number).max().filter(|_| closed);
+        let end = last_number(&self.tracks).filter(|_| closed);
         a.set("timescale", timescale.hz())
             .set("duration", ticks)
             .set("presentationTimeOffset", offset)
@@ -348,12 +351,13 @@ fn frame_rate(rate: Option<f64>) -> Option<String> {
     })
 }
 
-fn start_number(period: &PeriodView) -> u64 {
-    period.info.first_number()
+/// The number of the newest segment of these tracks.
+fn last_number<'a>(tracks: impl IntoIterator<Item = &'a &'a TrackView>) -> Option<u64> {
+    tracks.into_iter().filter_map(|track| track.segments.last()).map(|last| last.number).max()
 }
 
-fn duration(period: &PeriodView) -> Duration {
-    Duration::from_millis(u64::from(period.info.grid.duration_ms()))
+fn start_number(period: &PeriodView) -> u64 {
+    period.info.first_number()
 }
 
 /// How long before its nominal end a segment may be asked for; see the top of this file.
@@ -363,5 +367,5 @@ fn availability_offset(period: &PeriodView) -> Duration {
         let ms = u64::try_from(period.early.as_millis()).unwrap_or(u64::MAX);
         early = Duration::from_millis(ms.div_ceil(EARLY_STEP_MS).saturating_mul(EARLY_STEP_MS));
     }
-    duration(period).saturating_sub(MARGIN) + early.min(duration(period))
+    period.grid_duration().saturating_sub(MARGIN) + early.min(period.grid_duration())
 }

@@ -52,6 +52,16 @@ fn a_regular_broadcast() {
 }
 
 #[test]
+fn comments_are_subtitles_on_the_grid_of_the_media() {
+    let regular = snapshot(&[Script::new(&[2_000; 5])]);
+    check(&Snapshot { comments: true, ..(*regular).clone() }, "comments");
+    let second =
+        Script { period: 1, start_ms: 7_320, segment_ms: 3_000, ..Script::new(&[3_000; 2]) };
+    let two = snapshot(&[Script::new(&[2_000; 3]), second]);
+    check(&Snapshot { comments: true, ..(*two).clone() }, "comments_two_periods");
+}
+
+#[test]
 fn irregular_groups_are_promised_as_early_as_they_come() {
     check(&snapshot(&[Script::new(&[2_000, 1_200, 1_600, 800, 2_000, 400])]), "irregular");
 }

@@ -41,6 +41,13 @@ impl Document {
         self.out.push_str("/>\n");
     }
 
+    /// An element with text that needs no escaping.
+    pub(super) fn text(&mut self, name: &str, text: &'static str) {
+        self.open(name, |_| {});
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.out, ">{text}</{name}>");
+    }
+
     pub(super) fn finish(self) -> String {
         self.out
     }

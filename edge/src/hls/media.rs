@@ -9,7 +9,7 @@ use super::multivariant::renditions;
 use super::reach::Reach;
 use super::{FILE, VERSION, directory};
 use crate::dash::DateTime;
-use crate::timeline::{Kind, PeriodView, SegmentView, Snapshot, TrackView};
+use crate::timeline::{Kind, PeriodLocator, PeriodView, SegmentView, Snapshot, TrackView};
 
 /// PART-HOLD-BACK in part targets, HOLD-BACK in target durations (§4.4.3.8).
 const HOLD_BACK: u32 = 3;
@@ -128,7 +128,7 @@ impl<'a> MediaPlaylist<'a> {
 
     fn render_from(&self, skipped: usize) -> String {
         let mut text = String::with_capacity(512 + self.entries.len() * 64);
-        self.head(&mut text);
+        self.head(&mut text, Some(self.part_target));
         if skipped > 0 {
             let _ = writeln!(text, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
         }
@@ -153,23 +153,32 @@ impl<'a> MediaPlaylist<'a> {
         text
     }
 
-    fn head(&self, text: &mut String) {
+    fn head(&self, text: &mut String, part_target: Option<Duration>) {
         let target = self.target.as_secs();
         let _ = writeln!(
             text,
             "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n\
              #EXT-X-TARGETDURATION:{target}"
         );
-        if !self.has_ended() {
-            let part_target = self.part_target.as_secs_f64();
-            let _ = writeln!(
-                text,
-                "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={}.0,\
-                 PART-HOLD-BACK={:.3},HOLD-BACK={}.0\n#EXT-X-PART-INF:PART-TARGET={part_target:.3}",
-                target * u64::from(SKIP_UNTIL),
-                part_target * f64::from(HOLD_BACK),
-                target * u64::from(HOLD_BACK),
-            );
+        let hold_back = target * u64::from(HOLD_BACK);
+        match part_target.map(|part_target| part_target.as_secs_f64()) {
+            _ if self.has_ended() => {}
+            Some(part_target) => {
+                let _ = writeln!(
+                    text,
+                    "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={}.0,\
+                     PART-HOLD-BACK={:.3},HOLD-BACK={hold_back}.0\n\
+                     #EXT-X-PART-INF:PART-TARGET={part_target:.3}",
+                    target * u64::from(SKIP_UNTIL),
+                    part_target * f64::from(HOLD_BACK),
+                );
+            }
+            None => {
+                let _ = writeln!(
+                    text,
+                    "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK={hold_back}.0"
+                );
+            }
         }
         if let Some(first) = self.entries.first() {
             let _ = writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{}", first.sequence);
@@ -246,6 +255,43 @@ impl<'a> MediaPlaylist<'a> {
     /// Media time at which what is listed ends.
     fn end(&self) -> MediaTime {
         self.entries.last().map_or(MediaTime::from_millis(0), Entry::end)
+    }
+}
+
+impl MediaPlaylist<'_> {
+    /// The playlist of comments beside this one: the same segments, whole as soon as their media begins,
+    /// on the grid of nominal times that their files are cut by (see [`crate::comments`]).
+    ///
+    /// Text needs no parts (RFC 8216bis §4.4.4.9), and of what it has in a segment nothing can be said
+    /// before all is. Its segments reach up to a nominal duration beyond the media that is listed, less
+    /// than the target duration that §6.2.4 allows.
+    pub fn render_comments(&self) -> String {
+        let mut text = String::with_capacity(512 + self.entries.len() * 48);
+        self.head(&mut text, None);
+        let mut former = None;
+        for entry in &self.entries {
+            let (id, period) = (entry.period.info.id, entry.period);
+            for _ in former.unwrap_or(id)..id {
+                text.push_str("#EXT-X-DISCONTINUITY\n");
+            }
+            if former.replace(id) != Some(id) {
+                let start = period.nominal_start(entry.number);
+                let time = DateTime(self.snapshot.t0 + start.as_duration());
+                let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{time}");
+            }
+            let (seconds, number) = (period.grid_duration().as_secs_f64(), entry.number);
+            let place = PeriodLocator::new(self.snapshot.t0, id);
+            let _ = writeln!(text, "#EXTINF:{seconds:.5},\n{place}~{number}.vtt");
+        }
+        if self.has_ended() {
+            text.push_str("#EXT-X-ENDLIST\n");
+        }
+        text
+    }
+
+    /// The media sequence number of the newest segment of comments.
+    pub fn last_of_comments(&self) -> u64 {
+        self.entries.last().map_or(0, |last| last.sequence)
     }
 }
 

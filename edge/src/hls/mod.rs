@@ -17,7 +17,7 @@ mod reach;
 mod tests;
 
 pub use media::MediaPlaylist;
-pub use multivariant::multivariant;
+pub use multivariant::{beside_comments, multivariant};
 pub use reach::{Asked, Reach};
 
 use lectern_relay_proto::TrackName;

@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 
+use lectern_relay_proto::TrackName;
+
 use super::{FILE, MediaPlaylist, VERSION, directory};
 use crate::timeline::{Kind, PeriodView, Snapshot, TrackView};
 
 /// The group that every variant takes its sound from.
 const AUDIO_GROUP: &str = "audio";
+/// The group of what viewers say, and where its playlist is.
+const COMMENTS: &str = "comments";
 
 /// The multivariant playlist; `None` while there is too little to describe, or a rendition of it has no
 /// playlist.
@@ -24,8 +28,17 @@ pub fn multivariant(snapshot: &Snapshot) -> Option<String> {
     }
     let audio = sound(period);
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    let comments = snapshot.comments;
+    if comments {
+        // In whatever languages they write; and nobody sees them who did not ask for them.
+        let _ = writeln!(
+            text,
+            "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{COMMENTS}\",NAME=\"Comments\",DEFAULT=NO,\
+             AUTOSELECT=NO,FORCED=NO,URI=\"{COMMENTS}/{FILE}\"",
+        );
+    }
     if videos(period).next().is_none() {
-        variant(&mut text, audio?, None);
+        variant(&mut text, audio?, None, comments);
         return Some(text);
     }
     if let Some(audio) = audio
@@ -38,8 +51,16 @@ pub fn multivariant(snapshot: &Snapshot) -> Option<String> {
              AUTOSELECT=YES,CHANNELS=\"{channels}\",URI=\"{uri}/{FILE}\"",
         );
     }
-    videos(period).for_each(|video| variant(&mut text, video, audio));
+    videos(period).for_each(|video| variant(&mut text, video, audio, comments));
     Some(text)
+}
+
+/// The track whose segments the comments are beside: the one that plays in every variant, or in the first.
+pub fn beside_comments(snapshot: &Snapshot) -> Option<&TrackName> {
+    let mut listed = snapshot.periods.iter().rev().filter_map(|period| renditions(period).next());
+    listed
+        .find(|track| MediaPlaylist::new(snapshot, &track.name).is_some())
+        .map(|track| &track.name)
 }
 
 /// The tracks of a period that are listed.
@@ -59,7 +80,7 @@ fn sound(period: &PeriodView) -> Option<&TrackView> {
     sounds().find(|track| track.codec.starts_with("mp4a.")).or_else(|| sounds().next())
 }
 
-fn variant(text: &mut String, track: &TrackView, audio: Option<&TrackView>) {
+fn variant(text: &mut String, track: &TrackView, audio: Option<&TrackView>, comments: bool) {
     let bitrate = |track: &TrackView| track.bitrate.unwrap_or_default();
     let bandwidth = bitrate(track) + audio.map_or(0, bitrate);
     let _ = write!(text, "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"{}", track.codec);
@@ -75,6 +96,9 @@ fn variant(text: &mut String, track: &TrackView, audio: Option<&TrackView>) {
     }
     if audio.is_some() {
         let _ = write!(text, ",AUDIO=\"{AUDIO_GROUP}\"");
+    }
+    if comments {
+        let _ = write!(text, ",SUBTITLES=\"{COMMENTS}\"");
     }
     let _ = writeln!(text, "\n{}/{FILE}", directory(&track.name));
 }

@@ -39,6 +39,45 @@ fn every_rendition_is_listed_with_what_a_player_chooses_by() {
     check(&multivariant(&regular()).unwrap(), "multivariant");
 }
 
+/// The same broadcast at an edge that has comments.
+fn with_comments(snapshot: &Snapshot) -> Snapshot {
+    Snapshot { comments: true, ..snapshot.clone() }
+}
+
+fn comments(snapshot: &Snapshot) -> String {
+    let track = beside_comments(snapshot).unwrap();
+    MediaPlaylist::new(snapshot, track).unwrap().render_comments()
+}
+
+#[test]
+fn comments_are_subtitles_of_every_variant_that_nobody_sees_unasked() {
+    check(&multivariant(&with_comments(&regular())).unwrap(), "multivariant_comments");
+    let sound = snapshot(&[Script { has_video: false, ..Script::new(&[2_000; 3]) }]);
+    let playlist = multivariant(&with_comments(&sound)).unwrap();
+    assert!(playlist.contains(",SUBTITLES=\"comments\"\n"), "{playlist}");
+}
+
+#[test]
+fn comments_have_the_segments_of_the_media_also_the_one_in_progress() {
+    check(&comments(&with_comments(&regular())), "comments");
+    let ended = comments(&with_comments(&settled(PublisherState::Ended)));
+    assert!(ended.ends_with("~1.vtt\n#EXT-X-ENDLIST\n"), "{ended}");
+    assert!(!ended.contains("SERVER-CONTROL"), "{ended}");
+}
+
+#[test]
+fn comments_follow_the_grid_through_a_new_take() {
+    let second = Script {
+        period: 2,
+        start_ms: 7_320,
+        segment_ms: 3_000,
+        sequence: 3,
+        ..Script::new(&[2_800, 2_900, 3_000])
+    };
+    let snapshot = snapshot(&[Script::new(&[2_000; 3]), second]);
+    check(&comments(&with_comments(&snapshot)), "comments_two_periods");
+}
+
 #[test]
 fn segments_parts_and_what_comes_next() {
     check(&media(&regular(), TrackName::VIDEO_MAIN), "regular_video");

@@ -23,6 +23,8 @@ use crate::timeline::Snapshot;
 /// How long the first playlist of a track waits for segments from before this edge joined: as long as
 /// fetching what a player wants behind it takes, and not as long as fetching the window.
 const OLDER_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How far beyond the newest segment of comments a request may wait, as with media.
+const AHEAD_SEGMENTS_MAX: u64 = 2;
 /// The longest query that is read.
 const QUERY_LEN_MAX: usize = 4_096;
 
@@ -31,6 +33,18 @@ const QUERY_LEN_MAX: usize = 4_096;
 pub(super) struct Playlists {
     multivariant: Mutex<Option<(Arc<Snapshot>, Arc<Document>)>>,
     by_track: Mutex<BTreeMap<TrackName, watch::Sender<Arc<Published>>>>,
+    comments: Mutex<Option<Comments>>,
+}
+
+/// The playlist of what viewers say, which is new with every segment that begins.
+#[derive(Clone)]
+struct Comments {
+    snapshot: Arc<Snapshot>,
+    /// The media sequence number that it begins with, and may not go below.
+    floor: u64,
+    last: u64,
+    ended: bool,
+    document: Arc<Document>,
 }
 
 /// The highest media sequence number that a playlist of a track that was sent began with. An edge that
@@ -80,6 +94,7 @@ impl Playlists {
     pub(super) fn clear(&self) {
         lock(&self.by_track).clear();
         *lock(&self.multivariant) = None;
+        *lock(&self.comments) = None;
     }
 
     /// The playlist of `track` and what becomes of it, if anybody has asked for it.
@@ -260,6 +275,48 @@ pub(super) async fn media(
     let published = follow.borrow().clone();
     let document = published.document(directives.skip);
     document.respond(hls::CONTENT_TYPE, Kind::Playlist, keep, asks, &live.metrics)
+}
+
+/// The playlist of what viewers say; waits for the segment that `query` asks for.
+pub(super) async fn comments(live: &Live, query: Option<&str>, asks: &Asks<'_>) -> Response<Body> {
+    let directives = match Directives::parse(query) {
+        Ok(directives) => directives,
+        Err(reason) => return refusal(StatusCode::BAD_REQUEST, SHORT, reason),
+    };
+    if live.begun().is_some_and(|snapshot| !snapshot.comments) {
+        return refusal(StatusCode::NOT_FOUND, SHORT, "there are no comments at this edge");
+    }
+    let Some(now) = live.once(asks, said).await else { return not_ready() };
+    let sequence = directives.asked.map_or(0, |asked| asked.sequence);
+    let (mut now, mut keep) = (now, Keep::Short);
+    if sequence > now.last && !now.ended {
+        if sequence > now.last.saturating_add(AHEAD_SEGMENTS_MAX) {
+            return refusal(StatusCode::BAD_REQUEST, NO_STORE, "_HLS_msn is too far ahead");
+        }
+        let listed = |live: &Live| said(live).filter(|now| now.last >= sequence || now.ended);
+        match live.once(asks, listed).await {
+            Some(listed) => now = listed,
+            // As with media, players get what there is and ask again.
+            None => keep = Keep::Never,
+        }
+    }
+    now.document.respond(hls::CONTENT_TYPE, Kind::Playlist, keep, asks, &live.metrics)
+}
+
+fn said(live: &Live) -> Option<Comments> {
+    let snapshot = live.snapshot()?;
+    let mut cached = lock(&live.playlists.comments);
+    let former = cached.as_ref().filter(|former| former.snapshot.t0 == snapshot.t0);
+    if let Some(former) = former.filter(|former| Arc::ptr_eq(&former.snapshot, &snapshot)) {
+        return Some(former.clone());
+    }
+    let playlist = MediaPlaylist::new(&snapshot, hls::beside_comments(&snapshot)?)?;
+    let floor = former.map_or(0, |former| former.floor).max(playlist.first());
+    let playlist = playlist.starting_at(floor);
+    let (last, ended) = (playlist.last_of_comments(), playlist.reach().ended);
+    let document = Arc::new(Document::new(playlist.render_comments()));
+    let said = Comments { snapshot: snapshot.clone(), floor, last, ended, document };
+    Some(cached.insert(said).clone())
 }
 
 /// The playlist of `track` for whoever asks first.

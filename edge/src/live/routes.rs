@@ -48,6 +48,7 @@ pub fn routes(directory: Arc<Directory>, audience: Arc<Audience>) -> Router {
         .route("/live/{id}", get(status))
         .route("/live/{id}/manifest.mpd", get(manifest))
         .route("/live/{id}/index.m3u8", get(multivariant))
+        .route("/live/{id}/comments/index.m3u8", get(comments))
         .route("/live/{id}/{track}/{file}", get(file))
         .route_layer(middleware::from_fn_with_state((directory.clone(), audience), common))
         .with_state(directory)
@@ -239,6 +240,17 @@ async fn multivariant(
     let asks = Asks::from(&request);
     let live = find(&directory, &id, &asks).await?;
     Ok(playlists::multivariant(&live, &asks).await)
+}
+
+async fn comments(
+    State(directory): State<Arc<Directory>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answered {
+    let (request, _) = request.into_parts();
+    let asks = Asks::from(&request);
+    let live = find(&directory, &id, &asks).await?;
+    Ok(playlists::comments(&live, request.uri.query(), &asks).await)
 }
 
 /// What there is of a track.

@@ -22,6 +22,34 @@ pub struct Locator {
     pub period: u32,
 }
 
+/// A period of a broadcast, as it stands in the URL of what is not one track's: `top2v4~4`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeriodLocator {
+    /// `T0` of the broadcast, in whole seconds since the Unix epoch.
+    pub t0_s: u64,
+    /// The period.
+    pub period: u32,
+}
+
+impl PeriodLocator {
+    /// Where what belongs to `period` of the broadcast that began at `t0` is found.
+    pub fn new(t0: UtcTime, period: u32) -> Self {
+        Self { t0_s: t0.as_millis() / 1_000, period }
+    }
+
+    /// Reads what [`fmt::Display`] writes, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (t0_s, period) = text.split_once('~')?;
+        Some(Self { t0_s: from_base36(t0_s)?, period: u32::try_from(from_base36(period)?).ok()? })
+    }
+}
+
+impl fmt::Display for PeriodLocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}~{}", Base36(self.t0_s), Base36(u64::from(self.period)))
+    }
+}
+
 impl Locator {
     /// Where `track` of `period` of the broadcast that began at `t0` is found.
     pub fn new(track: &TrackName, t0: UtcTime, period: u32) -> Self {
@@ -33,10 +61,9 @@ impl Locator {
         if segment.len() > LEN_MAX {
             return None;
         }
-        let mut parts = segment.rsplitn(3, '~');
-        let period = u32::try_from(from_base36(parts.next()?)?).ok()?;
-        let t0_s = from_base36(parts.next()?)?;
-        Some(Self { track: unescaped(parts.next()?)?, t0_s, period })
+        let (at, _) = segment.rmatch_indices('~').nth(1)?;
+        let PeriodLocator { t0_s, period } = PeriodLocator::parse(segment.get(at + 1..)?)?;
+        Some(Self { track: unescaped(segment.get(..at)?)?, t0_s, period })
     }
 }
 
@@ -68,7 +95,7 @@ impl fmt::Display for Locator {
         for c in escaped(&self.track) {
             fmt::Write::write_char(f, c)?;
         }
-        write!(f, "~{}~{}", Base36(self.t0_s), Base36(u64::from(self.period)))
+        write!(f, "~{}", PeriodLocator { t0_s: self.t0_s, period: self.period })
     }
 }
 

@@ -41,7 +41,7 @@ use lectern_relay_proto::{Catalog, GroupId, MediaTime, PublisherState, TrackName
 
 pub use backfill::Missing;
 pub use fault::{Fault, Faults};
-pub use locator::Locator;
+pub use locator::{Locator, PeriodLocator};
 pub(crate) use locator::{escaped, unescaped};
 use period::PeriodState;
 pub use segment::{Part, Piece, Segment, State, Tail};
@@ -65,13 +65,15 @@ pub struct Config {
     /// The most bytes of media kept per broadcast, all tracks together. When it is reached before
     /// the window is, the oldest segments go first.
     pub bytes_max: usize,
+    /// Whether there are comments at this edge; see [`Snapshot::comments`].
+    pub comments: bool,
 }
 
 impl Default for Config {
     /// Two minutes and 128 MiB, which hold all of two minutes, and of the segments around them, up to
     /// 8 Mb/s: 1080p at the 6 Mb/s that encoders are told to send it with, and its sound twice.
     fn default() -> Self {
-        Self { window: Duration::from_secs(120), bytes_max: 128 << 20 }
+        Self { window: Duration::from_secs(120), bytes_max: 128 << 20, comments: false }
     }
 }
 
@@ -261,6 +263,7 @@ impl Timeline {
             t0: head.t0,
             state: head.state,
             window: self.config.window,
+            comments: self.config.comments,
             periods,
         }))
     }

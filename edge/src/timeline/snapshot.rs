@@ -17,6 +17,9 @@ pub struct Snapshot {
     pub state: PublisherState,
     /// How far back a viewer may seek.
     pub window: Duration,
+    /// Whether manifests list what viewers say as subtitles. The same for as long as the edge runs, and
+    /// whether or not anybody has said anything: players read only once which renditions there are.
+    pub comments: bool,
     /// Oldest first; the last one is current.
     pub periods: Vec<PeriodView>,
 }
@@ -163,6 +166,18 @@ impl PeriodView {
     /// The track of this name.
     pub fn track(&self, name: &TrackName) -> Option<&TrackView> {
         self.tracks.iter().find(|track| track.name == *name)
+    }
+
+    /// How long a segment is by the grid.
+    pub fn grid_duration(&self) -> Duration {
+        Duration::from_millis(self.info.grid.duration_ms().into())
+    }
+
+    /// Where segment `number` begins by the grid; its media begins with the first keyframe near there.
+    pub fn nominal_start(&self, number: u64) -> MediaTime {
+        let before = number.saturating_sub(self.info.first_number());
+        let ms = before.saturating_mul(self.info.grid.duration_ms().into());
+        MediaTime::from_millis(ms.saturating_add(self.info.start_ms))
     }
 
     /// Where its media ends so far, in the longest of its tracks.

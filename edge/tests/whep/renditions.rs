@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
+use lectern_edge::audience::{self, Audience};
 use lectern_edge::comments::{self, Comments};
 use lectern_edge::live::{self, Directory};
 use lectern_edge::timeline;
 use lectern_edge::upstream;
 use lectern_edge::whep::{self, Engine, Feed, OfferError, PinError};
-use lectern_relay_proto::comment::Viewers;
 use lectern_relay_proto::net::{
     Identity, Publisher, PublisherConfig, PublisherMetrics, Subscriber, SubscriberConfig,
     SubscriberMetrics, Trust,
@@ -427,7 +427,7 @@ async fn renditions_that_a_publisher_sends_over_the_relay_reach_viewers() {
     let fetcher = upstream::Fetcher::new(1_000_000, metrics);
     let comments = Comments::new(
         None,
-        Box::new(|_| Viewers::default()),
+        Audience::new(audience::Metrics::register(&Registry::new()).unwrap()),
         comments::Metrics::register(&Registry::new()).unwrap(),
     );
     let consumers = upstream::Consumers { directory, engine: engine.clone(), comments };

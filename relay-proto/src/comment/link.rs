@@ -375,9 +375,26 @@ impl Reaction {
 }
 
 impl Viewers {
+    /// The paths, as metric labels name them.
+    pub const PATHS: [&str; 3] = ["webrtc", "dash", "hls"];
+
+    /// In the order of [`Viewers::PATHS`].
+    pub fn by_path(self) -> [u32; 3] {
+        [self.webrtc, self.dash, self.hls]
+    }
+
     /// On all paths.
     pub fn total(self) -> u64 {
-        u64::from(self.webrtc) + u64::from(self.dash) + u64::from(self.hls)
+        self.by_path().into_iter().map(u64::from).sum()
+    }
+
+    /// With those elsewhere.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            webrtc: self.webrtc.saturating_add(other.webrtc),
+            dash: self.dash.saturating_add(other.dash),
+            hls: self.hls.saturating_add(other.hls),
+        }
     }
 }
 

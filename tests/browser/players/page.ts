@@ -4,7 +4,7 @@
 import type * as Dashjs from 'dashjs';
 import type Hls from 'hls.js';
 import type { ErrorData } from 'hls.js';
-import type { PlayerName, Recorded, Tick } from './record.ts';
+import type { PlayerName, Recorded, Subtitles, Tick } from './record.ts';
 
 declare global {
   interface Window {
@@ -18,6 +18,10 @@ declare global {
       start(name: PlayerName, url: string): Promise<void>;
       /** What has been seen so far. */
       recorded(name: PlayerName): Recorded;
+      /** Shows the comments as subtitles, as a viewer does who chooses them from a menu. */
+      showComments(name: PlayerName): Promise<void>;
+      /** What of them is there, and has been on screen. */
+      subtitles(name: PlayerName): Subtitles;
       stop(): Promise<void>;
     };
   }
@@ -44,7 +48,16 @@ export function install(): void {
         ? Item[]
         : Recorded[Key];
     };
+    readonly shown: { mediaS: number; texts: string[] }[];
+    engine: Engine;
+  }
+  /** What is asked of a player that is not the same with all of them. */
+  interface Engine {
     destroy(): unknown;
+    /** Shows the one track of subtitles that there is. */
+    showComments(): unknown;
+    /** What to add to `currentTime` to get media time, seconds; null while that is not known. */
+    offsetS(): number | null;
   }
   const all = new Map<PlayerName, Playing>();
   const over = new AbortController();
@@ -54,21 +67,39 @@ export function install(): void {
   };
 
   /** Each player as its documentation has it for low latency; targets are the manifest's. */
-  const engines: Record<PlayerName, (playing: Playing, url: string) => Promise<() => unknown>> = {
+  const engines: Record<PlayerName, (playing: Playing, url: string) => Promise<Engine>> = {
     async dashjs(playing, url) {
       const player = window.dashjs.MediaPlayer().create();
       player.updateSettings({
         debug: { logLevel: 0 },
-        streaming: { applyServiceDescription: true, liveCatchup: { enabled: true } },
+        streaming: {
+          applyServiceDescription: true,
+          liveCatchup: { enabled: true },
+          // Otherwise it shows whatever subtitles there are, to everybody.
+          text: { defaultEnabled: false },
+        },
       });
       player.on('error', (event: unknown) => {
         const { error } = event as { error?: { code?: number; message?: string } };
         failed(playing, `${error?.code}: ${error?.message}`);
       });
       player.initialize(playing.video, url, true);
-      return () => player.destroy();
+      return {
+        destroy: () => player.destroy(),
+        showComments: () => player.setTextTrack(0),
+        // The presentation timeline is that of media time.
+        offsetS: () => 0,
+      };
     },
     async shaka(playing, url) {
+      // As `docs/players.md` asks of every page that shows subtitles with Shaka.
+      const { TextEngine, VttTextParser } = window.shaka.text;
+      class Parser extends VttTextParser {
+        parseMedia(data: Uint8Array, time: object, ...rest: unknown[]) {
+          return super.parseMedia(data, { ...time, vttOffset: 0 }, ...rest);
+        }
+      }
+      TextEngine.registerParser('text/vtt', () => new Parser());
       const player = new window.shaka.Player();
       await player.attach(playing.video);
       player.configure({ streaming: { lowLatencyMode: true, liveSync: { enabled: true } } });
@@ -78,7 +109,11 @@ export function install(): void {
       });
       await player.load(url);
       await playing.video.play();
-      return () => player.destroy();
+      return {
+        destroy: () => player.destroy(),
+        showComments: () => player.selectTextTrack(player.getTextTracks()[0]),
+        offsetS: () => 0,
+      };
     },
     async hlsjs(playing, url) {
       const player = new window.Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.06 });
@@ -92,11 +127,28 @@ export function install(): void {
         if (!mended) failed(playing, text);
         else if (playing.recorded.mended.length < ERRORS_MAX) playing.recorded.mended.push(text);
       });
+      // Dates are all that a playlist says of media time; the broadcast's status knows where it began.
+      let t0Ms: number | null = null;
+      void fetch(new URL('.', url).href.slice(0, -1))
+        .then((answer) => answer.json())
+        .then((status) => {
+          t0Ms = status.t0_ms;
+        });
       window.stepOverLostPart(player);
       player.loadSource(url);
       player.attachMedia(playing.video);
       player.once(window.Hls.Events.MANIFEST_PARSED, () => void playing.video.play());
-      return () => player.destroy();
+      return {
+        destroy: () => player.destroy(),
+        showComments: () => {
+          player.subtitleTrack = 0;
+        },
+        offsetS: () => {
+          const { playingDate } = player;
+          if (!playingDate || t0Ms === null) return null;
+          return (playingDate.getTime() - t0Ms) / 1_000 - playing.video.currentTime;
+        },
+      };
     },
   };
 
@@ -105,6 +157,22 @@ export function install(): void {
       buffered.start(i),
       buffered.end(i),
     ]);
+
+  const tracksOf = ({ video }: Playing) =>
+    Array.from(video.textTracks).filter(({ kind }) => kind !== 'metadata');
+
+  const textOf = (cue: TextTrackCue) => (cue as VTTCue).getCueAsHTML().textContent ?? '';
+
+  /** Notes what subtitles are on screen, whenever others are. */
+  const read = (playing: Playing) => {
+    const offset = playing.engine.offsetS();
+    if (offset === null) return;
+    const showing = tracksOf(playing).filter(({ mode }) => mode === 'showing');
+    const texts = showing.flatMap(({ activeCues }) => Array.from(activeCues ?? [], textOf));
+    const former = playing.shown.at(-1)?.texts ?? [];
+    if (texts.join('\0') === former.join('\0') || playing.shown.length >= TICKS_MAX) return;
+    playing.shown.push({ mediaS: playing.video.currentTime + offset, texts });
+  };
 
   const tick = ({ video, recorded }: Playing, startedMs: number) => {
     const previous = recorded.ticks.at(-1);
@@ -179,6 +247,12 @@ export function install(): void {
     over.signal.addEventListener('abort', () => clearInterval(timer));
   };
 
+  const of = (name: PlayerName) => {
+    const playing = all.get(name);
+    if (!playing) throw new Error(`${name} was not started`);
+    return playing;
+  };
+
   window.players = {
     async start(name, url) {
       const video = document.createElement('video');
@@ -197,30 +271,49 @@ export function install(): void {
           beeps: [],
           cut: false,
         },
-        destroy: () => {},
+        shown: [],
+        engine: { destroy: () => {}, showComments: () => {}, offsetS: () => null },
       };
       all.set(name, playing);
       const startedMs = performance.now();
       video.addEventListener('error', () => failed(playing, `media: ${video.error?.message}`));
       video.addEventListener('playing', () => void listen(playing), { once: true });
       look(playing, startedMs);
-      const timer = setInterval(() => tick(playing, startedMs), TICK_MS);
+      const timer = setInterval(() => {
+        tick(playing, startedMs);
+        read(playing);
+      }, TICK_MS);
       over.signal.addEventListener('abort', () => clearInterval(timer));
       try {
-        playing.destroy = await engines[name](playing, url);
+        playing.engine = await engines[name](playing, url);
       } catch (error) {
         failed(playing, `start: ${JSON.stringify(error)} ${error}`);
       }
     },
-    recorded(name) {
-      const playing = all.get(name);
-      if (!playing) throw new Error(`${name} was not started`);
-      return playing.recorded;
+    recorded: (name) => of(name).recorded,
+    async showComments(name) {
+      await of(name).engine.showComments();
+    },
+    subtitles(name) {
+      const playing = of(name);
+      const { shown } = playing;
+      const offset = playing.engine.offsetS() ?? Number.NaN;
+      const tracks = tracksOf(playing).map(({ label, kind, mode, cues }) => ({
+        label,
+        kind,
+        mode,
+        cues: Array.from(cues ?? [], (cue) => ({
+          fromS: cue.startTime + offset,
+          toS: cue.endTime + offset,
+          text: textOf(cue),
+        })),
+      }));
+      return { tracks, shown };
     },
     async stop() {
       over.abort();
-      for (const { destroy, video } of all.values()) {
-        await destroy();
+      for (const { engine, video } of all.values()) {
+        await engine.destroy();
         video.remove();
       }
     },

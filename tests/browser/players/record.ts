@@ -35,6 +35,22 @@ export interface Recorded {
   readonly cut: boolean;
 }
 
+/** A player's subtitles, in media time. */
+export interface Subtitles {
+  readonly tracks: readonly {
+    readonly label: string;
+    readonly kind: string;
+    readonly mode: TextTrackMode;
+    readonly cues: readonly {
+      readonly fromS: number;
+      readonly toS: number;
+      readonly text: string;
+    }[];
+  }[];
+  /** What was on screen together, from each moment on at which it changed. */
+  readonly shown: readonly { readonly mediaS: number; readonly texts: readonly string[] }[];
+}
+
 /** A stretch in which the position did not move. */
 export interface Freeze {
   readonly fromMs: number;

@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import { stepOverLostPart } from '../../../web/src/engines/hls-lost-part.ts';
 import { type Stack, webRequire } from '../harness.ts';
 import { install } from './page.ts';
-import { PLAYERS, type PlayerName, type Recorded } from './record.ts';
+import { PLAYERS, type PlayerName, type Recorded, type Subtitles } from './record.ts';
 
 const LIBRARIES: Record<PlayerName, string> = {
   dashjs: 'dashjs/dist/modern/umd/dash.all.min.js',
@@ -86,6 +86,15 @@ export class Stage {
 
   recorded(player: PlayerName): Promise<Recorded> {
     return this.page.evaluate((player) => window.players.recorded(player), player);
+  }
+
+  showComments(player: PlayerName): Promise<void> {
+    return this.page.evaluate((player) => window.players.showComments(player), player);
+  }
+
+  /** Times are media time. */
+  async subtitles(player: PlayerName): Promise<Subtitles> {
+    return this.page.evaluate((player) => window.players.subtitles(player), player);
   }
 
   /** Waits until a player has moved on by `seconds` of media, counted from now. */

@@ -92,6 +92,8 @@ export class DashEngine implements Engine {
         // Latency target and catch-up rates are the broadcast's to state, in its ServiceDescription.
         applyServiceDescription: true,
         liveCatchup: { enabled: true },
+        // Comments are beside the picture, and subtitles of them would be loaded for nothing.
+        text: { defaultEnabled: false },
         // Nothing about what people watch is left behind in their browser.
         lastBitrateCachingInfo: { enabled: false },
         lastMediaSettingsCachingInfo: { enabled: false },

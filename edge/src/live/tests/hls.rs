@@ -267,3 +267,70 @@ async fn a_playlist_that_was_read_never_begins_earlier() {
     let second = edge.get(PLAYLIST).await;
     assert!(second.body.contains("#EXT-X-MEDIA-SEQUENCE:0\n"), "{}", second.body);
 }
+
+const COMMENTS: &str = "/live/talk/comments/index.m3u8";
+
+/// The same broadcast at an edge that has comments.
+fn commented() -> Edge {
+    let mut edge = Edge::new(Script::new(&[2_000; 10]));
+    let config = Config { comments: true, ..Config::default() };
+    edge.directory = Directory::new(config, Metrics::register(&Registry::new()).unwrap());
+    edge.directory.set_informed(true);
+    edge.live = edge.directory.open("talk".parse().unwrap()).unwrap();
+    edge.routes = routes(edge.directory.clone(), edge.audience.clone());
+    edge.live.set_catalog(edge.script.catalog());
+    edge.play(0..4_500);
+    edge
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_are_listed_where_there_are_any_and_as_soon_as_their_media_begins() {
+    let edge = commented();
+    let playlists = edge.get("/live/talk/index.m3u8").await;
+    assert!(playlists.body.contains("URI=\"comments/index.m3u8\""), "{}", playlists.body);
+    let got = edge.get(COMMENTS).await;
+    assert_eq!(got.header("content-type"), "application/vnd.apple.mpegurl");
+    assert_eq!(got.header("access-control-allow-origin"), "*");
+    assert!(got.body.ends_with("~2.vtt\n"), "{}", got.body);
+    let again = edge.send(Method::GET, COMMENTS, &[("if-none-match", got.header("etag"))]).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(edge.get("/live/talk/comments/index.m3u8?_HLS_skip=YES").await.body, got.body);
+
+    let elsewhere = self::edge();
+    assert_eq!(elsewhere.get(COMMENTS).await.status, StatusCode::NOT_FOUND);
+    assert!(!elsewhere.get("/live/talk/index.m3u8").await.body.contains("comments"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_of_comments_waits_for_the_segment_that_it_asks_for() {
+    let edge = commented();
+    let asking = |sequence: u64| format!("{COMMENTS}?_HLS_msn={sequence}");
+    assert!(edge.get(&asking(2)).await.body.ends_with("~2.vtt\n"));
+    let url = asking(3);
+    let play = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        edge.play(4_500..6_100);
+    };
+    let (got, ()) = tokio::join!(edge.get(&url), play);
+    assert!(got.body.ends_with("~3.vtt\n"), "{}", got.body);
+    assert!(got.header("cache-control").contains("max-age=1"));
+
+    let asked = Instant::now();
+    let got = edge.get(&asking(5)).await;
+    assert_eq!((got.status, asked.elapsed()), (StatusCode::OK, HOLD_MAX), "in vain");
+    assert_eq!(got.header("cache-control"), "no-store");
+    assert_eq!(edge.get(&asking(6)).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(edge.get(&asking(u64::MAX)).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_of_a_broadcast_that_is_over_are_not_waited_for() {
+    let edge = commented();
+    let ended = Catalog { state: PublisherState::Ended, ..edge.script.catalog() };
+    edge.live.set_catalog(ended);
+    tokio::time::sleep(SETTLE_AFTER * 2).await;
+    let asked = Instant::now();
+    let got = edge.get("/live/talk/comments/index.m3u8?_HLS_msn=4").await;
+    assert!(got.body.ends_with("#EXT-X-ENDLIST\n"), "{}", got.body);
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+}

@@ -3,7 +3,8 @@
 //! One module per concern: [`upstream`] (relay to cache), [`timeline`] (groups to segments),
 //! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
 //! player and its pages), [`experience`] (what viewers say of it), [`server`] (the HTTP listeners),
-//! [`client`] (whom a request comes from), [`comments`] (what viewers say).
+//! [`client`] (whom a request comes from), [`comments`] (what viewers say), [`siblings`] (where else
+//! they may go).
 
 pub mod client;
 pub mod comments;
@@ -15,6 +16,7 @@ pub mod live;
 mod negotiation;
 pub mod pages;
 pub mod server;
+pub mod siblings;
 mod throttle;
 pub mod timeline;
 pub mod upstream;
@@ -22,6 +24,7 @@ pub mod whep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use lectern_relay_proto::net::{
@@ -35,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::comments::Comments;
 use crate::config::Config;
 use crate::live::Directory;
+use crate::siblings::Siblings;
 
 /// The most sender threads: more than the cores of any machine that would run one edge.
 const WORKERS_MAX: usize = 256;
@@ -58,6 +62,8 @@ pub struct Edge {
     fetcher: upstream::Fetcher,
     comments: Arc<Comments>,
     link: Option<OriginLink>,
+    siblings: Arc<Siblings>,
+    drain: Duration,
 }
 
 /// Why an edge could not start.
@@ -96,6 +102,9 @@ pub enum Error {
     /// A proxy that is to be trusted.
     #[error("edge.trusted_proxies: {0}")]
     Proxies(#[from] client::ProxyError),
+    /// More siblings than players are told of.
+    #[error(transparent)]
+    Siblings(#[from] siblings::TooMany),
     /// The media port or its threads.
     #[error("WebRTC: {0}")]
     Whep(#[from] whep::Error),
@@ -145,7 +154,9 @@ impl Edge {
         let limits = config.http_limits()?;
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
-        let directory = Directory::new(config.timeline(), live::Metrics::register(registry)?);
+        let siblings = Arc::new(Siblings::new(config.siblings.clone())?);
+        let metrics = live::Metrics::register(registry)?;
+        let directory = Directory::beside(siblings.clone(), config.timeline(), metrics);
         let experience = experience::Metrics::register(registry)?;
         let fetcher = upstream::Fetcher::new(
             config.window_fetch_bytes_per_sec(),
@@ -161,7 +172,7 @@ impl Edge {
         let link = subscriber.take_link();
         let comments = Comments::new(link.as_ref(), comments::Metrics::register(registry)?);
         let router = Router::new()
-            .merge(pages::routes())
+            .merge(pages::routes(&siblings))
             .merge(live::routes(directory.clone()))
             .merge(experience::routes(directory.clone(), experience))
             .merge(comments::routes(
@@ -183,6 +194,8 @@ impl Edge {
             fetcher,
             comments,
             link,
+            siblings,
+            drain: config.drain(),
         })
     }
 
@@ -206,10 +219,20 @@ impl Edge {
         UpstreamStatus(self.subscriber.status())
     }
 
-    /// Serves until `cancel`.
+    /// Serves until `cancel`; from then on takes no WebRTC viewer in, says so, and serves those who are
+    /// there for as long as [`Config::drain`] says.
     pub async fn run(self, cancel: CancellationToken) {
-        let engine = self.engine.clone();
-        let cancelled = cancel.clone();
+        let stop = CancellationToken::new();
+        let (engine, siblings, stopping) = (self.engine.clone(), self.siblings, stop.clone());
+        let drain = self.drain;
+        let draining = tokio::spawn(async move {
+            cancel.cancelled().await;
+            siblings.drain();
+            engine.drain();
+            tokio::time::sleep(drain).await;
+            stopping.cancel();
+        });
+        let cancelled = stop.clone();
         let consumers = upstream::Consumers {
             directory: self.directory,
             engine: self.engine,
@@ -217,14 +240,9 @@ impl Edge {
         };
         let follow = upstream::run(self.subscriber, consumers, self.fetcher, cancelled);
         let following = tokio::spawn(follow);
-        let (comments, answered) = (self.comments, cancel.clone());
+        let (comments, answered) = (self.comments, stop.clone());
         let commenting = tokio::spawn(async move { comments.run(self.link, answered).await });
-        let drained = cancel.clone();
-        let draining = tokio::spawn(async move {
-            drained.cancelled().await;
-            engine.drain();
-        });
-        server::serve(self.listeners, self.router, self.limits, self.http_metrics, cancel).await;
+        server::serve(self.listeners, self.router, self.limits, self.http_metrics, stop).await;
         draining.await.ok();
         following.await.ok();
         commenting.await.ok();

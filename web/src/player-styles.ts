@@ -26,8 +26,44 @@ export const playerStyles = css`
     max-height: none;
     border-radius: 0;
   }
-  :host(:fullscreen) :is(.status, slot) {
+  :host(:fullscreen) :is(.status, slot[name='title']) {
     display: none;
+  }
+  media-controller {
+    display: block;
+    width: 100%;
+    height: 100%;
+    line-height: 1.3;
+    --media-background-color: transparent;
+    --media-control-background: transparent;
+    --media-control-hover-background: rgb(255 255 255 / 0.16);
+    --media-primary-color: #fff;
+    --media-font: 600 0.875rem / 1.25 var(--lectern-font, system-ui, sans-serif);
+    --media-focus-box-shadow: none;
+  }
+  media-controller:focus {
+    outline: none;
+  }
+  /* Inside the frame, which cuts off what is outside. */
+  media-controller:focus-visible::after {
+    content: '';
+    position: absolute;
+    inset: 0;
+    border: 0.1875rem solid #8ec5ff;
+    pointer-events: none;
+  }
+  lectern-media {
+    display: block;
+    position: relative;
+    width: 100%;
+    height: 100%;
+  }
+  lectern-stats {
+    position: absolute;
+    top: 0.75rem;
+    left: 0.75rem;
+    max-width: min(30rem, calc(100% - 1.5rem));
+    max-height: calc(100% - 5.5rem);
   }
   video {
     position: absolute;
@@ -39,6 +75,11 @@ export const playerStyles = css`
   }
   video.front {
     visibility: visible;
+  }
+  .says {
+    position: absolute;
+    inset: 0;
+    pointer-events: none;
   }
   .message {
     position: absolute;
@@ -68,6 +109,19 @@ export const playerStyles = css`
     color: #c3cedb;
     font-size: clamp(0.875rem, 1.5vw, 1.0625rem);
     line-height: 1.45;
+  }
+  .message a {
+    display: flex;
+    align-items: center;
+    min-height: 2.75rem;
+    margin-top: 0.75rem;
+    padding: 0 1.25rem;
+    border-radius: 1.375rem;
+    color: #10202f;
+    background: #fff;
+    font-weight: 600;
+    text-decoration: none;
+    pointer-events: auto;
   }
   .pulse {
     display: flex;
@@ -101,23 +155,6 @@ export const playerStyles = css`
     .pulse i {
       animation: none;
     }
-    lectern-controls {
-      transition: none;
-    }
-  }
-  lectern-controls[hidden] {
-    display: none;
-  }
-  lectern-controls {
-    position: absolute;
-    inset: auto 0 0;
-    transition: opacity 0.25s;
-  }
-  .frame.idle lectern-controls:not(:focus-within) {
-    opacity: 0;
-  }
-  .frame.idle {
-    cursor: none;
   }
   .unmute {
     position: absolute;
@@ -136,7 +173,10 @@ export const playerStyles = css`
     font: 600 0.9375rem / 1 var(--lectern-font, system-ui, sans-serif);
     cursor: pointer;
   }
-  :is(.frame, .unmute, summary):focus-visible {
+  .unmute:focus-visible {
+    outline-color: #8ec5ff;
+  }
+  :is(.unmute, .message a, summary):focus-visible {
     outline: 0.1875rem solid var(--_focus);
     outline-offset: 0.125rem;
   }
@@ -174,5 +214,114 @@ export const playerStyles = css`
   details p {
     margin: 0.25rem 0 0;
     max-width: 65ch;
+  }
+`;
+
+/** The bar over the picture: media-chrome's controls and ours. */
+export const controlStyles = css`
+  .bar {
+    position: relative;
+    display: flex;
+    flex-wrap: wrap;
+    align-items: center;
+    align-self: stretch;
+    gap: 0.125rem;
+    box-sizing: border-box;
+    width: 100%;
+    padding: 2.5rem 0.5rem 0.25rem;
+    color: #fff;
+    background: linear-gradient(to top, rgb(0 0 0 / 0.76), rgb(0 0 0 / 0.4) 55%, transparent);
+    font: 600 0.875rem / 1.25 var(--lectern-font, system-ui, sans-serif);
+    --_menu-height: min(22rem, calc(var(--_frame-height, 40rem) - 6rem));
+  }
+  .bar[hidden],
+  .bar > [hidden] {
+    display: none;
+  }
+  /* What has the focus of a keyboard is seen, however long ago anything moved. */
+  .bar:has(:focus-visible),
+  .bar:has(lectern-menu[open]) {
+    opacity: 1 !important;
+  }
+  .bar > :is(media-play-button, media-mute-button, media-captions-button),
+  .bar > :is(media-pip-button, media-fullscreen-button) {
+    width: 2.75rem;
+    height: 2.75rem;
+    border-radius: 0.5rem;
+    --media-control-padding: 0.5rem;
+  }
+  .bar > :is(media-live-button, media-time-range, media-volume-range):focus-within,
+  .bar > :focus-visible {
+    border-radius: 0.5rem;
+    outline: 0.1875rem solid #8ec5ff;
+    outline-offset: -0.1875rem;
+  }
+  .bar > :is(media-time-range, media-volume-range):not(:has(:focus-visible)):not(:focus-visible) {
+    outline: none;
+  }
+  media-time-range {
+    flex: 1 0 100%;
+    height: 1.5rem;
+    margin: 0 0.25rem -0.125rem;
+    padding: 0;
+    --media-range-track-height: 0.25rem;
+    --media-range-track-border-radius: 0.125rem;
+    --media-range-bar-color: var(--lectern-range, #ff4d4d);
+    --media-range-thumb-background: var(--lectern-range, #ff4d4d);
+    --media-range-thumb-width: 0.875rem;
+    --media-range-thumb-height: 0.875rem;
+    --media-preview-time-background: rgb(18 24 33 / 0.92);
+    --media-box-arrow-background: rgb(18 24 33 / 0.92);
+  }
+  media-volume-range {
+    width: 5.5rem;
+    height: 2.75rem;
+    padding: 0 0.25rem;
+    --media-range-track-height: 0.25rem;
+    --media-range-track-border-radius: 0.125rem;
+  }
+  media-live-button {
+    min-height: 2.25rem;
+    padding: 0 0.625rem;
+    border-radius: 0.5rem;
+    --media-live-button-icon-color: #c3cedb;
+    --media-live-button-indicator-color: #ff4d4d;
+  }
+  .word {
+    display: flex;
+    align-items: center;
+    gap: 0.5rem;
+    margin: 0 0.625rem;
+    white-space: nowrap;
+  }
+  .word::before {
+    content: '';
+    width: 0.5rem;
+    height: 0.5rem;
+    border-radius: 50%;
+    background: #9aa4b2;
+  }
+  .word.live::before {
+    background: #ff4d4d;
+  }
+  .back {
+    margin-right: auto;
+    font-variant-numeric: tabular-nums;
+  }
+  /* A phone has keys for its volume. */
+  @media (pointer: coarse), (max-width: 30rem) {
+    media-volume-range {
+      display: none;
+    }
+  }
+  @media (max-width: 30rem) {
+    .bar {
+      padding-inline: 0.25rem;
+    }
+    media-live-button,
+    .word {
+      margin: 0;
+      padding-inline: 0.375rem;
+    }
   }
 `;

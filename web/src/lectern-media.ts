@@ -9,16 +9,18 @@ export interface MediaOwner {
   /** The video on screen. */
   readonly video: HTMLVideoElement | null;
   /** What the viewer wants, whether or not there is a picture. */
-  paused: boolean;
+  readonly paused: boolean;
   muted: boolean;
   volume: number;
-  /** How far back the viewer is by choice, and may go, ms; zero for not at all. */
-  readonly behindMs: number;
+  /** How far back the viewer is by choice, and may go, ms; nothing for not at all. */
+  readonly behindMs: number | null;
   readonly windowMs: number;
-  /** Goes so far back. */
-  goBack(behindMs: number): void;
+  play(): void;
+  pause(): void;
+  /** Follows a thumb that is dragged so far back. */
+  drag(behindMs: number): void;
   /** Shows these captions, or none. */
-  caption(track: TextTrack | null): void;
+  showCaptions(track: TextTrack | null): void;
 }
 
 const NOTHING: MediaOwner = {
@@ -28,8 +30,10 @@ const NOTHING: MediaOwner = {
   volume: 1,
   behindMs: 0,
   windowMs: 0,
-  goBack() {},
-  caption() {},
+  play() {},
+  pause() {},
+  drag() {},
+  showCaptions() {},
 };
 
 /** One stretch, as `TimeRanges` has it. */
@@ -71,7 +75,7 @@ class Captions extends EventTarget {
           return track.mode;
         },
         set mode(mode) {
-          owner.caption(mode === 'showing' ? track : null);
+          owner.showCaptions(mode === 'showing' ? track : null);
         },
       };
     }
@@ -104,11 +108,11 @@ export class LecternMedia extends HTMLElement {
   }
 
   async play(): Promise<void> {
-    this.owner.paused = false;
+    this.owner.play();
   }
 
   pause(): void {
-    this.owner.paused = true;
+    this.owner.pause();
   }
 
   get muted(): boolean {
@@ -128,11 +132,11 @@ export class LecternMedia extends HTMLElement {
   }
 
   get currentTime(): number {
-    return -this.owner.behindMs / 1000;
+    return -(this.owner.behindMs ?? 0) / 1000;
   }
 
   set currentTime(seconds: number) {
-    this.owner.goBack(-seconds * 1000);
+    this.owner.drag(-seconds * 1000);
   }
 
   get seekable(): Stretch {
@@ -149,7 +153,7 @@ export class LecternMedia extends HTMLElement {
 
   /** Live is not a matter of seconds: who did not go back is there, whatever the path. */
   get liveEdgeStart(): number {
-    return this.owner.behindMs > 0 ? 1 : Number.NEGATIVE_INFINITY;
+    return (this.owner.behindMs ?? 0) > 0 ? 1 : Number.NEGATIVE_INFINITY;
   }
 
   get readyState(): number {

@@ -6,9 +6,11 @@ import { html, LitElement, nothing, type PropertyValues } from 'lit';
 import { keyed } from 'lit/directives/keyed.js';
 import { alike, captionsOf, isUnasked } from './captions.ts';
 import { colours } from './colours.ts';
+import { controlStyles } from './control-styles.ts';
 import type { Transport } from './engines/engine.ts';
 import { ICONS } from './icons.ts';
 import type { Rendition } from './info.ts';
+import { type Command, commandOf, focusOf } from './keys.ts';
 import { isPath, type Path, type State } from './ladder.ts';
 import type { LecternMedia, MediaOwner } from './lectern-media.ts';
 import './lectern-media.ts';
@@ -17,13 +19,14 @@ import './lectern-menu.ts';
 import './lectern-stats.ts';
 import { loadControls, speak } from './media-chrome.ts';
 import { Smoothed } from './media-clock.ts';
-import { messageOf } from './message.ts';
-import { controlStyles, playerStyles } from './player-styles.ts';
+import { messageOf, type Said } from './message.ts';
+import { playerStyles } from './player-styles.ts';
 import { renditionName } from './rendition-name.ts';
 import { Session } from './session.ts';
-import { FrameRate, type Row, statsRows } from './stats.ts';
-import { latencyText, pathText, reasonText, type Texts, textsFor } from './texts/texts.ts';
-import { clockText, STEP_MS } from './window.ts';
+import { FrameRate, lookAt, type Row, statsRows } from './stats.ts';
+import { type Texts, textsFor } from './texts/texts.ts';
+import { barView, messageView, statusView } from './views.ts';
+import { STEP_MS } from './window.ts';
 
 /** The latency shown changes this often: quick enough to follow, slow enough to read. */
 const METER_MS = 500;
@@ -61,7 +64,7 @@ const VOLUME_STEP = 0.1;
  * @cssprop --lectern-accent, --lectern-text, --lectern-quiet, --lectern-line, --lectern-focus
  * @cssprop --lectern-font, --lectern-radius, --lectern-max-height, --lectern-range
  */
-export class LecternPlayer extends LitElement {
+export class LecternPlayer extends LitElement implements MediaOwner {
   static override styles = [colours, playerStyles, controlStyles];
 
   static override properties = {
@@ -79,7 +82,7 @@ export class LecternPlayer extends LitElement {
     soundOnly: { state: true },
     captions: { state: true },
     rows: { state: true },
-    held: { state: true },
+    paused: { state: true },
     windowed: { state: true },
   };
 
@@ -102,7 +105,7 @@ export class LecternPlayer extends LitElement {
   /** What the panel shows; null while it is closed. */
   declare private rows: readonly Row[] | null;
   /** The viewer paused. */
-  declare private held: boolean;
+  declare paused: boolean;
   /** There is something to go back to. */
   declare private windowed: boolean;
 
@@ -110,6 +113,7 @@ export class LecternPlayer extends LitElement {
   /** The address that the session was opened with, or went to by itself. */
   #opened = '';
   #video: HTMLVideoElement | null = null;
+  #title: string | null = null;
   #muted = false;
   #volume = 1;
   #wantedCaptions: TextTrack | null = null;
@@ -121,7 +125,6 @@ export class LecternPlayer extends LitElement {
   #meter: ReturnType<typeof setInterval> | undefined;
   #statsTimer: ReturnType<typeof setInterval> | undefined;
   #listeners: AbortController | null = null;
-  readonly #owner: MediaOwner = ownerOf(this);
 
   constructor() {
     super();
@@ -139,7 +142,7 @@ export class LecternPlayer extends LitElement {
     this.soundOnly = false;
     this.captions = [];
     this.rows = null;
-    this.held = false;
+    this.paused = false;
     this.windowed = false;
   }
 
@@ -159,11 +162,6 @@ export class LecternPlayer extends LitElement {
   /** What the host calls the broadcast, as far as the edge knows. */
   get broadcastTitle(): string | null {
     return this.#session?.info.title ?? null;
-  }
-
-  /** The viewer paused. */
-  get paused(): boolean {
-    return this.held;
   }
 
   get muted(): boolean {
@@ -191,8 +189,8 @@ export class LecternPlayer extends LitElement {
   }
 
   play(): void {
-    if (!this.held) return;
-    this.held = false;
+    if (!this.paused) return;
+    this.paused = false;
     this.#session?.hold(false);
     // A path without a past has nothing to show until another has found the place.
     const live = !this.#session?.behind || this.path !== 'webrtc';
@@ -202,8 +200,8 @@ export class LecternPlayer extends LitElement {
   }
 
   pause(): void {
-    if (this.held) return;
-    this.held = true;
+    if (this.paused) return;
+    this.paused = true;
     this.#session?.hold(true);
     this.#video?.pause();
     this.#media()?.tell('pause');
@@ -219,7 +217,7 @@ export class LecternPlayer extends LitElement {
 
   goLive(): void {
     this.#dragged = null;
-    if (this.held) this.play();
+    if (this.paused) this.play();
     this.#session?.goLive();
     this.#video?.play().catch(() => {});
     this.#measure();
@@ -253,7 +251,7 @@ export class LecternPlayer extends LitElement {
 
   override firstUpdated(): void {
     const media = this.#media();
-    if (media) media.owner = this.#owner;
+    if (media) media.owner = this;
     loadControls().then(
       () => {
         const controller = this.renderRoot.querySelector('media-controller');
@@ -282,7 +280,9 @@ export class LecternPlayer extends LitElement {
           defaultstreamtype="live" @dblclick=${this.#doubleClicked} @contextmenu=${this.#contextMenu}
         >
           <lectern-media slot="media"></lectern-media>
-          <div slot="centered-chrome" class="says" role="status" noautohide>${this.#message(texts)}</div>
+          <div slot="centered-chrome" class="says" role="status" noautohide>
+            ${messageView(texts, this.#said(texts))}
+          </div>
           ${
             this.silenced && this.path
               ? html`<button
@@ -291,7 +291,7 @@ export class LecternPlayer extends LitElement {
                 >${ICONS.muted} ${texts.controls.tapToUnmute}</button>`
               : nothing
           }
-          ${keyed(texts.lang, this.#controls(texts))}
+          ${keyed(texts.lang, this.#bar(texts))}
         </media-controller>
         ${
           this.rows
@@ -303,34 +303,13 @@ export class LecternPlayer extends LitElement {
         }
       </div>
       <slot name="title"></slot>
-      <div class="status" part="status" lang=${texts.lang}>
-        ${this.path ? html`<span class="badge" part="badge">${pathText(texts, this.path, this.transport)}</span>` : nothing}
-        ${this.#distance(texts)}
-        ${
-          this.fallbackReason && this.path && this.path !== 'webrtc'
-            ? html`<details>
-                <summary>${texts.controls.why}</summary>
-                <p>${reasonText(texts, this.fallbackReason)}</p>
-              </details>`
-            : nothing
-        }
-      </div>
+      ${statusView(texts, this)}
     `;
   }
 
-  /** How far from the host the picture is. */
-  #distance(texts: Texts) {
-    if (this.behindMs && this.state === 'live') {
-      return html`<span class="latency">${texts.behindLive(clockText(this.behindMs))}</span>`;
-    }
-    return this.latencyMs !== null && this.state === 'live'
-      ? html`<span class="latency">${latencyText(texts, this.latencyMs)}</span>`
-      : html`<span>${texts.words[this.state]}</span>`;
-  }
-
-  #message(texts: Texts) {
+  #said(texts: Texts): Said | null {
     const session = this.#session;
-    const said = messageOf(texts, {
+    return messageOf(texts, {
       state: this.state,
       info: session?.info ?? null,
       fallbackReason: this.fallbackReason,
@@ -340,53 +319,22 @@ export class LecternPlayer extends LitElement {
       soundOnly: this.soundOnly,
       nowMs: Date.now(),
     });
-    if (!said) return nothing;
-    return html`<div class="message" part="message">
-      ${said.pending ? html`<div class="pulse"><i></i><i></i><i></i></div>` : nothing}
-      <strong>${said.title}</strong>
-      ${said.detail ? html`<span>${said.detail}</span>` : nothing}
-      ${
-        said.replay
-          ? html`<a part="replay" href=${said.replay} target="_top">${texts.controls.replay}</a>`
-          : nothing
-      }
-    </div>`;
   }
 
-  #controls(texts: Texts) {
-    const { controls: T } = texts;
-    const live = this.state === 'live';
-    const back = this.behindMs ? `−${clockText(this.behindMs)}` : '';
-    return html`<div
-      class="bar" part="controls" role="group" aria-label=${T.controls} ?hidden=${this.path === null}
-    >
-      <media-time-range part="control time-range" ?hidden=${!this.windowed}></media-time-range>
-      <media-play-button part="control"></media-play-button>
-      <media-mute-button part="control"></media-mute-button>
-      <media-volume-range part="control volume"></media-volume-range>
-      ${
-        live && this.windowed
-          ? html`<media-live-button part="control live" class="live"></media-live-button>`
-          : html`<span class="word ${live && !this.held ? 'live' : ''}">${texts.words[this.state]}</span>`
-      }
-      <span class="back">${back}</span>
-      ${
-        this.captions.length > 0
-          ? html`<media-captions-button part="control"></media-captions-button>`
-          : nothing
-      }
-      <lectern-menu
-        exportparts="menu, menu-button" .texts=${texts} .renditions=${this.#renditions()}
-        .chosen=${this.#session?.rendition ?? null} .playing=${this.#playing()}
-        .captions=${this.captions} ?stats=${this.rows !== null} @lectern-choice=${this.#chosen}
-      ></lectern-menu>
-      ${
-        document.pictureInPictureEnabled
-          ? html`<media-pip-button part="control pip"></media-pip-button>`
-          : nothing
-      }
-      <media-fullscreen-button part="control"></media-fullscreen-button>
-    </div>`;
+  #bar(texts: Texts) {
+    return barView(texts, {
+      state: this.state,
+      path: this.path,
+      paused: this.paused,
+      windowed: this.windowed,
+      behindMs: this.behindMs,
+      captions: this.captions,
+      renditions: this.#renditions(),
+      chosen: this.#session?.rendition ?? null,
+      playing: this.#playing(),
+      stats: this.rows !== null,
+      choose: (event) => this.#chosen(event),
+    });
   }
 
   #texts(): Texts {
@@ -455,7 +403,10 @@ export class LecternPlayer extends LitElement {
       this.src = session.src;
     }
     this.#measure();
-    this.dispatchEvent(new Event('lectern-info'));
+    if (this.broadcastTitle !== this.#title) {
+      this.#title = this.broadcastTitle;
+      this.dispatchEvent(new Event('lectern-info'));
+    }
     this.requestUpdate();
   }
 
@@ -468,7 +419,7 @@ export class LecternPlayer extends LitElement {
     this.windowed = this.windowMs > 0;
     const behindMs = this.#dragged ?? this.#behindNow();
     this.behindMs = behindMs > 0 ? Math.round(behindMs) : null;
-    if (this.state !== 'live' || this.held || session?.behind || latency === null) {
+    if (this.state !== 'live' || this.paused || session?.behind || latency === null) {
       this.#latency.reset();
       this.latencyMs = null;
     } else {
@@ -483,7 +434,7 @@ export class LecternPlayer extends LitElement {
   #behindNow(): number {
     const session = this.#session;
     const window = session?.window();
-    if (!session || !window || !(session.behind || this.held)) return 0;
+    if (!session || !window || !(session.behind || this.paused)) return 0;
     const position = session.position();
     return position === null ? 0 : Math.max(0, window.endMs - position);
   }
@@ -517,7 +468,7 @@ export class LecternPlayer extends LitElement {
       video.textTracks.addEventListener(type, () => this.#tracksChanged(video, type));
     }
     this.#tracksChanged(video, 'addtrack');
-    if (this.held) video.pause();
+    if (this.paused) video.pause();
     else if (!this.#muted) void this.#sound(video);
     this.#media()?.tell('loadstart', 'loadedmetadata', 'playing', 'volumechange', 'resize');
   }
@@ -564,7 +515,7 @@ export class LecternPlayer extends LitElement {
     this.silenced = false;
     this.#media()?.tell('volumechange');
     if (!this.#video) return;
-    if (muted || this.held) this.#video.muted = muted;
+    if (muted || this.paused) this.#video.muted = muted;
     else void this.#sound(this.#video);
   }
 
@@ -613,32 +564,11 @@ export class LecternPlayer extends LitElement {
   }
 
   #statistics(): Row[] {
-    const [session, video, texts] = [this.#session, this.#video, this.#texts()];
+    const session = this.#session;
     if (!session) return [];
-    const frames = video?.getVideoPlaybackQuality?.().totalVideoFrames;
-    const buffered = video && this.path !== 'webrtc' ? video.buffered : null;
-    const endS = buffered && buffered.length > 0 ? buffered.end(buffered.length - 1) : null;
-    const playing = this.#playing();
-    const several = this.#renditions().length > 1;
-    return statsRows(texts, {
-      state: this.state,
-      path: this.path,
-      fallbackReason: this.fallbackReason,
-      stats: session.stats(),
-      details: session.details(),
-      latencyMs: this.latencyMs,
-      behindMs: this.behindMs ?? 0,
-      window: session.window(),
-      width: video?.videoWidth ?? 0,
-      height: video?.videoHeight ?? 0,
-      rendition: several && playing ? renditionName(playing, this.#renditions()) : null,
-      framesPerSecond:
-        frames === undefined ? null : this.#frameRate.push(frames, performance.now()),
-      bufferMs: endS === null || !video ? null : (endS - video.currentTime) * 1000,
-      edge: session.edge,
-      edges: session.edges.length,
-      playedForMs: session.playedForMs,
-    });
+    const playing = this.#renditions().length > 1 ? this.#playing() : null;
+    const rendition = playing && renditionName(playing, this.#renditions());
+    return statsRows(this.#texts(), lookAt(session, this, this.#frameRate, rendition));
   }
 
   async #toggleFullscreen(): Promise<void> {
@@ -653,40 +583,45 @@ export class LecternPlayer extends LitElement {
 
   /** Keys, wherever in the player the focus is; those that its controls use themselves are theirs. */
   #key(event: KeyboardEvent): void {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
-    const inner = event.composedPath()[0];
-    const onRange = inner instanceof HTMLInputElement;
-    const onControl =
-      onRange ||
-      inner instanceof HTMLButtonElement ||
-      inner instanceof HTMLAnchorElement ||
-      (inner instanceof HTMLElement && inner.getAttribute('role') === 'button') ||
-      (inner instanceof HTMLElement && inner.localName === 'summary');
-    const back = (ms: number) => () => this.goBack(Math.max(0, (this.behindMs ?? 0) + ms));
-    const louder = (by: number) => () => {
-      this.volume = this.#volume + by;
-      if (this.#muted && by > 0) this.#mute(false);
-    };
-    const act = {
-      ' ': onControl ? null : () => this.#toggle(),
-      k: () => this.#toggle(),
-      m: () => this.#mute(!this.#muted),
-      f: () => void this.#toggleFullscreen(),
-      s: () => this.#toggleStats(),
-      l: () => this.goLive(),
-      c: () => this.#toggleCaptions(),
-      arrowleft: onRange ? null : back(STEP_MS),
-      arrowright: onRange ? null : back(-STEP_MS),
-      arrowup: onRange ? null : louder(VOLUME_STEP),
-      arrowdown: onRange ? null : louder(-VOLUME_STEP),
-    }[event.key.toLowerCase()];
-    if (!act) return;
+    if (event.defaultPrevented) return;
+    const command = commandOf(event, focusOf(event.composedPath()[0]));
+    if (!command) return;
     event.preventDefault();
-    act();
+    this.#obey(command);
+  }
+
+  #obey(command: Command): void {
+    const back = (ms: number) => this.goBack(Math.max(0, (this.behindMs ?? 0) + ms));
+    switch (command) {
+      case 'toggle':
+        return this.#toggle();
+      case 'mute':
+        return this.#mute(!this.#muted);
+      case 'fullscreen':
+        void this.#toggleFullscreen();
+        return;
+      case 'stats':
+        return this.#toggleStats();
+      case 'live':
+        return this.goLive();
+      case 'captions':
+        return this.#toggleCaptions();
+      case 'back':
+        return back(STEP_MS);
+      case 'forward':
+        return back(-STEP_MS);
+      case 'louder':
+        this.volume += VOLUME_STEP;
+        if (this.#muted) this.#mute(false);
+        return;
+      case 'quieter':
+        this.volume -= VOLUME_STEP;
+        return;
+    }
   }
 
   #toggle(): void {
-    if (this.held) this.play();
+    if (this.paused) this.play();
     else this.pause();
   }
 
@@ -708,42 +643,6 @@ export class LecternPlayer extends LitElement {
     event.preventDefault();
     this.#toggleStats();
   }
-}
-
-/** The player as the element of its controls sees it. */
-function ownerOf(player: LecternPlayer): MediaOwner {
-  return {
-    get video() {
-      return player.video;
-    },
-    get paused() {
-      return player.paused;
-    },
-    set paused(paused) {
-      if (paused) player.pause();
-      else player.play();
-    },
-    get muted() {
-      return player.muted;
-    },
-    set muted(muted) {
-      player.muted = muted;
-    },
-    get volume() {
-      return player.volume;
-    },
-    set volume(volume) {
-      player.volume = volume;
-    },
-    get behindMs() {
-      return player.behindMs ?? 0;
-    },
-    get windowMs() {
-      return player.windowMs;
-    },
-    goBack: (behindMs) => player.drag(behindMs),
-    caption: (track) => player.showCaptions(track),
-  };
 }
 
 customElements.define('lectern-player', LecternPlayer);

@@ -24,6 +24,8 @@ export interface Situation {
 export interface Said extends Message {
   /** Something is being waited for, and the waiting should look alive. */
   readonly pending: boolean;
+  /** It changes every second. */
+  readonly counts: boolean;
   /** Where the recording is. */
   readonly replay: string | null;
 }
@@ -36,12 +38,15 @@ const PENDING: ReadonlySet<State> = new Set([
   'full',
 ]);
 
+const COUNTS = { counts: true } as const;
+
 /** `null`: the picture speaks for itself. */
 export function messageOf(texts: Texts, situation: Situation): Said | null {
   const { state, info, retryInMs } = situation;
   const said = (message: Message, more: Partial<Said> = {}): Said => ({
     ...message,
     pending: PENDING.has(state),
+    counts: false,
     replay: null,
     ...more,
   });
@@ -65,11 +70,11 @@ export function messageOf(texts: Texts, situation: Situation): Said | null {
       return said(why ? { title: message.title, detail: reasonText(texts, why) } : message);
     }
     case 'full':
-      return said({ title: message.title, detail: joined(texts, message.detail, again) });
+      return said({ title: message.title, detail: joined(texts, message.detail, again) }, COUNTS);
     case 'refused': {
       const why = situation.refusal;
       const known = why && why !== 'not-allowed' ? reasonText(texts, why) : message.detail;
-      return said({ title: message.title, detail: joined(texts, known, again) });
+      return said({ title: message.title, detail: joined(texts, known, again) }, COUNTS);
     }
     default:
       return said(message);
@@ -85,7 +90,10 @@ function scheduled(
   const at = info?.startsAtMs ?? null;
   if (at === null || at <= nowMs) return null;
   const title = texts.beginsAt(momentText(texts.lang, at, nowMs));
-  return said({ title, detail: texts.beginsIn(clockText(at - nowMs)) }, { pending: true });
+  return said(
+    { title, detail: texts.beginsIn(clockText(at - nowMs)) },
+    { pending: true, counts: true },
+  );
 }
 
 /** The time of day; with the day where that is another. */

@@ -2,6 +2,7 @@
 // real network. Owns the attempts, their video elements, the place in the window and which edge is
 // asked; what it looks like, and what the viewer wants, is the element's.
 
+import { askInfo, askStatus } from './edge-status.ts';
 import { Edges, edgeList } from './edges.ts';
 import { type Endpoints, endpoints } from './endpoints.ts';
 import { DashEngine } from './engines/dash.ts';
@@ -18,7 +19,6 @@ import {
   OF_THE_EDGE,
   type Path,
   type State,
-  type Status,
 } from './ladder.ts';
 import { ServerClock } from './server-clock.ts';
 import { placeAt, type Window, windowAt } from './window.ts';
@@ -28,8 +28,6 @@ const INFO_MS = 30_000;
 /** How often to ask while something is waited for: a beginning, a replay, T0. */
 const INFO_WAITING_MS = 5_000;
 const T0_RETRY_MS = 2_000;
-/** A question to the edge that takes longer is a "no". */
-const PROBE_TIMEOUT_MS = 3_000;
 /** Frames are reported by the engines twice a second and more; the ladder's clock needs no finer. */
 const TIMER_MIN_MS = 20;
 /** Viewers of an edge that is gone, or about to go, leave within so long, each at a moment of its own. */
@@ -462,39 +460,4 @@ export function lostEdge(event: LadderEvent): boolean {
   const { failure } = event;
   if (failure.kind === 'unsuitable') return OF_THE_EDGE.has(failure.reason);
   return failure.kind === 'unreachable';
-}
-
-/** What the edge says of the broadcast; null for nothing. */
-async function askInfo({ base, id, live }: Endpoints): Promise<Info | null> {
-  try {
-    const answer = await fetch(`${live}/${id}`, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
-    // Of one that has not begun there may be no more than when it will, whatever the status.
-    return infoOf(await answer.json(), base);
-  } catch {
-    return null;
-  }
-}
-
-/** What the edge says of the broadcast in its list of those it knows. */
-async function askStatus({ id, live }: Endpoints): Promise<Status> {
-  try {
-    const answer = await fetch(live, {
-      cache: 'no-store',
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
-    return answer.ok ? listedStatus(await answer.json(), id) : 'unreachable';
-  } catch {
-    return 'unreachable';
-  }
-}
-
-/**
- * The status of one broadcast in the edge's list; whatever is not understood counts as live. An edge
- * that cannot reach its upstream does not know what is missing in it.
- */
-export function listedStatus(list: unknown, id: string): Status {
-  const { broadcasts, complete } = (list ?? {}) as { broadcasts?: unknown; complete?: unknown };
-  const entry = (Array.isArray(broadcasts) ? broadcasts : []).find((entry) => entry?.id === id);
-  if (!entry) return complete === false ? 'unreachable' : 'unknown';
-  return entry.state === 'away' || entry.state === 'ended' ? entry.state : 'live';
 }

@@ -3,6 +3,7 @@
 
 import type { EngineDetails, EngineStats } from './engines/engine.ts';
 import type { Path, State } from './ladder.ts';
+import type { Session } from './session.ts';
 import { pathText, reasonText, type Texts } from './texts/texts.ts';
 import { clockText, type Window } from './window.ts';
 
@@ -27,6 +28,42 @@ export interface Seen {
   readonly edge: string;
   readonly edges: number;
   readonly playedForMs: number;
+}
+
+/** What of the player itself is looked at. */
+type Shown = Pick<Seen, 'state' | 'path' | 'fallbackReason' | 'latencyMs'> & {
+  readonly behindMs: number | null;
+  readonly video: HTMLVideoElement | null;
+};
+
+/** Looks at everything at once. */
+export function lookAt(
+  session: Session,
+  { state, path, fallbackReason, latencyMs, behindMs, video }: Shown,
+  frameRate: FrameRate,
+  rendition: string | null,
+): Seen {
+  const frames = video?.getVideoPlaybackQuality?.().totalVideoFrames;
+  const ranges = video && path !== 'webrtc' ? video.buffered : null;
+  const endS = ranges && ranges.length > 0 ? ranges.end(ranges.length - 1) : null;
+  return {
+    state,
+    path,
+    fallbackReason,
+    latencyMs,
+    behindMs: behindMs ?? 0,
+    rendition,
+    stats: session.stats(),
+    details: session.details(),
+    window: session.window(),
+    width: video?.videoWidth ?? 0,
+    height: video?.videoHeight ?? 0,
+    framesPerSecond: frames === undefined ? null : frameRate.push(frames, performance.now()),
+    bufferMs: endS === null || !video ? null : (endS - video.currentTime) * 1000,
+    edge: session.edge,
+    edges: session.edges.length,
+    playedForMs: session.playedForMs,
+  };
 }
 
 export type Row = readonly [name: string, value: string];

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { listedStatus } from '../src/edge-status.ts';
 import { refusal } from '../src/engines/engine.ts';
 import type { Failure } from '../src/ladder.ts';
-import { listedStatus, lostEdge } from '../src/session.ts';
+import { lostEdge } from '../src/session.ts';
 
 const said = (reason?: string, retry?: string) =>
   new Headers({

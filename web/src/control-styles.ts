@@ -16,7 +16,6 @@ export const controlStyles = css`
     color: #fff;
     background: linear-gradient(to top, rgb(0 0 0 / 0.76), rgb(0 0 0 / 0.4) 55%, transparent);
     font: 600 0.875rem / 1.25 var(--lectern-font, system-ui, sans-serif);
-    --_menu-height: min(22rem, calc(var(--_frame-height, 40rem) - 6rem));
   }
   .bar[hidden],
   .bar > [hidden] {
@@ -34,19 +33,38 @@ export const controlStyles = css`
     border-radius: 0.5rem;
     --media-control-padding: 0.5rem;
   }
-  .bar > :is(media-live-button, media-time-range, media-volume-range):focus-within,
+  .bar :is(media-time-range, media-volume-range):focus-within:has(:focus-visible),
   .bar > :focus-visible {
     border-radius: 0.5rem;
     outline: 0.1875rem solid #8ec5ff;
     outline-offset: -0.1875rem;
   }
-  .bar > :is(media-time-range, media-volume-range):not(:has(:focus-visible)):not(:focus-visible) {
-    outline: none;
+  .time {
+    position: relative;
+    flex: 1 0 100%;
+    margin: 0 0.25rem -0.125rem;
+  }
+  .preview {
+    position: absolute;
+    bottom: calc(100% + 0.25rem);
+    padding: 0.1875rem 0.5rem;
+    border-radius: 0.375rem;
+    background: rgb(18 24 33 / 0.92);
+    opacity: 0;
+    translate: -50%;
+    pointer-events: none;
+    font-size: 0.8125rem;
+    font-variant-numeric: tabular-nums;
+    white-space: nowrap;
+  }
+  @media (hover: hover) {
+    .time:hover .preview:not(:empty) {
+      opacity: 1;
+    }
   }
   media-time-range {
-    flex: 1 0 100%;
+    width: 100%;
     height: 1.5rem;
-    margin: 0 0.25rem -0.125rem;
     padding: 0;
     --media-range-track-height: 0.25rem;
     --media-range-track-border-radius: 0.125rem;
@@ -54,13 +72,13 @@ export const controlStyles = css`
     --media-range-thumb-background: var(--lectern-range, #ff4d4d);
     --media-range-thumb-width: 0.875rem;
     --media-range-thumb-height: 0.875rem;
-    --media-preview-time-background: rgb(18 24 33 / 0.92);
-    --media-box-arrow-background: rgb(18 24 33 / 0.92);
+    --media-control-hover-background: transparent;
   }
   media-volume-range {
     width: 5.5rem;
     height: 2.75rem;
     padding: 0 0.25rem;
+    --media-control-hover-background: transparent;
     --media-range-track-height: 0.25rem;
     --media-range-track-border-radius: 0.125rem;
   }

@@ -24,6 +24,12 @@ export class ChoiceEvent extends CustomEvent<Choice> {
   }
 }
 
+/** Narrower than this the menu is as wide as the screen. */
+const PHONE_PX = 480;
+/** From the edges of the screen, and above the button: clear of the time range. */
+const EDGE_PX = 8;
+const ABOVE_PX = 28;
+
 /**
  * @prop {Texts} texts - in the viewer's language
  * @prop {Rendition[]} renditions - best first; a choice is offered of more than one
@@ -90,23 +96,28 @@ export class LecternMenu extends LitElement {
     :host([open]) .wheel svg {
       rotate: 30deg;
     }
+    /* In the top layer, which nothing cuts off; where that is not known, above the button. */
     [role='menu'] {
       position: absolute;
-      right: -2.75rem;
-      bottom: calc(100% + 1.75rem);
+      inset: auto 0 calc(100% + 0.25rem) auto;
       box-sizing: border-box;
+      margin: 0;
       width: max-content;
       min-width: 13rem;
       max-width: 80vw;
-      max-height: var(--_menu-height, 20rem);
+      max-height: 20rem;
       padding: 0.375rem 0;
       overflow: auto;
       border: 0.0625rem solid rgb(255 255 255 / 0.14);
       border-radius: 0.625rem;
       color: #fff;
-      background: rgb(18 24 33 / 0.96);
+      background: #121821;
       box-shadow: 0 0.5rem 2rem rgb(0 0 0 / 0.5);
-      font-size: 0.875rem;
+      font-size: 0.9375rem;
+      font-weight: 400;
+    }
+    [popover] {
+      position: fixed;
     }
     .group {
       padding: 0.375rem 1rem 0.25rem 2.5rem;
@@ -164,6 +175,21 @@ export class LecternMenu extends LitElement {
     });
   }
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    // It would stay where it is while the page moves.
+    window.addEventListener('scroll', this.#close, { passive: true });
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    window.removeEventListener('scroll', this.#close);
+  }
+
+  readonly #close = (): void => {
+    this.open = false;
+  };
+
   override render() {
     const { controls: T } = this.texts;
     return html`
@@ -174,7 +200,7 @@ export class LecternMenu extends LitElement {
       >${ICONS.settings}</button>
       ${
         this.open
-          ? html`<div role="menu" part="menu" aria-label=${T.settings}>
+          ? html`<div role="menu" part="menu" popover="manual" aria-label=${T.settings}>
               ${this.#qualities()}${this.#captions()}
               ${this.#item('menuitemcheckbox', T.stats, this.stats, { want: 'stats' })}
             </div>`
@@ -238,7 +264,26 @@ export class LecternMenu extends LitElement {
   /** Opens it and goes to the first entry, or closes it and goes back to the button. */
   #toggle(open: boolean): void {
     this.open = open;
-    void this.updateComplete.then(() => (open ? this.#items()[0] : this.#button())?.focus());
+    void this.updateComplete.then(() => {
+      if (open) this.#place();
+      (open ? this.#items()[0] : this.#button())?.focus();
+    });
+  }
+
+  /** Above the button, and as high as there is room; on a phone at the foot of the screen. */
+  #place(): void {
+    const menu = this.renderRoot.querySelector<HTMLElement>('[role=menu]');
+    const button = this.#button()?.getBoundingClientRect();
+    if (!menu || !button || !menu.showPopover) return;
+    menu.showPopover();
+    const { clientWidth: width, clientHeight: height } = document.documentElement;
+    const phone = width < PHONE_PX;
+    const right = phone ? EDGE_PX : Math.max(EDGE_PX, width - button.right - button.width);
+    const bottom = phone ? EDGE_PX : Math.max(EDGE_PX, height - button.top + ABOVE_PX);
+    menu.style.inset = `auto ${right}px ${bottom}px ${phone ? `${EDGE_PX}px` : 'auto'}`;
+    menu.style.width = phone ? 'auto' : '';
+    menu.style.maxWidth = phone ? 'none' : '';
+    menu.style.maxHeight = `${height - bottom - EDGE_PX}px`;
   }
 
   #button(): HTMLElement | null {

@@ -293,6 +293,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
           }
           ${keyed(texts.lang, this.#bar(texts))}
         </media-controller>
+      </div>
         ${
           this.rows
             ? html`<lectern-stats
@@ -301,7 +302,6 @@ export class LecternPlayer extends LitElement implements MediaOwner {
               ></lectern-stats>`
             : nothing
         }
-      </div>
       <slot name="title"></slot>
       ${statusView(texts, this)}
     `;
@@ -327,6 +327,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
       path: this.path,
       paused: this.paused,
       windowed: this.windowed,
+      windowMs: this.windowMs,
       behindMs: this.behindMs,
       captions: this.captions,
       renditions: this.#renditions(),

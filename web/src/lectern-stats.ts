@@ -34,7 +34,7 @@ export class LecternStats extends LitElement {
       overflow: auto;
       border-radius: 0.5rem;
       color: #fff;
-      background: rgb(12 17 24 / 0.88);
+      background: rgb(12 17 24 / 0.94);
       font-size: 0.8125rem;
       line-height: 1.45;
     }

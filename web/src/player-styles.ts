@@ -5,6 +5,7 @@ import { css } from 'lit';
 
 export const playerStyles = css`
   :host {
+    position: relative;
     display: flex;
     flex-direction: column;
   }
@@ -60,10 +61,20 @@ export const playerStyles = css`
   }
   lectern-stats {
     position: absolute;
+    z-index: 1;
     top: 0.75rem;
     left: 0.75rem;
     max-width: min(30rem, calc(100% - 1.5rem));
-    max-height: calc(100% - 5.5rem);
+    max-height: calc(100% - 6rem);
+  }
+  /* Where there is no room over the picture, below it. */
+  @media (max-width: 40rem) {
+    :host(:not(:fullscreen)) lectern-stats {
+      position: static;
+      max-width: none;
+      max-height: none;
+      margin-top: 0.5rem;
+    }
   }
   video {
     position: absolute;

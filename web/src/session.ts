@@ -121,7 +121,9 @@ export class Session {
   }
 
   get state(): State {
-    return this.#ladder.state;
+    const { state } = this.#ladder;
+    // What is known to begin at some time exists, though no media of it has come.
+    return state === 'unknown' && this.#info.startsAtMs !== null ? 'waiting' : state;
   }
 
   get path(): Path | null {

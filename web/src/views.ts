@@ -8,7 +8,7 @@ import type { Path, State } from './ladder.ts';
 import type { ChoiceEvent } from './lectern-menu.ts';
 import type { Said } from './message.ts';
 import { latencyText, pathText, reasonText, type Texts } from './texts/texts.ts';
-import { clockText } from './window.ts';
+import { clockText, LIVE_WITHIN_MS } from './window.ts';
 
 /** The text where the picture would be. What counts down is read out once, and not every second. */
 export function messageView(texts: Texts, said: Said | null) {
@@ -30,8 +30,9 @@ export interface Bar {
   readonly state: State;
   readonly path: Path | null;
   readonly paused: boolean;
-  /** There is something to go back to. */
+  /** There is something to go back to, and so far. */
   readonly windowed: boolean;
+  readonly windowMs: number;
   readonly behindMs: number | null;
   readonly captions: readonly TextTrack[];
   readonly renditions: readonly Rendition[];
@@ -49,7 +50,13 @@ export function barView(texts: Texts, bar: Bar) {
   return html`<div
     class="bar" part="controls" role="group" aria-label=${T.controls} ?hidden=${bar.path === null}
   >
-    <media-time-range part="control time-range" ?hidden=${!bar.windowed}></media-time-range>
+    <div
+      class="time" ?hidden=${!bar.windowed}
+      @pointermove=${(event: PointerEvent) => preview(event, bar.windowMs, T.live)}
+    >
+      <media-time-range part="control time-range"></media-time-range>
+      <span class="preview" part="preview" aria-hidden="true"></span>
+    </div>
     <media-play-button part="control"></media-play-button>
     <media-mute-button part="control"></media-mute-button>
     <media-volume-range part="control volume"></media-volume-range>
@@ -76,6 +83,22 @@ export function barView(texts: Texts, bar: Bar) {
     }
     <media-fullscreen-button part="control"></media-fullscreen-button>
   </div>`;
+}
+
+/**
+ * Says what a click on the range would go back to. media-chrome's own preview takes every range to begin
+ * at zero.
+ */
+function preview({ currentTarget, clientX }: PointerEvent, windowMs: number, live: string): void {
+  if (!(currentTarget instanceof HTMLElement)) return;
+  const label = currentTarget.querySelector<HTMLElement>('.preview');
+  const { left, width } = currentTarget.getBoundingClientRect();
+  if (!label || width === 0) return;
+  const share = Math.min(1, Math.max(0, (clientX - left) / width));
+  const backMs = (1 - share) * windowMs;
+  label.textContent = backMs < LIVE_WITHIN_MS ? live : `−${clockText(backMs)}`;
+  const half = label.offsetWidth / 2;
+  label.style.left = `${Math.min(width - half, Math.max(half, share * width))}px`;
 }
 
 interface Line {

@@ -96,11 +96,6 @@ impl Siblings {
     pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
-
-    /// Whether viewers have somewhere to go.
-    pub(crate) fn has_others(&self) -> bool {
-        !self.edges.is_empty()
-    }
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ test('the time range goes back by a click, and the button to live', async () => 
   const page = await watching({ oldest_ms: 0, window_ms: 60_000 });
   await page.waitForFunction(() => (document.querySelector('lectern-player')?.windowMs ?? 0) > 0);
   const range = page.locator('media-time-range');
+  await range.waitFor();
   await page.mouse.move(300, 300);
   const box = await range.boundingBox();
   if (!box) throw new Error('there is no range');

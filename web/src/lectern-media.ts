@@ -2,7 +2,7 @@
 // During a change of path there are two, and none before the first picture; and WebRTC's has no time
 // axis. So this one has: seconds behind live, from the beginning of the window (below zero) to live (zero).
 
-import { captionsOf } from './captions.ts';
+import type { Caption } from './captions.ts';
 
 /** What the element stands for: the player, as far as controls are concerned. */
 export interface MediaOwner {
@@ -15,12 +15,14 @@ export interface MediaOwner {
   /** How far back the viewer is by choice, and may go, ms; nothing for not at all. */
   readonly behindMs: number | null;
   readonly windowMs: number;
+  /** The captions that there are. */
+  readonly captions: readonly Caption[];
   play(): void;
   pause(): void;
   /** Follows a thumb that is dragged so far back. */
   drag(behindMs: number): void;
   /** Shows these captions, or none. */
-  showCaptions(track: TextTrack | null): void;
+  showCaptions(caption: Caption | null): void;
 }
 
 const NOTHING: MediaOwner = {
@@ -30,6 +32,7 @@ const NOTHING: MediaOwner = {
   volume: 1,
   behindMs: 0,
   windowMs: 0,
+  captions: [],
   play() {},
   pause() {},
   drag() {},
@@ -66,16 +69,17 @@ class Captions extends EventTarget {
 
   *[Symbol.iterator](): Generator<Pick<TextTrack, 'kind' | 'label' | 'language' | 'mode'>> {
     const owner = this.#owner();
-    for (const track of owner.video ? captionsOf(owner.video) : []) {
+    for (const caption of owner.captions) {
+      const { kind, label, language, track } = caption;
       yield {
-        kind: track.kind,
-        label: track.label,
-        language: track.language,
+        kind,
+        label,
+        language,
         get mode() {
           return track.mode;
         },
         set mode(mode) {
-          owner.showCaptions(mode === 'showing' ? track : null);
+          owner.showCaptions(mode === 'showing' ? caption : null);
         },
       };
     }

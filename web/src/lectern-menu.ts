@@ -6,7 +6,7 @@
 // and know neither which of them is on screen while the choice is automatic, nor entries of ours.
 
 import { css, html, LitElement, nothing } from 'lit';
-import { captionName } from './captions.ts';
+import { type Caption, captionName } from './captions.ts';
 import { ICONS } from './icons.ts';
 import type { Rendition } from './info.ts';
 import { renditionName } from './rendition-name.ts';
@@ -15,7 +15,7 @@ import { type Texts, textsFor } from './texts/texts.ts';
 /** What the viewer chose. */
 export type Choice =
   | { readonly want: 'rendition'; readonly name: string | null }
-  | { readonly want: 'captions'; readonly track: TextTrack | null }
+  | { readonly want: 'captions'; readonly caption: Caption | null }
   | { readonly want: 'stats' };
 
 export class ChoiceEvent extends CustomEvent<Choice> {
@@ -35,7 +35,7 @@ const ABOVE_PX = 28;
  * @prop {Rendition[]} renditions - best first; a choice is offered of more than one
  * @prop {string | null} chosen - the rendition that the viewer pinned
  * @prop {Rendition | null} playing - the one on screen
- * @prop {TextTrack[]} captions - what there are
+ * @prop {Caption[]} captions - what there are
  * @attr {boolean} stats - the statistics are shown
  * @attr {boolean} open - reflected
  * @fires lectern-choice
@@ -57,7 +57,7 @@ export class LecternMenu extends LitElement {
   declare renditions: readonly Rendition[];
   declare chosen: string | null;
   declare playing: Rendition | null;
-  declare captions: readonly TextTrack[];
+  declare captions: readonly Caption[];
   declare stats: boolean;
   declare open: boolean;
 
@@ -231,14 +231,14 @@ export class LecternMenu extends LitElement {
     const { captions, texts } = this;
     if (captions.length === 0) return nothing;
     const { controls: T, lang } = texts;
-    const showing = captions.find(({ mode }) => mode === 'showing') ?? null;
+    const showing = captions.find(({ track }) => track.mode === 'showing') ?? null;
     return html`<div role="group" aria-label=${T.captions}>
       <div class="group" aria-hidden="true">${T.captions}</div>
-      ${this.#item('menuitemradio', T.noCaptions, showing === null, { want: 'captions', track: null })}
-      ${captions.map((track) =>
-        this.#item('menuitemradio', captionName(track, lang, T.unnamed), track === showing, {
+      ${this.#item('menuitemradio', T.noCaptions, showing === null, { want: 'captions', caption: null })}
+      ${captions.map((caption) =>
+        this.#item('menuitemradio', captionName(caption, lang, T.unnamed), caption === showing, {
           want: 'captions',
-          track,
+          caption,
         }),
       )}
     </div>`;

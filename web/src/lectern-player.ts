@@ -4,7 +4,7 @@
 
 import { html, LitElement, nothing, type PropertyValues } from 'lit';
 import { keyed } from 'lit/directives/keyed.js';
-import { alike, captionsOf, isUnasked } from './captions.ts';
+import { alike, type Caption, isCaptions, isUnasked, labelled } from './captions.ts';
 import { colours } from './colours.ts';
 import { controlStyles } from './control-styles.ts';
 import type { Transport } from './engines/engine.ts';
@@ -101,7 +101,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   /** There is no picture, nor will there be one. */
   declare private soundOnly: boolean;
   /** Those of the picture on screen. */
-  declare private captions: readonly TextTrack[];
+  declare captions: readonly Caption[];
   /** What the panel shows; null while it is closed. */
   declare private rows: readonly Row[] | null;
   /** The viewer paused. */
@@ -116,7 +116,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   #title: string | null = null;
   #muted = false;
   #volume = 1;
-  #wantedCaptions: TextTrack | null = null;
+  #wantedCaptions: Caption | null = null;
   /** Where a thumb that is dragged is, ms back, until the picture follows. */
   #dragged: number | null = null;
   #seekTimer: ReturnType<typeof setTimeout> | undefined;
@@ -194,7 +194,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.#session?.hold(false);
     // A path without a past has nothing to show until another has found the place.
     const live = !this.#session?.behind || this.path !== 'webrtc';
-    if (live) this.#video?.play().catch(() => {});
+    if (live) this.#resume();
     this.#media()?.tell('play', 'playing');
     this.#measure();
   }
@@ -219,7 +219,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.#dragged = null;
     if (this.paused) this.play();
     this.#session?.goLive();
-    this.#video?.play().catch(() => {});
+    this.#resume();
     this.#measure();
   }
 
@@ -244,7 +244,6 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.#listeners?.abort();
     clearInterval(this.#meter);
     clearInterval(this.#statsTimer);
-    clearTimeout(this.#seekTimer);
     this.rows = null;
     this.#close();
   }
@@ -380,6 +379,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.#session = null;
     this.#video = null;
     this.#latency.reset();
+    clearTimeout(this.#seekTimer);
     this.#dragged = null;
     this.path = null;
     this.transport = null;
@@ -477,22 +477,36 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   /** The text tracks of a video are others, or others are shown. */
   #tracksChanged(video: HTMLVideoElement, type: 'addtrack' | 'removetrack' | 'change'): void {
     if (video !== this.#video) return;
-    for (const track of video.textTracks) {
-      if (isUnasked(track) && track.mode === 'showing') track.mode = 'disabled';
+    const tracks = labelled(video, (track) => this.#session?.labelOf(track) ?? track.label);
+    for (const { track } of tracks.filter(isUnasked)) {
+      if (track.mode === 'showing') track.mode = 'disabled';
     }
-    const captions = captionsOf(video);
-    const wanted = alike(captions, this.#wantedCaptions);
-    const showing = captions.find(({ mode }) => mode === 'showing') ?? null;
-    if (type === 'addtrack' && showing !== wanted) this.#session?.caption(wanted);
-    this.captions = captions;
+    this.captions = tracks.filter(isCaptions);
+    const wanted = alike(this.captions, this.#wantedCaptions);
+    if (type === 'addtrack' && this.#showing() !== wanted) {
+      this.#session?.caption(wanted?.track ?? null);
+    }
     this.#media()?.tellCaptions(type);
   }
 
-  #caption(track: TextTrack | null): void {
-    this.#wantedCaptions = track;
-    this.#session?.caption(track);
-    this.captions = this.#video ? captionsOf(this.#video) : [];
+  #showing(): Caption | null {
+    return this.captions.find(({ track }) => track.mode === 'showing') ?? null;
+  }
+
+  /** Shows these captions, or none, and goes on with the same on another path. */
+  showCaptions(caption: Caption | null): void {
+    this.#wantedCaptions = caption;
+    this.#session?.caption(caption?.track ?? null);
     this.#media()?.tellCaptions('change');
+    this.requestUpdate();
+  }
+
+  /** Plays what is on screen: with sound, which a picture that came while paused has not yet. */
+  #resume(): void {
+    const video = this.#video;
+    if (!video) return;
+    if (this.#muted) video.play().catch(() => {});
+    else void this.#sound(video);
   }
 
   /** Turns the sound on, or finds that the browser wants a gesture first. */
@@ -532,11 +546,6 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.#measure();
   }
 
-  /** For the controls: shows these captions, or none. */
-  showCaptions(track: TextTrack | null): void {
-    this.#caption(track);
-  }
-
   #chosen({ detail }: ChoiceEvent): void {
     switch (detail.want) {
       case 'rendition':
@@ -544,7 +553,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
         this.requestUpdate();
         return;
       case 'captions':
-        return this.#caption(detail.track);
+        return this.showCaptions(detail.caption);
       case 'stats':
         return this.#toggleStats();
     }
@@ -627,8 +636,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   }
 
   #toggleCaptions(): void {
-    const showing = this.captions.some(({ mode }) => mode === 'showing');
-    this.#caption(showing ? null : (this.captions[0] ?? null));
+    this.showCaptions(this.#showing() ? null : (this.captions[0] ?? null));
   }
 
   #doubleClicked(event: MouseEvent): void {

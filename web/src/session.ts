@@ -246,6 +246,11 @@ export class Session {
     this.#frontAttempt()?.engine.caption(track);
   }
 
+  /** How the manifest calls a text track of the picture on screen. */
+  labelOf(track: TextTrack): string {
+    return this.#frontAttempt()?.engine.labelOf(track) ?? track.label;
+  }
+
   /** The viewer paused or resumed. */
   hold(held: boolean): void {
     const now = performance.now();

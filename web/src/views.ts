@@ -2,6 +2,7 @@
 // bar of controls, and the line below.
 
 import { html, nothing } from 'lit';
+import type { Caption } from './captions.ts';
 import type { Transport } from './engines/engine.ts';
 import type { Rendition } from './info.ts';
 import type { Path, State } from './ladder.ts';
@@ -34,7 +35,7 @@ export interface Bar {
   readonly windowed: boolean;
   readonly windowMs: number;
   readonly behindMs: number | null;
-  readonly captions: readonly TextTrack[];
+  readonly captions: readonly Caption[];
   readonly renditions: readonly Rendition[];
   readonly chosen: string | null;
   readonly playing: Rendition | null;

@@ -12,6 +12,18 @@ import { Pictures } from './pictures.ts';
 /** An edge that has nothing to describe yet says so after six seconds; slower is one in trouble. */
 const MANIFEST_TIMEOUT_MS = 8_000;
 
+/** Of dash.js's MediaInfo, what tells text tracks apart. */
+interface Listed {
+  readonly id?: string | null;
+  readonly lang?: string | null;
+  readonly labels?: readonly { readonly text?: string }[] | null;
+}
+
+/** dash.js labels a video's text tracks by the id of the AdaptationSet, and not by its Label. */
+function isOf({ id, lang }: Listed, track: TextTrack): boolean {
+  return track.label === (id ?? lang ?? '');
+}
+
 export class DashEngine implements Engine {
   readonly path = 'dash';
   readonly #listener: Listener;
@@ -92,15 +104,19 @@ export class DashEngine implements Engine {
   }
 
   caption(track: TextTrack | null): void {
-    const [player, video] = [this.#player, this.#video];
-    if (!player || !video) return;
     // Those of the manifest are fetched only for the track that dash.js itself was told of.
-    const listed = player.getTracksFor('text').findIndex((each) => {
-      const { lang, labels } = each as { lang?: string | null; labels?: { text?: string }[] };
-      return track?.label === labels?.[0]?.text || (track?.language ?? '') === (lang ?? '');
-    });
-    player.setTextTrack(track ? listed : -1);
-    showOnly(video, track);
+    this.#player?.setTextTrack(track ? this.#listed().findIndex((each) => isOf(each, track)) : -1);
+    showOnly(this.#video, track);
+  }
+
+  labelOf(track: TextTrack): string {
+    const listed = this.#listed().find((each) => isOf(each, track));
+    return listed?.labels?.[0]?.text ?? track.label;
+  }
+
+  /** The text tracks as dash.js knows them. */
+  #listed(): Listed[] {
+    return (this.#player?.getTracksFor('text') as unknown as Listed[]) ?? [];
   }
 
   /** dash.js asks again by itself. */

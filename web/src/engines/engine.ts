@@ -2,7 +2,7 @@
 // picture in the video element it is given, and says what happens; which engine runs, and when
 // another takes over, is the ladder's decision.
 
-import { captionsOf } from '../captions.ts';
+import { isWords } from '../captions.ts';
 import type { Endpoints } from '../endpoints.ts';
 import type { Failure, Path } from '../ladder.ts';
 
@@ -85,13 +85,16 @@ export interface Engine {
   choose(rendition: string | null): void;
   /** Shows these captions, which are the video's own, and no others. */
   caption(track: TextTrack | null): void;
+  /** How the manifest calls a text track of the video. */
+  labelOf(track: TextTrack): string;
   /** The network is another: whatever ends a connection by itself should not wait for that. */
   network(): void;
 }
 
 /** Shows one text track of a video, and no other that holds captions. */
 export function showOnly(video: HTMLVideoElement | null, track: TextTrack | null): void {
-  for (const each of video ? captionsOf(video) : []) {
+  for (const each of video?.textTracks ?? []) {
+    if (!isWords(each)) continue;
     const mode = each === track ? 'showing' : 'disabled';
     if (each.mode !== mode) each.mode = mode;
   }

@@ -121,6 +121,10 @@ export class HlsEngine implements Engine {
     showOnly(this.#video, track);
   }
 
+  labelOf({ label }: TextTrack): string {
+    return label;
+  }
+
   /** Either player asks again by itself. */
   network(): void {}
 

@@ -105,6 +105,10 @@ export class WhepEngine implements Engine {
     showOnly(this.#video, track);
   }
 
+  labelOf({ label }: TextTrack): string {
+    return label;
+  }
+
   network(): void {
     void this.#restart();
   }

@@ -1,0 +1,43 @@
+// One script tag puts the player into a page of another site, which knows nothing else of Lectern; and
+// that page's style sheet reaches into it.
+
+import { expect, test } from 'vitest';
+import { until, untilMoved } from './player.ts';
+import { scene } from './scene.ts';
+
+const s = scene({ roles: 'all', demo: true });
+
+/** A site that is not there: what it would serve is made up here. */
+const SITE = 'http://university.test/';
+
+test('on a page of another site, themed by it', async () => {
+  const page = await s.open('/');
+  const edge = s.stack.url;
+  await page.route(SITE, (route) =>
+    route.fulfill({
+      contentType: 'text/html',
+      body: `<!doctype html>
+        <style>
+          lectern-player { --lectern-range: rgb(1, 2, 3); width: 640px; }
+          lectern-player::part(status) { display: none; }
+        </style>
+        <script type="module" src="${edge}/player.js"></script>
+        <script type="module" src="${edge}/comments.js"></script>
+        <lectern-player id="player" src="${edge}/live/demo" lang="de"></lectern-player>
+        <lectern-comments for="player" lang="de"></lectern-comments>`,
+    }),
+  );
+  await page.goto(SITE);
+  await until(page, { state: 'live', path: 'webrtc' }, 30_000);
+  await untilMoved(page, 30);
+  await page.getByRole('button', { name: 'Vollbild' }).waitFor();
+  expect(await page.locator('lectern-player .status').isVisible()).toBe(false);
+  const range = page.locator('media-time-range');
+  await range.waitFor({ state: 'attached' });
+  const colour = await range.evaluate((it) =>
+    getComputedStyle(it).getPropertyValue('--media-range-bar-color'),
+  );
+  expect(colour).toContain('rgb(1, 2, 3)');
+  // It may read the comments; whether it may write them is the edge's to say.
+  await page.locator('lectern-comments').getByText('Noch keine Kommentare').waitFor();
+});

@@ -108,7 +108,7 @@ test('the time range goes back by a click, and the button to live', async () => 
   await until(page, { state: 'live', path: 'webrtc' }, 30_000);
 });
 
-test('pause, mute, full screen and picture in picture say what they are', async () => {
+test('pause, mute and full screen do what they say, and say what they would do next', async () => {
   const page = await watching();
   const paused = () => page.evaluate(() => document.querySelector('lectern-player')?.video?.paused);
   await page.getByRole('button', { name: 'Pause', exact: true }).click();
@@ -117,6 +117,7 @@ test('pause, mute, full screen and picture in picture say what they are', async 
   await expect.poll(paused).toBe(false);
   await page.getByRole('button', { name: 'Mute', exact: true }).click();
   await page.getByRole('button', { name: 'Unmute', exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Picture in picture' }).waitFor();
   await page.getByRole('button', { name: 'Full screen' }).click();
   const full = () => page.evaluate(() => document.fullscreenElement?.localName);
   await expect.poll(full).toBe('lectern-player');

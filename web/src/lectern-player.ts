@@ -4,7 +4,8 @@
 
 import { html, LitElement, nothing, type PropertyValues } from 'lit';
 import { keyed } from 'lit/directives/keyed.js';
-import { alike, type Caption, isCaptions, isUnasked, labelled } from './captions.ts';
+import { CaptionKeeper } from './caption-keeper.ts';
+import type { Caption } from './captions.ts';
 import { colours } from './colours.ts';
 import { controlStyles } from './control-styles.ts';
 import type { Transport } from './engines/engine.ts';
@@ -80,7 +81,6 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     fallbackReason: { type: String, reflect: true, attribute: 'fallback-reason' },
     silenced: { state: true },
     soundOnly: { state: true },
-    captions: { state: true },
     rows: { state: true },
     paused: { state: true },
     windowed: { state: true },
@@ -100,8 +100,6 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   declare private silenced: boolean;
   /** There is no picture, nor will there be one. */
   declare private soundOnly: boolean;
-  /** Those of the picture on screen. */
-  declare captions: readonly Caption[];
   /** What the panel shows; null while it is closed. */
   declare private rows: readonly Row[] | null;
   /** The viewer paused. */
@@ -116,7 +114,14 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   #title: string | null = null;
   #muted = false;
   #volume = 1;
-  #wantedCaptions: Caption | null = null;
+  readonly #captions = new CaptionKeeper({
+    labelOf: (track) => this.#session?.labelOf(track) ?? track.label,
+    show: (track) => this.#session?.caption(track),
+    changed: (type) => {
+      this.#media()?.tellCaptions(type);
+      this.requestUpdate();
+    },
+  });
   /** Where a thumb that is dragged is, ms back, until the picture follows. */
   #dragged: number | null = null;
   #seekTimer: ReturnType<typeof setTimeout> | undefined;
@@ -140,7 +145,6 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.fallbackReason = null;
     this.silenced = false;
     this.soundOnly = false;
-    this.captions = [];
     this.rows = null;
     this.paused = false;
     this.windowed = false;
@@ -180,6 +184,11 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.#volume = Math.min(1, Math.max(0, volume));
     if (this.#video) this.#video.volume = this.#volume;
     this.#media()?.tell('volumechange');
+  }
+
+  /** The captions of the picture on screen. */
+  get captions(): readonly Caption[] {
+    return this.#captions.all;
   }
 
   /** How far back one may go, ms; zero while that is not known, or there is no path that could. */
@@ -387,7 +396,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.latencyMs = null;
     this.behindMs = null;
     this.fallbackReason = null;
-    this.captions = [];
+    this.#captions.follow(null);
     this.windowed = false;
     this.state = 'connecting';
   }
@@ -465,40 +474,15 @@ export class LecternPlayer extends LitElement implements MediaOwner {
         // The small window closes then; the picture itself goes on in the page.
       });
     }
-    for (const type of ['addtrack', 'removetrack', 'change'] as const) {
-      video.textTracks.addEventListener(type, () => this.#tracksChanged(video, type));
-    }
-    this.#tracksChanged(video, 'addtrack');
+    this.#captions.follow(video);
     if (this.paused) video.pause();
     else if (!this.#muted) void this.#sound(video);
     this.#media()?.tell('loadstart', 'loadedmetadata', 'playing', 'volumechange', 'resize');
   }
 
-  /** The text tracks of a video are others, or others are shown. */
-  #tracksChanged(video: HTMLVideoElement, type: 'addtrack' | 'removetrack' | 'change'): void {
-    if (video !== this.#video) return;
-    const tracks = labelled(video, (track) => this.#session?.labelOf(track) ?? track.label);
-    for (const { track } of tracks.filter(isUnasked)) {
-      if (track.mode === 'showing') track.mode = 'disabled';
-    }
-    this.captions = tracks.filter(isCaptions);
-    const wanted = alike(this.captions, this.#wantedCaptions);
-    if (type === 'addtrack' && this.#showing() !== wanted) {
-      this.#session?.caption(wanted?.track ?? null);
-    }
-    this.#media()?.tellCaptions(type);
-  }
-
-  #showing(): Caption | null {
-    return this.captions.find(({ track }) => track.mode === 'showing') ?? null;
-  }
-
   /** Shows these captions, or none, and goes on with the same on another path. */
   showCaptions(caption: Caption | null): void {
-    this.#wantedCaptions = caption;
-    this.#session?.caption(caption?.track ?? null);
-    this.#media()?.tellCaptions('change');
-    this.requestUpdate();
+    this.#captions.show(caption);
   }
 
   /** Plays what is on screen: with sound, which a picture that came while paused has not yet. */
@@ -636,7 +620,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   }
 
   #toggleCaptions(): void {
-    this.showCaptions(this.#showing() ? null : (this.captions[0] ?? null));
+    this.showCaptions(this.#captions.showing ? null : (this.captions[0] ?? null));
   }
 
   #doubleClicked(event: MouseEvent): void {

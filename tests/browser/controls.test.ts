@@ -23,6 +23,8 @@ async function watching(more: object = {}, path = '/watch/demo'): Promise<Page> 
 }
 
 const RENDITIONS = {
+  oldest_ms: 0,
+  window_ms: 60_000,
   tracks: [
     { name: 'video/main', width: 1280, height: 720, bitrate: 2_400_000 },
     { name: 'video/low', width: 640, height: 360, bitrate: 400_000 },
@@ -51,10 +53,13 @@ test('the menu: one quality for all to come, by keys', async () => {
   await expect.poll(() => low.getAttribute('aria-checked')).toBe('true');
   await page.keyboard.press('Escape');
   expect(await page.getByRole('menu').count()).toBe(0);
-  // A new offer asks for it.
+  // A new offer asks for it, such as that of the return to live.
+  await page.waitForFunction(() => (document.querySelector('lectern-player')?.windowMs ?? 0) > 0);
+  await page.evaluate(() => document.querySelector('lectern-player')?.goBack(8_000));
+  await until(page, { state: 'live', path: 'dash' }, 30_000);
   const offered = page.waitForRequest(/\/whep\/demo\?rendition=/);
   await page.route('**/whep/demo?*', (route) => route.abort());
-  await page.evaluate(() => window.peerConnections.at(-1)?.close());
+  await page.evaluate(() => document.querySelector('lectern-player')?.goLive());
   expect(new URL((await offered).url()).searchParams.get('rendition')).toBe('video/low');
 });
 

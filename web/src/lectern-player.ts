@@ -10,7 +10,7 @@ import { colours } from './colours.ts';
 import { controlStyles } from './control-styles.ts';
 import type { Transport } from './engines/engine.ts';
 import { ICONS } from './icons.ts';
-import type { Rendition } from './info.ts';
+import type { Info, Rendition } from './info.ts';
 import { type Command, commandOf, focusOf } from './keys.ts';
 import { isPath, type Path, type State } from './ladder.ts';
 import type { LecternMedia, MediaOwner } from './lectern-media.ts';
@@ -111,6 +111,8 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   /** The address that the session was opened with, or went to by itself. */
   #opened = '';
   #video: HTMLVideoElement | null = null;
+  /** What the edge had said when it was last looked at. */
+  #info: Info | null = null;
   #title: string | null = null;
   #muted = false;
   #volume = 1;
@@ -412,12 +414,12 @@ export class LecternPlayer extends LitElement implements MediaOwner {
       this.#opened = session.src;
       this.src = session.src;
     }
-    this.#measure();
-    if (this.broadcastTitle !== this.#title) {
-      this.#title = this.broadcastTitle;
-      this.dispatchEvent(new Event('lectern-info'));
-    }
+    if (session.info === this.#info) return;
+    this.#info = session.info;
     this.requestUpdate();
+    if (this.broadcastTitle === this.#title) return;
+    this.#title = this.broadcastTitle;
+    this.dispatchEvent(new Event('lectern-info'));
   }
 
   #measure(): void {

@@ -57,6 +57,10 @@ CONFIGURATION
     trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed
     comment_origins = [\"https://uni.example\"]
                                      sites whose pages may write comments, besides the edge's own
+    siblings = [\"https://edge2.example\"]
+                                     other edges, where players go when this one is lost or stops
+    drain_secs = 15                  seconds to let them go there before it stops; none without
+                                     siblings
     window_secs = 120                seconds that viewers over HTTP can seek back; 20 or more for plain HLS
     window_bytes_max = 134217728     bytes kept per broadcast, whatever the window
     window_fetch_mbps_max = 50       Mbit/s at which a new edge fetches what was before it

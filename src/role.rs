@@ -126,6 +126,7 @@ async fn start_edge(
         .serve_ops("edge.ops", config.edge.ops, registry, Arc::new(move || status.ready()))
         .await?;
     let cancel = parts.cancel.clone();
+    parts.drain = config.edge.drain();
     parts.spawn(async move {
         edge.run(cancel).await;
         Ok(())
@@ -148,6 +149,8 @@ fn start_demo(config: &Config, rtmp: SocketAddr, parts: &mut Parts) -> anyhow::R
 #[derive(Default)]
 struct Parts {
     cancel: CancellationToken,
+    /// How long an edge goes on for those who are there.
+    drain: Duration,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
@@ -185,7 +188,7 @@ impl Parts {
         let drained = async { while self.tasks.join_next().await.is_some() {} };
         tokio::select! {
             () = drained => {}
-            () = tokio::time::sleep(DRAIN_MAX) => {}
+            () = tokio::time::sleep(self.drain + DRAIN_MAX) => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }

@@ -1,6 +1,6 @@
-// The build: three pages (lobby, watch, embed) and the player's stable script, all into `dist/`,
-// which the edge embeds. And the two test projects: pure units, and real Chromium against a real
-// server.
+// The build: three pages (lobby, watch, embed) and the stable scripts of
+// player and comments, all into `dist/`, which the edge embeds. And the two test projects: pure units,
+// and real Chromium against a real server.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -44,12 +44,13 @@ export default defineConfig({
         watch: here('watch.html'),
         embed: here('embed.html'),
         player: here('src/player.ts'),
+        comments: here('src/comments.ts'),
       },
       // An entry's exports must survive although no page of ours imports them.
       preserveEntrySignatures: 'strict',
       output: {
         entryFileNames: (chunk) =>
-          chunk.name === 'player' ? 'player.js' : 'assets/[name]-[hash].js',
+          /^(player|comments)$/.test(chunk.name) ? '[name].js' : 'assets/[name]-[hash].js',
       },
     },
   },

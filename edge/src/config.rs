@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::client::{Proxies, ProxyError};
 use crate::server::{self, tls};
+use crate::siblings::Sibling;
 use crate::{timeline, whep};
 
 /// `[edge]`.
@@ -60,6 +61,12 @@ pub struct Config {
     /// Sites whose pages may write comments, such as `https://uni.example`, besides pages of the edge's
     /// own host. Pages of other sites may show the comments only.
     pub comment_origins: Vec<String>,
+    /// Other edges of the same broadcasts, such as `https://edge2.example`: players go there when this
+    /// one cannot be reached or is about to stop.
+    pub siblings: Vec<Sibling>,
+    /// Seconds for which this edge, once asked to stop, serves those who are there while it tells them to
+    /// go to a sibling. Players hear of it within ten. Without siblings it stops at once.
+    pub drain_secs: u32,
     /// The most WebRTC viewers at once; about 32 kB each. More are told to come back later.
     pub sessions_max: usize,
     /// How long WebRTC players may hold a picture back, as `min_ms` and `max_ms`. Without it they
@@ -125,6 +132,8 @@ impl Default for Config {
             http_connections_per_client_max: const { NonZeroUsize::new(4_096).unwrap() },
             trusted_proxies: Vec::new(),
             comment_origins: Vec::new(),
+            siblings: Vec::new(),
+            drain_secs: 15,
             sessions_max: whep.sessions_max,
             playout_delay: None,
             half_open_max: whep.half_open_max,
@@ -169,6 +178,12 @@ impl Config {
             _ => return Err(HttpsError::OneOfTwo),
         };
         Ok(self.https.map(|address| (address, source)))
+    }
+
+    /// How long those who are there are served once this edge is asked to stop.
+    pub fn drain(&self) -> Duration {
+        let secs = if self.siblings.is_empty() { 0 } else { self.drain_secs };
+        Duration::from_secs(secs.into())
     }
 
     /// How many HTTP connections there may be.

@@ -4,7 +4,8 @@
 //! `POST /live/{id}/experience` with a [`Report`] as JSON, whatever its content type says: a page that
 //! is being left may send no other than text without asking first. Players send one with the first
 //! picture of a path, every ten seconds, and when they leave. It is their word, to watch a service by
-//! and nothing to bill by.
+//! and nothing to bill by. An edge that is about to stop says so in its answer (`Lectern-Reason:
+//! draining`), so that they go to another.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
@@ -25,6 +28,7 @@ use serde::Deserialize;
 use crate::audience::{Audience, Viewer};
 use crate::client::Client;
 use crate::live::Directory;
+use crate::siblings::{DRAINING, REASON};
 
 /// The most bytes of a report: several times what one has.
 const REPORT_BYTES_MAX: usize = 1_024;
@@ -38,13 +42,14 @@ const SPAN_MAX: Duration = Duration::from_secs(60);
 const AGE_MAX: Duration = Duration::from_secs(120);
 
 /// Why a player does not play by WebRTC, as far as it is one of these; the label `reason`.
-const REASONS: [&str; 20] = [
+const REASONS: [&str; 21] = [
     "answer-refused",
     "b-frames",
     "busy",
     "client-busy",
     "codec",
     "connection-lost",
+    "draining",
     "egress",
     "full",
     "incomplete",
@@ -253,8 +258,16 @@ async fn report(
             (status, text)
         }
     };
-    let headers = [(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (CACHE_CONTROL, "no-store")];
-    (status, headers, text).into_response()
+    let headers = [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (ACCESS_CONTROL_EXPOSE_HEADERS, "Lectern-Reason"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    let mut response = (status, headers, text).into_response();
+    if desk.directory.siblings().draining() {
+        response.headers_mut().insert(REASON, HeaderValue::from_static(DRAINING));
+    }
+    response
 }
 
 impl Desk {
@@ -379,6 +392,27 @@ mod tests {
         assert_eq!(counted(), [1, 0]);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(counted(), [0, 0]);
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_is_about_to_stop_says_so() {
+        let registry = Registry::new();
+        let metrics = live::Metrics::register(&registry).unwrap();
+        let directory = Directory::new(timeline::Config::default(), metrics);
+        directory.open("talk".parse().unwrap()).unwrap();
+        let audience = Audience::new(audience::Metrics::register(&registry).unwrap());
+        let metrics = Metrics::register(&registry).unwrap();
+        let routes = routes(directory.clone(), audience, metrics);
+        for draining in [false, true] {
+            if draining {
+                directory.siblings().drain();
+            }
+            let report = r#"{"path":"hls","played_ms":1,"stalls":0,"stalled_ms":0}"#;
+            let request = Request::post("/live/talk/experience").body(Body::from(report)).unwrap();
+            let answer = routes.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+            assert_eq!(answer.headers().contains_key(REASON), draining);
+        }
     }
 
     #[tokio::test]

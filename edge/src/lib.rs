@@ -4,7 +4,7 @@
 //! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
 //! player and its pages), [`experience`] (what viewers say of it), [`audience`] (how many they are),
 //! [`server`] (the HTTP listeners), [`client`] (whom a request comes from), [`comments`] (what viewers
-//! say).
+//! say), [`siblings`] (where else they may go).
 
 pub mod audience;
 pub mod client;
@@ -17,6 +17,7 @@ pub mod live;
 mod negotiation;
 pub mod pages;
 pub mod server;
+pub mod siblings;
 mod throttle;
 pub mod timeline;
 pub mod upstream;
@@ -24,6 +25,7 @@ pub mod whep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use lectern_relay_proto::net::{
@@ -38,6 +40,7 @@ use crate::audience::Audience;
 use crate::comments::Comments;
 use crate::config::Config;
 use crate::live::Directory;
+use crate::siblings::Siblings;
 
 /// The most sender threads: more than the cores of any machine that would run one edge.
 const WORKERS_MAX: usize = 256;
@@ -62,6 +65,8 @@ pub struct Edge {
     comments: Arc<Comments>,
     audience: Arc<Audience>,
     link: Option<OriginLink>,
+    siblings: Arc<Siblings>,
+    drain: Duration,
 }
 
 /// Why an edge could not start.
@@ -100,6 +105,9 @@ pub enum Error {
     /// A proxy that is to be trusted.
     #[error("edge.trusted_proxies: {0}")]
     Proxies(#[from] client::ProxyError),
+    /// More siblings than players are told of.
+    #[error(transparent)]
+    Siblings(#[from] siblings::TooMany),
     /// The media port or its threads.
     #[error("WebRTC: {0}")]
     Whep(#[from] whep::Error),
@@ -151,7 +159,9 @@ impl Edge {
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
         // Without a token there are no comments, and manifests list none.
         let timeline = config.timeline(upstream.token.is_some());
-        let directory = Directory::new(timeline, live::Metrics::register(registry)?);
+        let siblings = Arc::new(Siblings::new(config.siblings.clone())?);
+        let metrics = live::Metrics::register(registry)?;
+        let directory = Directory::beside(siblings.clone(), timeline, metrics);
         let experience = experience::Metrics::register(registry)?;
         let audience = Audience::new(audience::Metrics::register(registry)?);
         let fetcher = upstream::Fetcher::new(
@@ -170,7 +180,7 @@ impl Edge {
         let metrics = comments::Metrics::register(registry)?;
         let comments = Comments::new(upward, audience.clone(), metrics);
         let router = Router::new()
-            .merge(pages::routes())
+            .merge(pages::routes(&siblings))
             .merge(live::routes(directory.clone(), audience.clone()))
             .merge(experience::routes(directory.clone(), audience.clone(), experience))
             .merge(comments::routes(
@@ -193,6 +203,8 @@ impl Edge {
             comments,
             audience,
             link,
+            siblings,
+            drain: config.drain(),
         })
     }
 
@@ -221,10 +233,21 @@ impl Edge {
         self.audience.clone()
     }
 
-    /// Serves until `cancel`.
+    /// Serves until `cancel`; from then on takes no WebRTC viewer in, says so, and serves those who are
+    /// there for as long as [`Config::drain`] says.
     pub async fn run(self, cancel: CancellationToken) {
-        let engine = self.engine.clone();
-        let cancelled = cancel.clone();
+        let stop = CancellationToken::new();
+        let (engine, siblings, stopping) = (self.engine.clone(), self.siblings, stop.clone());
+        let watched = engine.clone();
+        let drain = self.drain;
+        let draining = tokio::spawn(async move {
+            cancel.cancelled().await;
+            siblings.drain();
+            engine.drain();
+            tokio::time::sleep(drain).await;
+            stopping.cancel();
+        });
+        let cancelled = stop.clone();
         let consumers = upstream::Consumers {
             directory: self.directory,
             engine: self.engine,
@@ -232,16 +255,11 @@ impl Edge {
         };
         let follow = upstream::run(self.subscriber, consumers, self.fetcher, cancelled);
         let following = tokio::spawn(follow);
-        let (comments, answered) = (self.comments, cancel.clone());
+        let (comments, answered) = (self.comments, stop.clone());
         let commenting = tokio::spawn(async move { comments.run(self.link, answered).await });
-        let (audience, watched, over) = (self.audience, engine.clone(), cancel.clone());
+        let (audience, over) = (self.audience, stop.clone());
         let counting = tokio::spawn(async move { audience.run(&watched, over).await });
-        let drained = cancel.clone();
-        let draining = tokio::spawn(async move {
-            drained.cancelled().await;
-            engine.drain();
-        });
-        server::serve(self.listeners, self.router, self.limits, self.http_metrics, cancel).await;
+        server::serve(self.listeners, self.router, self.limits, self.http_metrics, stop).await;
         draining.await.ok();
         following.await.ok();
         commenting.await.ok();

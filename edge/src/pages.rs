@@ -6,7 +6,7 @@
 //! compressed once, at its best, and never per viewer.
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, ETAG, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -18,6 +18,7 @@ use lectern_relay_proto::broadcast::BroadcastId;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::negotiation::{accepts_gzip, matches_etag};
+use crate::siblings::Siblings;
 
 /// A page's address stays while its content changes: ask each time, the ETag makes that cheap.
 const REVALIDATE: &str = "no-cache";
@@ -25,16 +26,26 @@ const REVALIDATE: &str = "no-cache";
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// What a page may load: its own scripts and styles, and media that the player assembles (`blob:`).
-/// `connect-src` covers WHEP, manifests and segments, all of this origin.
-macro_rules! policy {
-    ($ancestors:literal) => {
-        concat!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; ",
-            "media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; ",
-            "base-uri 'none'; form-action 'none'; frame-ancestors ",
-            $ancestors
-        )
-    };
+/// `connect-src` covers WHEP, manifests and segments, of this edge and of its siblings. The player's
+/// controls make `<style>` elements (docs/decisions/0017), which is what `style-src-elem` is for; style
+/// attributes and scripts in the page stay forbidden.
+fn policy(siblings: &Siblings, ancestors: &str) -> HeaderValue {
+    let (others, sockets) = (siblings.sources(), siblings.socket_sources());
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; \
+         style-src-elem 'self' 'unsafe-inline'; img-src 'self' data:; \
+         media-src 'self' blob:{others}; connect-src 'self'{others}{sockets}; \
+         worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
+    );
+    // What siblings may be called leaves nothing that a header could not hold.
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+/// The policies of pages, which are made once.
+#[derive(Clone)]
+struct Policies {
+    page: HeaderValue,
+    embed: HeaderValue,
 }
 
 #[derive(RustEmbed)]
@@ -44,10 +55,8 @@ struct Dist;
 /// Who may do what with a file.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// A page of ours, not to be framed by others.
+    /// A page of ours.
     Page,
-    /// The page made for being framed by anybody.
-    Embed,
     /// A script or style that any site may use, at an address that stays.
     Stable,
     /// The same, at an address that names its content.
@@ -55,27 +64,42 @@ enum Kind {
 }
 
 /// The routes of all pages and of the player's script.
-pub fn routes() -> Router {
+pub fn routes(siblings: &Siblings) -> Router {
+    let policies = Policies { page: policy(siblings, "'self'"), embed: policy(siblings, "*") };
     Router::new()
-        .route(
-            "/",
-            get(|headers: HeaderMap| async move { serve("index.html", Kind::Page, &headers) }),
-        )
+        .route("/", get(lobby))
         .route("/watch/{id}", get(watch))
         .route("/embed/{id}", get(embed))
+        .with_state(policies)
         .route(
             "/player.js",
             get(|headers: HeaderMap| async move { serve("player.js", Kind::Stable, &headers) }),
         )
+        .route(
+            "/comments.js",
+            get(|headers: HeaderMap| async move { serve("comments.js", Kind::Stable, &headers) }),
+        )
         .route("/assets/{*name}", get(asset))
 }
 
-async fn watch(Path(id): Path<String>, headers: HeaderMap) -> Response {
-    page_of(&id, "watch.html", Kind::Page, &headers)
+async fn lobby(State(policies): State<Policies>, headers: HeaderMap) -> Response {
+    page("index.html", policies.page, &headers)
 }
 
-async fn embed(Path(id): Path<String>, headers: HeaderMap) -> Response {
-    page_of(&id, "embed.html", Kind::Embed, &headers)
+async fn watch(
+    State(policies): State<Policies>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    page_of(&id, "watch.html", policies.page, &headers)
+}
+
+async fn embed(
+    State(policies): State<Policies>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    page_of(&id, "embed.html", policies.embed, &headers)
 }
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
@@ -84,11 +108,20 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
 
 /// A page for a broadcast: it exists for every name that a broadcast could have, because the host
 /// may come later, and for no other.
-fn page_of(id: &str, file: &str, kind: Kind, headers: &HeaderMap) -> Response {
+fn page_of(id: &str, file: &str, policy: HeaderValue, headers: &HeaderMap) -> Response {
     match id.parse::<BroadcastId>() {
-        Ok(_) => serve(file, kind, headers),
+        Ok(_) => page(file, policy, headers),
         Err(invalid) => (StatusCode::NOT_FOUND, invalid.to_string()).into_response(),
     }
+}
+
+/// A page, with what it may do.
+fn page(file: &str, policy: HeaderValue, request: &HeaderMap) -> Response {
+    let mut response = serve(file, Kind::Page, request);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
 }
 
 /// Answers with the file `name` of the build, as far as the viewer does not have it already.
@@ -131,16 +164,9 @@ fn serve(name: &str, kind: Kind, request: &HeaderMap) -> Response {
 fn secure(headers: &mut HeaderMap, kind: Kind) {
     let cache = if matches!(kind, Kind::Hashed) { IMMUTABLE } else { REVALIDATE };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
-    match kind {
-        Kind::Page | Kind::Embed => {
-            let policy = if matches!(kind, Kind::Embed) { policy!("*") } else { policy!("'self'") };
-            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        }
-        // A module script of another origin is loaded only with its permission.
-        Kind::Stable | Kind::Hashed => {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        }
+    // A module script of another origin is loaded only with its permission.
+    if !matches!(kind, Kind::Page) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
 }
 
@@ -171,7 +197,8 @@ mod tests {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        routes().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        let routes = routes(&Siblings::default());
+        routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     fn header(response: &Response, name: HeaderName) -> &str {
@@ -239,11 +266,24 @@ mod tests {
         assert!(header(&response, CONTENT_SECURITY_POLICY).ends_with("frame-ancestors *"));
     }
 
+    #[test]
+    fn a_page_may_fetch_from_siblings_and_play_them() {
+        let edge = crate::siblings::Sibling::try_from("https://edge2.example/x".to_owned());
+        let siblings = Siblings::new(vec![edge.unwrap()]).unwrap();
+        let policy = policy(&siblings, "'self'");
+        let policy = policy.to_str().unwrap();
+        assert!(policy.contains("media-src 'self' blob: https://edge2.example; "), "{policy}");
+        let connect = "connect-src 'self' https://edge2.example wss://edge2.example; ";
+        assert!(policy.contains(connect), "{policy}");
+    }
+
     #[tokio::test]
     async fn no_page_runs_inline_script() {
         for path in ["/", "/watch/demo", "/embed/demo"] {
             let response = call(path, &[]).await;
-            assert!(!header(&response, CONTENT_SECURITY_POLICY).contains("unsafe"));
+            let policy = header(&response, CONTENT_SECURITY_POLICY);
+            assert!(policy.contains("script-src 'self'; style-src 'self'; "), "{policy}");
+            assert_eq!(policy.matches("unsafe").count(), 1, "{policy}");
             let html = text(response).await;
             for tag in html.split("<script").skip(1) {
                 assert!(tag.contains("src=\""), "{path}: <script{tag}");
@@ -321,6 +361,7 @@ mod tests {
     #[tokio::test]
     async fn head_has_no_body_and_post_is_refused() {
         let request = |method| Request::builder().method(method).uri("/").body(Body::empty());
+        let routes = || routes(&Siblings::default());
         let head = routes().oneshot(request(Method::HEAD).unwrap()).await.unwrap();
         assert_eq!(head.status(), StatusCode::OK);
         assert_eq!(text(head).await, "");

@@ -37,3 +37,14 @@ test('the media port lost in the middle: LL-DASH takes over; port back: so is We
   await untilMoved(page, 30);
   expect(await attributes(page)).not.toHaveProperty('fallback-reason');
 }, 180_000);
+
+test('no WebRTC, and a manifest that cannot be read: LL-HLS plays', async () => {
+  const page = await s.open('/', ['RTCPeerConnection']);
+  await page.route('**/manifest.mpd', (route) => route.fulfill({ body: 'no manifest' }));
+  await page.goto(`${s.stack.url}/watch/demo`);
+  await until(page, { state: 'live', path: 'hls' }, 40_000);
+  await untilMoved(page, 30);
+  expect((await attributes(page))['fallback-reason']).toBe('webrtc-unsupported');
+  const source = () => document.querySelector('lectern-player')?.video?.src;
+  expect(await page.evaluate(source), 'fed by hls.js').toMatch(/^blob:/);
+}, 120_000);

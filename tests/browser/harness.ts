@@ -69,6 +69,11 @@ export class Process {
     return `--- ${this.name} ---\n${this.#log}`;
   }
 
+  /** Asks it to end, and does not wait. */
+  ask(): void {
+    this.#child.kill('SIGTERM');
+  }
+
   /** Ends it: at once with SIGKILL, as a crash would, or asked to first. */
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     if (!this.running) return;
@@ -94,11 +99,17 @@ export interface Ports {
   readonly http: number;
   readonly media: number;
   readonly edgeOps: number;
+  /** Of the second edge, where there is one. */
+  readonly http2: number;
+  readonly media2: number;
+  readonly edgeOps2: number;
 }
 
 export interface StackOptions {
   /** Roles in one process, or each in its own. */
   readonly roles: 'all' | 'split';
+  /** Two edges, of which each tells players of the other; of roles that are split. */
+  readonly twoEdges?: boolean;
   /** Feed the demo pattern; else encoders are expected on RTMP. */
   readonly demo?: boolean;
   /** Broadcasts whose stream keys are their ids, `demo` if nothing is said. */
@@ -112,7 +123,7 @@ export interface StackOptions {
   readonly profile?: 'debug' | 'release';
 }
 
-export type Role = 'all' | 'origin' | 'edge';
+export type Role = 'all' | 'origin' | 'edge' | 'edge2';
 
 /** The roles of one deployment on loopback, with ports of their own and a directory of their own. */
 export class Stack {
@@ -132,16 +143,17 @@ export class Stack {
   }
 
   static async start(options: StackOptions): Promise<Stack> {
-    const [rtmp, originHttp, originOps, http, edgeOps] = await freePorts('tcp', 5);
+    const tcp = await freePorts('tcp', 7);
+    const [rtmp, originHttp, originOps, http, edgeOps, http2, edgeOps2] = tcp;
     const [relay] = await freePorts('udp', 1);
-    const media = await freePortOfBoth();
-    const ports = { rtmp, relay, originHttp, originOps, http, media, edgeOps } as Ports;
+    const [media, media2] = [await freePortOfBoth(), await freePortOfBoth()];
+    const first = { rtmp, relay, originHttp, originOps, http, media, edgeOps };
+    const ports = { ...first, http2, media2, edgeOps2 } as Ports;
     const dir = await mkdtemp(join(tmpdir(), 'lectern-test-'));
     const stack = new Stack(dir, ports, options);
     try {
-      for (const role of options.roles === 'all'
-        ? (['all'] as const)
-        : (['origin', 'edge'] as const)) {
+      const split: Role[] = ['origin', 'edge', ...(options.twoEdges ? (['edge2'] as const) : [])];
+      for (const role of options.roles === 'all' ? (['all'] as const) : split) {
         await stack.startRole(role);
       }
     } catch (error) {
@@ -160,15 +172,25 @@ export class Stack {
   async startRole(role: Role): Promise<void> {
     const config = join(this.#dir, `${role}.toml`);
     await writeFile(config, this.#config(role));
-    const args = [role, '--config', config];
-    if (this.#options.demo && role !== 'edge') args.push('--demo');
+    const args = [role === 'edge2' ? 'edge' : role, '--config', config];
+    if (this.#options.demo && role === 'all') args.push('--demo');
     const child = new Process(role, binary(this.#options.profile), args, {
       LECTERN_LOG: process.env.LECTERN_LOG ?? 'info',
     });
     this.#roles.set(role, child);
-    const ops = role === 'edge' ? [this.ports.edgeOps] : [this.ports.originOps];
-    if (role === 'all') ops.push(this.ports.edgeOps);
-    for (const port of ops) await ready(`http://127.0.0.1:${port}/readyz`, child);
+    const { originOps, edgeOps, edgeOps2 } = this.ports;
+    const ops = {
+      all: [originOps, edgeOps],
+      origin: [originOps],
+      edge: [edgeOps],
+      edge2: [edgeOps2],
+    };
+    for (const port of ops[role]) await ready(`http://127.0.0.1:${port}/readyz`, child);
+  }
+
+  /** Asks a role to stop, as an operator would, and does not wait for it. */
+  askRole(role: Role): void {
+    this.#roles.get(role)?.ask();
   }
 
   async stopRole(role: Role, signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): Promise<void> {
@@ -224,13 +246,16 @@ http = "127.0.0.1:${ports.originHttp}"
 ops = "127.0.0.1:${ports.originOps}"
 relay_token = "browser-tests"
 `;
-    const edge = `
+    const edge = (http: number, media: number, ops: number, sibling: number) => `
 [edge]
-http = "127.0.0.1:${ports.http}"
-media = "127.0.0.1:${ports.media}"
+http = "127.0.0.1:${http}"
+media = "127.0.0.1:${media}"
 media_addresses = ${addresses}
-ops = "127.0.0.1:${ports.edgeOps}"
+ops = "127.0.0.1:${ops}"
+${this.#options.twoEdges ? `siblings = ["http://127.0.0.1:${sibling}"]` : ''}
 `;
+    const first = edge(ports.http, ports.media, ports.edgeOps, ports.http2);
+    const second = edge(ports.http2, ports.media2, ports.edgeOps2, ports.http);
     const upstream = `upstream = "127.0.0.1:${ports.relay}"
 upstream_ca = "${join(data, 'relay/relay-cert.pem')}"
 upstream_name = "localhost"
@@ -241,11 +266,12 @@ relay_token = "browser-tests"
       .join('');
     switch (role) {
       case 'all':
-        return `data_dir = "${data}"\n${origin}${edge}${broadcast}`;
+        return `data_dir = "${data}"\n${origin}${first}${broadcast}`;
       case 'origin':
         return `data_dir = "${data}"\n${origin}${broadcast}`;
       case 'edge':
-        return `data_dir = "${join(this.#dir, 'edge')}"\n${edge}${upstream}`;
+      case 'edge2':
+        return `data_dir = "${join(this.#dir, role)}"\n${role === 'edge' ? first : second}${upstream}`;
     }
   }
 }

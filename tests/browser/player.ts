@@ -61,11 +61,20 @@ export async function untilMoved(page: Page, frames: number, timeout = 20_000): 
         const next = () => {
           const video = document.querySelector('lectern-player')?.video;
           if (!video) return void setTimeout(next, 50);
+          let over = false;
           video.requestVideoFrameCallback(() => {
+            if (over) return;
+            over = true;
             if (++seen < frames) return next();
             clearTimeout(timer);
             resolve();
           });
+          // A video whose place another takes calls nobody any more.
+          setTimeout(() => {
+            if (over) return;
+            over = true;
+            next();
+          }, 500);
         };
         next();
       }),

@@ -3,6 +3,8 @@
 
 /** Where the pieces of one broadcast are, all absolute. */
 export interface Endpoints {
+  /** The edge: everything is below this. */
+  readonly base: string;
   /** The playback id. */
   readonly id: string;
   /** WHEP (RFC 9725): POST an offer here. */
@@ -34,6 +36,7 @@ export function endpoints(src: string, page: string): Endpoints {
   }
   const base = `${url.origin}${prefix}`;
   return {
+    base,
     id,
     whep: `${base}/whep/${id}`,
     manifest: `${base}/live/${id}/manifest.mpd`,

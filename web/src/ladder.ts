@@ -4,78 +4,18 @@
 // Every attempt runs behind the picture that is shown and comes to the front with its own first
 // frame, so a change of path, or a reconnect, keeps the last picture until there is a better one.
 
-/** The ways to play, best first: the rungs of the ladder. */
-export const PATHS = ['webrtc', 'dash', 'hls'] as const;
+import {
+  type Action,
+  above,
+  type Failure,
+  type LadderEvent,
+  PATHS,
+  type Path,
+  type State,
+  type Status,
+} from './rungs.ts';
 
-export type Path = (typeof PATHS)[number];
-
-export function isPath(name: unknown): name is Path {
-  return PATHS.some((path) => path === name);
-}
-
-/** Whether one path is better than another. */
-function above(path: Path, other: Path): boolean {
-  return PATHS.indexOf(path) < PATHS.indexOf(other);
-}
-
-/** What the viewer is told. */
-export type State =
-  | 'waiting' // the broadcast is known, its host has not started
-  | 'connecting'
-  | 'live'
-  | 'reconnecting'
-  | 'paused' // the encoder sends nothing at the moment
-  | 'ended'
-  | 'unknown' // the edge does not know this broadcast
-  | 'unplayable'; // no path works in this browser
-
-/** Why an attempt failed, in kinds that call for different answers. */
-export type Failure =
-  /** This browser cannot do this path at all. */
-  | { readonly kind: 'unsupported'; readonly reason: string }
-  /** This path does not work for this viewer or broadcast now; another may. */
-  | { readonly kind: 'unsuitable'; readonly reason: string }
-  | { readonly kind: 'not-live'; readonly retryAfterMs: number | null }
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'ended' }
-  /** The edge did not answer, or not sensibly: every path goes there, so changing path is no help. */
-  | { readonly kind: 'unreachable' };
-
-/** What the edge says of the broadcast when asked. */
-export type Status =
-  | 'live'
-  | 'away' // its encoder sends nothing now
-  | 'ended'
-  | 'unknown' // not in the edge's list: it has never had media, or does not exist
-  | 'unreachable';
-
-export type LadderEvent =
-  | { readonly type: 'start' }
-  /** The edge has answered an attempt that it was asked to hold. */
-  | { readonly type: 'answered'; readonly attempt: number }
-  | { readonly type: 'connected'; readonly attempt: number }
-  | { readonly type: 'frame'; readonly attempt: number }
-  | { readonly type: 'failed'; readonly attempt: number; readonly failure: Failure }
-  | { readonly type: 'status'; readonly status: Status }
-  /** The viewer paused or resumed: frames stop because they should. */
-  | { readonly type: 'hold'; readonly held: boolean }
-  /** The network came back or changed: waiting any longer is pointless. */
-  | { readonly type: 'network' };
-
-export type Action =
-  /** Begin an attempt behind the picture. The edge may hold it for `waitMs`, until there is media. */
-  | {
-      readonly type: 'start';
-      readonly attempt: number;
-      readonly path: Path;
-      readonly waitMs: number;
-    }
-  /** End an attempt. */
-  | { readonly type: 'stop'; readonly attempt: number }
-  /** Show this attempt's picture, then stop the one shown before. */
-  | { readonly type: 'promote'; readonly attempt: number }
-  /** Ask the edge for the broadcast's status and report it. */
-  | { readonly type: 'probe' };
+export * from './rungs.ts';
 
 export interface LadderOptions {
   /** Only this path, and no other, ever. */
@@ -108,6 +48,21 @@ export const RETRY_MS = { first: 500, last: 10_000 } as const;
 /** A better path that failed is tried again after the first, doubling up to the last. */
 export const UPGRADE_MS = { first: 30_000, last: 300_000 } as const;
 
+/** The longest that an edge that is full, or refuses, may put a viewer off. */
+export const PUT_OFF_MAX_MS = 60_000;
+/** A viewer who is refused, and not told for how long, asks again after this. */
+export const REFUSED_MS = 30_000;
+
+/** Reasons of an edge, which another may not have; all others are the path's, or the broadcast's. */
+export const OF_THE_EDGE: ReadonlySet<string> = new Set([
+  'busy',
+  'client-busy',
+  'draining',
+  'egress',
+  'full',
+  'refused',
+]);
+
 /** So many failures of every path without a first picture, and the viewer is told that it is no use. */
 export const FAILURES_UNPLAYABLE = 2;
 
@@ -117,6 +72,8 @@ interface Attempt {
   /** No first frame by then, and it has failed. */
   deadline: number;
   connected: boolean;
+  /** It is wanted even if the picture on screen is well: from elsewhere, or of another moment. */
+  readonly wanted: boolean;
 }
 
 interface Block {
@@ -151,6 +108,9 @@ export class Ladder {
   /** The edge said that there is no media yet: it may answer when there is. */
   #awaiting = false;
   #held = false;
+  /** The viewer watches what was. */
+  #behind = false;
+  #refusal: string | null = null;
   #probing = false;
   #probeAt: number | null = null;
   #unknownSince: number | null = null;
@@ -176,6 +136,29 @@ export class Ladder {
   get fallbackReason(): string | null {
     if (this.#alive() && this.#front?.path === 'webrtc') return null;
     return this.#blocked.get('webrtc')?.reason ?? null;
+  }
+
+  /** Why the edge refuses this viewer, or has no place; null while it does neither. */
+  get refusal(): string | null {
+    return this.#state === 'refused' || this.#state === 'full' ? this.#refusal : null;
+  }
+
+  /** When the next attempt is made by itself; null while none is waited for. */
+  get retryAt(): number | null {
+    return this.#retryAt;
+  }
+
+  /** Whether the viewer is back in the window, as far as a path could be found that has one. */
+  get behind(): boolean {
+    return this.#behind;
+  }
+
+  /** Whether any path that may be played here has a window: WebRTC has none. */
+  get canShift(): boolean {
+    const { pin } = this.#options;
+    return PATHS.some(
+      (path) => path !== 'webrtc' && (pin ?? path) === path && !this.#unsupported.has(path),
+    );
   }
 
   /** Takes what is to be done since the last call, in order. */
@@ -215,6 +198,10 @@ export class Ladder {
         this.#held = event.held;
         if (this.#front) this.#front.lastFrameAt = now;
         return;
+      case 'shift':
+        return this.#shift(event.behind, now);
+      case 'edge':
+        return this.#otherEdge(now);
       case 'network':
         this.#failures = 0;
         if (this.#retryAt !== null) this.#retryAt = now;
@@ -246,6 +233,8 @@ export class Ladder {
   #upgrade(): { readonly path: Path; readonly at: number } | null {
     const front = this.#front;
     if (!front || this.#state !== 'live' || this.#held || this.#trying) return null;
+    // What is above has no window, or would have to find the place again.
+    if (this.#behind) return null;
     let next: { path: Path; at: number } | null = null;
     for (const [path, { until }] of this.#blocked) {
       if (!above(path, front.path) || !this.#allowed(path)) continue;
@@ -257,7 +246,44 @@ export class Ladder {
 
   #allowed(path: Path): boolean {
     const pinned = this.#options.pin;
+    if (this.#behind && path === 'webrtc') return false;
     return (pinned === null || pinned === path) && !this.#unsupported.has(path);
+  }
+
+  #shift(behind: boolean, now: number): void {
+    if (behind === this.#behind || (behind && !this.canShift)) return;
+    this.#behind = behind;
+    const front = this.#front;
+    // What is on its way is of another moment, or on a path that has no such moment.
+    if (this.#trying && front) this.#stop(this.#trying.id);
+    if (behind) {
+      if (front && !front.dead && this.#allowed(front.path)) return;
+      const path = this.#best(now) ?? PATHS.find((path) => this.#allowed(path));
+      if (path) this.#start(path, now, true);
+      return;
+    }
+    const path = this.#best(now);
+    if (path && (!front || front.dead || above(path, front.path))) this.#start(path, now, true);
+  }
+
+  /** An attempt behind a healthy picture came to nothing: if it was to go back, that is over too. */
+  #unshifted(failed: Path, now: number): void {
+    const front = this.#front;
+    if (!this.#behind || !front || this.#allowed(front.path)) return;
+    const next = this.#best(now);
+    if (next && next !== failed) this.#start(next, now, true);
+    else this.#behind = false;
+  }
+
+  #otherEdge(now: number): void {
+    for (const [path, { reason }] of this.#blocked) {
+      if (OF_THE_EDGE.has(reason)) this.#blocked.delete(path);
+    }
+    if (this.#front) this.#front.excused = true;
+    this.#unknownSince = null;
+    this.#absence = null;
+    const path = this.#best(now) ?? PATHS.find((path) => this.#allowed(path));
+    if (path) this.#start(path, now, true);
   }
 
   /** The best path that may be tried now. */
@@ -277,12 +303,12 @@ export class Ladder {
     this.#state = 'unplayable';
   }
 
-  #start(path: Path, now: number): void {
+  #start(path: Path, now: number, wanted = false): void {
     if (this.#trying) this.#stop(this.#trying.id);
     const id = ++this.#ids;
     const waitMs = this.#awaiting && path === 'webrtc' ? HOLD_MS : 0;
     const deadline = now + waitMs + FIRST_FRAME_MS[path];
-    this.#trying = { id, path, deadline, connected: false };
+    this.#trying = { id, path, deadline, connected: false, wanted };
     this.#retryAt = null;
     this.#probeAt = null;
     this.#actions.push({ type: 'start', attempt: id, path, waitMs });
@@ -311,7 +337,7 @@ export class Ladder {
       this.#front.lastFrameAt = now;
       this.#front.excused = false;
       // It moves again by itself: a replacement on its way is not needed, a step up still is.
-      if (trying && !above(trying.path, this.#front.path)) this.#stop(trying.id);
+      if (trying && !trying.wanted && !above(trying.path, this.#front.path)) this.#stop(trying.id);
     } else {
       return;
     }
@@ -372,7 +398,7 @@ export class Ladder {
     const block = this.#blocked.get(path);
     if ('reason' in failure) this.#block(path, failure.reason, now);
     else if (block) block.until = now + block.waitMs;
-    if (this.#alive()) return;
+    if (this.#alive()) return this.#unshifted(path, now);
     if (failure.kind !== 'unknown') this.#unknownSince = null;
     this.#awaiting = failure.kind === 'not-live';
 
@@ -383,9 +409,14 @@ export class Ladder {
         const next = this.#best(now);
         if (next && next !== path) return this.#try(now);
         this.#reconnecting();
-        // Every path has failed, and more than once: say so, and keep trying all the same.
-        if (!this.#front && this.#failures >= FAILURES_UNPLAYABLE) this.#state = 'unplayable';
-        return this.#retry(now);
+        if (failure.reason === 'full' || failure.reason === 'egress') {
+          if (!this.#front) this.#state = 'full';
+          this.#refusal = failure.reason;
+        } else if (!this.#front && this.#failures >= FAILURES_UNPLAYABLE) {
+          // Every path has failed, and more than once: say so, and keep trying all the same.
+          this.#state = 'unplayable';
+        }
+        return this.#retry(now, failure.retryAfterMs ?? undefined, PUT_OFF_MAX_MS);
       }
       case 'not-live':
         this.#absent(this.#front ? 'paused' : 'waiting');
@@ -394,6 +425,10 @@ export class Ladder {
       case 'ended':
         this.#state = 'ended';
         return this.#retry(now, RETRY_MS.last);
+      case 'refused':
+        this.#state = 'refused';
+        this.#refusal = failure.reason;
+        return this.#retry(now, failure.retryAfterMs ?? REFUSED_MS, PUT_OFF_MAX_MS);
       case 'unknown':
         this.#absent(this.#unknownState(now));
         return this.#retry(now);
@@ -431,10 +466,10 @@ export class Ladder {
     this.#actions.push({ type: 'probe' });
   }
 
-  #retry(now: number, afterMs?: number): void {
+  #retry(now: number, afterMs?: number, maxMs: number = RETRY_MS.last): void {
     const backoff = Math.min(RETRY_MS.first * 2 ** this.#failures, RETRY_MS.last);
     this.#failures++;
-    const wait = afterMs === undefined ? backoff : Math.min(afterMs, RETRY_MS.last);
+    const wait = afterMs === undefined ? backoff : Math.min(afterMs, maxMs);
     this.#retryAt = now + this.#jittered(wait);
   }
 

@@ -1,118 +1,155 @@
 // `<lectern-player src="/live/<id>">`: the live player as an element for any page. Owns how it looks
-// and what the viewer wants (paused, muted, volume, full screen); what plays, and by which path, is
-// the session's.
+// and what the viewer wants (paused, muted, volume, how far back, full screen); what plays, and by
+// which path, is the session's.
 
-import { html, LitElement, nothing } from 'lit';
+import { html, LitElement, nothing, type PropertyValues } from 'lit';
+import { keyed } from 'lit/directives/keyed.js';
+import { CaptionKeeper } from './caption-keeper.ts';
+import type { Caption } from './captions.ts';
 import { colours } from './colours.ts';
+import { controlStyles } from './control-styles.ts';
 import type { Transport } from './engines/engine.ts';
-import type { RequestEvent } from './lectern-controls.ts';
-import './lectern-controls.ts';
 import { ICONS } from './icons.ts';
+import type { Info, Rendition } from './info.ts';
+import { type Command, commandOf, focusOf } from './keys.ts';
 import { isPath, type Path, type State } from './ladder.ts';
+import type { LecternMedia, MediaOwner } from './lectern-media.ts';
+import './lectern-media.ts';
+import type { ChoiceEvent } from './lectern-menu.ts';
+import './lectern-menu.ts';
+import './lectern-stats.ts';
+import { loadControls, speak } from './media-chrome.ts';
 import { Smoothed } from './media-clock.ts';
+import { messageOf, type Said } from './message.ts';
 import { playerStyles } from './player-styles.ts';
+import { renditionName } from './rendition-name.ts';
 import { Session } from './session.ts';
-import {
-  latencyText,
-  type Message,
-  pathText,
-  reasonText,
-  type Texts,
-  textsFor,
-} from './texts/texts.ts';
+import { FrameRate, lookAt, type Row, statsRows } from './stats.ts';
+import { type Texts, textsFor } from './texts/texts.ts';
+import { barView, messageView, statusView } from './views.ts';
+import { STEP_MS } from './window.ts';
 
 /** The latency shown changes this often: quick enough to follow, slow enough to read. */
-const LATENCY_MS = 500;
-/** Controls fade after so long without a movement. */
-const IDLE_MS = 3_000;
-
-/** States in which something is being waited for, and the waiting should look alive. */
-const PENDING: ReadonlySet<State> = new Set(['waiting', 'connecting', 'reconnecting', 'paused']);
+const METER_MS = 500;
+/** Between two looks of the panel for those who want to know. */
+const STATS_MS = 1_000;
+/** A thumb that is dragged comes to rest before the picture follows. */
+const SEEK_MS = 250;
+/** A step of the volume by keys. */
+const VOLUME_STEP = 0.1;
 
 /**
  * @attr {string} src - `/live/<id>` of an edge, relative or absolute
+ * @attr {string} edges - other edges of the same broadcast, as base URLs with spaces between
  * @attr {string} lang - the language of its texts; without it, the viewer's
  * @attr {'webrtc' | 'dash' | 'hls'} pin - plays by this path alone
  * @attr {State} state - reflected; what is going on
  * @attr {Path} path - reflected; the path of the picture on screen
  * @attr {'udp' | 'tcp'} transport - reflected; what WebRTC's media comes over
- * @attr {number} latency-ms - reflected; measured, smoothed
+ * @attr {number} latency-ms - reflected; measured, smoothed; not while the viewer is back in the window
+ * @attr {number} behind-ms - reflected; how far back the viewer is by choice
  * @attr {string} fallback-reason - reflected; why it is not WebRTC
- * @fires lectern-src - `src` is another
+ * @fires lectern-src - `src` is another, of which the player's own change of edge is one kind
+ * @fires lectern-info - what the edge says of the broadcast has changed: see `broadcastTitle`
  * @slot title - between the picture and the status line
  * @csspart frame - the picture and what lies over it
  * @csspart message - the text over the picture while there is no live one
+ * @csspart replay - the link to the recording
  * @csspart controls - the bar of controls
+ * @csspart control - each control of media-chrome in it
+ * @csspart time-range - the range of what can be gone back to
+ * @csspart stats - the panel for those who want to know
  * @csspart unmute - the button shown where the browser insisted on silence
  * @csspart status - the line below the picture
  * @csspart badge - the path's name in the status line
  * @cssprop --lectern-accent, --lectern-text, --lectern-quiet, --lectern-line, --lectern-focus
- * @cssprop --lectern-font, --lectern-radius, --lectern-max-height
+ * @cssprop --lectern-font, --lectern-radius, --lectern-max-height, --lectern-range
  */
-export class LecternPlayer extends LitElement {
-  static override styles = [colours, playerStyles];
+export class LecternPlayer extends LitElement implements MediaOwner {
+  static override styles = [colours, playerStyles, controlStyles];
 
   static override properties = {
     src: { type: String },
+    edges: { type: String },
     lang: { type: String },
     pin: { type: String },
     state: { type: String, reflect: true },
     path: { type: String, reflect: true },
     transport: { type: String, reflect: true },
     latencyMs: { type: Number, reflect: true, attribute: 'latency-ms' },
+    behindMs: { type: Number, reflect: true, attribute: 'behind-ms' },
     fallbackReason: { type: String, reflect: true, attribute: 'fallback-reason' },
-    paused: { state: true },
-    muted: { state: true },
-    volume: { state: true },
     silenced: { state: true },
-    idle: { state: true },
     soundOnly: { state: true },
-    fullscreen: { state: true },
+    rows: { state: true },
+    paused: { state: true },
+    windowed: { state: true },
   };
 
   declare src: string;
+  declare edges: string;
   declare lang: string;
   declare pin: Path | null;
   declare state: State;
   declare path: Path | null;
   declare transport: Transport | null;
   declare latencyMs: number | null;
+  declare behindMs: number | null;
   declare fallbackReason: string | null;
-  /** The viewer paused. */
-  declare private paused: boolean;
-  declare private muted: boolean;
-  declare private volume: number;
   /** The browser refused sound without a gesture. */
   declare private silenced: boolean;
-  declare private idle: boolean;
   /** There is no picture, nor will there be one. */
   declare private soundOnly: boolean;
-  declare private fullscreen: boolean;
+  /** What the panel shows; null while it is closed. */
+  declare private rows: readonly Row[] | null;
+  /** The viewer paused. */
+  declare paused: boolean;
+  /** There is something to go back to. */
+  declare private windowed: boolean;
 
   #session: Session | null = null;
+  /** The address that the session was opened with, or went to by itself. */
+  #opened = '';
   #video: HTMLVideoElement | null = null;
+  /** What the edge had said when it was last looked at. */
+  #info: Info | null = null;
+  #title: string | null = null;
+  #muted = false;
+  #volume = 1;
+  readonly #captions = new CaptionKeeper({
+    labelOf: (track) => this.#session?.labelOf(track) ?? track.label,
+    show: (track) => this.#session?.caption(track),
+    changed: (type) => {
+      this.#media()?.tellCaptions(type);
+      this.requestUpdate();
+    },
+  });
+  /** Where a thumb that is dragged is, ms back, until the picture follows. */
+  #dragged: number | null = null;
+  #seekTimer: ReturnType<typeof setTimeout> | undefined;
   #latency = new Smoothed();
+  #frameRate = new FrameRate();
   #meter: ReturnType<typeof setInterval> | undefined;
-  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  #statsTimer: ReturnType<typeof setInterval> | undefined;
   #listeners: AbortController | null = null;
 
   constructor() {
     super();
     this.src = '';
+    this.edges = '';
     this.lang = '';
     this.pin = null;
     this.state = 'connecting';
     this.path = null;
     this.transport = null;
     this.latencyMs = null;
+    this.behindMs = null;
     this.fallbackReason = null;
-    this.paused = false;
-    this.muted = false;
-    this.volume = 1;
     this.silenced = false;
-    this.idle = false;
     this.soundOnly = false;
-    this.fullscreen = false;
+    this.rows = null;
+    this.paused = false;
+    this.windowed = false;
   }
 
   /** The video element whose picture is on screen; null before the first. Another after a handover. */
@@ -122,29 +159,94 @@ export class LecternPlayer extends LitElement {
 
   /**
    * Media time of the picture on screen, ms since T0; null where it is not known, as before the first
-   * picture or of sound alone. It moves as the picture does.
+   * picture or of sound alone. It moves as the picture does, and is that of the past while one is back.
    */
   get mediaMs(): number | null {
     return this.#session?.stats()?.mediaMs ?? null;
+  }
+
+  /** What the host calls the broadcast, as far as the edge knows. */
+  get broadcastTitle(): string | null {
+    return this.#session?.info.title ?? null;
+  }
+
+  get muted(): boolean {
+    return this.#muted;
+  }
+
+  set muted(muted: boolean) {
+    this.#mute(muted);
+  }
+
+  get volume(): number {
+    return this.#volume;
+  }
+
+  set volume(volume: number) {
+    this.#volume = Math.min(1, Math.max(0, volume));
+    if (this.#video) this.#video.volume = this.#volume;
+    this.#media()?.tell('volumechange');
+  }
+
+  /** The captions of the picture on screen. */
+  get captions(): readonly Caption[] {
+    return this.#captions.all;
+  }
+
+  /** How far back one may go, ms; zero while that is not known, or there is no path that could. */
+  get windowMs(): number {
+    const window = this.#session?.window();
+    return window ? window.endMs - window.startMs : 0;
+  }
+
+  play(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.#session?.hold(false);
+    // A path without a past has nothing to show until another has found the place.
+    const live = !this.#session?.behind || this.path !== 'webrtc';
+    if (live) this.#resume();
+    this.#media()?.tell('play', 'playing');
+    this.#measure();
+  }
+
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.#session?.hold(true);
+    this.#video?.pause();
+    this.#media()?.tell('pause');
+  }
+
+  /** Goes so far back from live, as far as the window reaches; or to live, if that is next to it. */
+  goBack(behindMs: number): void {
+    const window = this.#session?.window();
+    if (!window) return;
+    this.#session?.seek(window.endMs - behindMs);
+    this.#measure();
+  }
+
+  goLive(): void {
+    this.#dragged = null;
+    if (this.paused) this.play();
+    this.#session?.goLive();
+    this.#resume();
+    this.#measure();
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
     this.#listeners = new AbortController();
     const { signal } = this.#listeners;
-    window.addEventListener('online', () => this.#session?.network(), { signal });
+    const network = () => this.#session?.network();
+    window.addEventListener('online', network, { signal });
+    const { connection } = navigator as { connection?: EventTarget };
+    connection?.addEventListener('change', network, { signal });
     // Leaving the page leaves the session; a page that comes back from the cache begins a new one.
     window.addEventListener('pagehide', () => this.#close(), { signal });
     window.addEventListener('pageshow', (event) => event.persisted && this.#open(), { signal });
-    this.addEventListener(
-      'fullscreenchange',
-      () => {
-        this.fullscreen = document.fullscreenElement === this;
-      },
-      { signal },
-    );
     this.addEventListener('keydown', (event) => this.#key(event), { signal });
-    this.#meter = setInterval(() => this.#measure(), LATENCY_MS);
+    this.#meter = setInterval(() => this.#measure(), METER_MS);
     if (this.hasUpdated) this.#open();
   }
 
@@ -152,90 +254,127 @@ export class LecternPlayer extends LitElement {
     super.disconnectedCallback();
     this.#listeners?.abort();
     clearInterval(this.#meter);
-    clearTimeout(this.#idleTimer);
+    clearInterval(this.#statsTimer);
+    this.rows = null;
     this.#close();
   }
 
-  override updated(changed: Map<PropertyKey, unknown>): void {
-    if (changed.has('src') || changed.has('pin')) this.#open();
+  override firstUpdated(): void {
+    const media = this.#media();
+    if (media) media.owner = this;
+    loadControls().then(
+      () => {
+        const controller = this.renderRoot.querySelector('media-controller');
+        // Full screen is all of the player, so that its messages are there as well.
+        if (controller) Object.assign(controller, { fullscreenElement: this });
+      },
+      // An old page asks an edge that was upgraded: the picture plays, and the keys work.
+      (error) => console.warn('lectern-player: controls:', error),
+    );
+  }
+
+  override updated(changed: PropertyValues<this>): void {
+    const another = changed.has('src') && this.src !== this.#opened;
+    if (another || changed.has('pin') || changed.has('edges')) this.#open();
     // For what belongs to the same broadcast, beside the picture.
     if (changed.has('src')) this.dispatchEvent(new Event('lectern-src'));
   }
 
   override render() {
     const texts = this.#texts();
-    const text = this.#message(texts);
+    speak(texts);
     return html`
-      <div
-        class="frame ${this.idle && this.state === 'live' && !this.paused ? 'idle' : ''}"
-        part="frame" tabindex="0" role="region" aria-label=${texts.controls.player} lang=${texts.lang}
-        @pointermove=${this.#active} @pointerdown=${this.#active} @focusin=${this.#active}
-        @dblclick=${this.#doubleClicked}
-      >
-        <div id="stage"></div>
-        <div role="status">
+      <div class="frame" part="frame" lang=${texts.lang}>
+        <media-controller
+          nohotkeys novolumepref nomutedpref nosubtitleslangpref noautoseektolive autohide="3"
+          defaultstreamtype="live" @dblclick=${this.#doubleClicked} @contextmenu=${this.#contextMenu}
+        >
+          <lectern-media slot="media"></lectern-media>
+          <div slot="centered-chrome" class="says" role="status" noautohide>
+            ${messageView(texts, this.#said(texts))}
+          </div>
           ${
-            text
-              ? html`<div class="message" part="message">
-                  ${PENDING.has(this.state) ? html`<div class="pulse"><i></i><i></i><i></i></div>` : nothing}
-                  <strong>${text.title}</strong>
-                  ${text.detail ? html`<span>${text.detail}</span>` : nothing}
-                </div>`
+            this.silenced && this.path
+              ? html`<button
+                  slot="top-chrome" class="unmute" part="unmute" type="button" noautohide
+                  @click=${() => this.#mute(false)}
+                >${ICONS.muted} ${texts.controls.tapToUnmute}</button>`
               : nothing
           }
-        </div>
+          ${keyed(texts.lang, this.#bar(texts))}
+        </media-controller>
+      </div>
         ${
-          this.silenced && this.path
-            ? html`<button class="unmute" part="unmute" type="button" @click=${() => this.#mute(false)}>
-                ${ICONS.muted} ${texts.controls.tapToUnmute}
-              </button>`
+          this.rows
+            ? html`<lectern-stats
+                part="stats" role="region" aria-label=${texts.controls.stats} .texts=${texts}
+                .rows=${this.rows} @close=${this.#toggleStats}
+              ></lectern-stats>`
             : nothing
         }
-        <lectern-controls
-          ?hidden=${this.path === null && !PENDING.has(this.state)}
-          part="controls" role="group" aria-label=${texts.controls.controls} .texts=${texts}
-          ?paused=${this.paused} ?muted=${this.muted} volume=${this.volume}
-          ?fullscreen=${this.fullscreen} ?can-pip=${document.pictureInPictureEnabled && this.path !== null}
-          ?live=${this.state === 'live' && !this.paused} word=${texts.words[this.state]}
-          @lectern-request=${this.#requested}
-        ></lectern-controls>
-      </div>
       <slot name="title"></slot>
-      <div class="status" part="status" lang=${texts.lang}>
-        ${this.path ? html`<span class="badge" part="badge">${pathText(texts, this.path, this.transport)}</span>` : nothing}
-        ${
-          this.latencyMs !== null && this.state === 'live'
-            ? html`<span class="latency">${latencyText(texts, this.latencyMs)}</span>`
-            : html`<span>${texts.words[this.state]}</span>`
-        }
-        ${
-          this.fallbackReason && this.path && this.path !== 'webrtc'
-            ? html`<details>
-                <summary>${texts.controls.why}</summary>
-                <p>${reasonText(texts, this.fallbackReason)}</p>
-              </details>`
-            : nothing
-        }
-      </div>
+      ${statusView(texts, this)}
     `;
+  }
+
+  #said(texts: Texts): Said | null {
+    const session = this.#session;
+    return messageOf(texts, {
+      state: this.state,
+      info: session?.info ?? null,
+      fallbackReason: this.fallbackReason,
+      refusal: session?.refusal ?? null,
+      retryInMs: session?.retryInMs ?? null,
+      draining: session?.draining ?? false,
+      soundOnly: this.soundOnly,
+      nowMs: Date.now(),
+    });
+  }
+
+  #bar(texts: Texts) {
+    return barView(texts, {
+      state: this.state,
+      path: this.path,
+      paused: this.paused,
+      windowed: this.windowed,
+      windowMs: this.windowMs,
+      behindMs: this.behindMs,
+      captions: this.captions,
+      renditions: this.#renditions(),
+      chosen: this.#session?.rendition ?? null,
+      playing: this.#playing(),
+      stats: this.rows !== null,
+      choose: (event) => this.#chosen(event),
+    });
   }
 
   #texts(): Texts {
     return textsFor(this.lang ? [this.lang, ...navigator.languages] : navigator.languages);
   }
 
-  #message(texts: Texts): Message | null {
-    if (this.state === 'live' && this.soundOnly) return texts.soundOnly;
-    const text = texts.states[this.state];
-    const why = this.state === 'unplayable' && this.fallbackReason;
-    return text && why ? { ...text, detail: reasonText(texts, why) } : text;
+  #media(): LecternMedia | null {
+    return this.renderRoot?.querySelector('lectern-media') ?? null;
+  }
+
+  #renditions(): readonly Rendition[] {
+    return this.#session?.info.renditions ?? [];
+  }
+
+  /** The rendition on screen, by its height. */
+  #playing(): Rendition | null {
+    const height = this.#video?.videoHeight ?? 0;
+    const as = this.#renditions().filter((each) => each.height === height);
+    const chosen = as.find(({ name }) => name === this.#session?.rendition);
+    return chosen ?? (as.length === 1 ? (as[0] ?? null) : null);
   }
 
   #open(): void {
     this.#close();
+    this.#opened = this.src;
     if (!this.src || !this.isConnected) return;
     try {
-      this.#session = new Session(this.src, isPath(this.pin) ? this.pin : null, {
+      const options = { src: this.src, pin: isPath(this.pin) ? this.pin : null, edges: this.edges };
+      this.#session = new Session(options, {
         createVideo: () => this.#createVideo(),
         promoted: (video, old) => this.#promoted(video, old),
         changed: () => queueMicrotask(() => this.#changed()),
@@ -251,32 +390,65 @@ export class LecternPlayer extends LitElement {
     this.#session = null;
     this.#video = null;
     this.#latency.reset();
+    clearTimeout(this.#seekTimer);
+    this.#dragged = null;
     this.path = null;
     this.transport = null;
     this.soundOnly = false;
     this.latencyMs = null;
+    this.behindMs = null;
     this.fallbackReason = null;
+    this.#captions.follow(null);
+    this.windowed = false;
     this.state = 'connecting';
   }
 
   #changed(): void {
-    if (!this.#session) return;
-    this.state = this.#session.state;
-    this.path = this.#session.path;
-    this.fallbackReason = this.#session.fallbackReason;
+    const session = this.#session;
+    if (!session) return;
+    this.state = session.state;
+    this.path = session.path;
+    this.fallbackReason = session.fallbackReason;
+    if (session.src !== this.#opened) {
+      // It went to another edge: what belongs to the broadcast goes along, and nothing begins anew.
+      this.#opened = session.src;
+      this.src = session.src;
+    }
+    if (session.info === this.#info) return;
+    this.#info = session.info;
+    this.requestUpdate();
+    if (this.broadcastTitle === this.#title) return;
+    this.#title = this.broadcastTitle;
+    this.dispatchEvent(new Event('lectern-info'));
   }
 
   #measure(): void {
-    const stats = this.#session?.stats();
+    const session = this.#session;
+    const stats = session?.stats();
     const latency = stats?.latencyMs ?? null;
     this.transport = stats?.transport ?? null;
     this.soundOnly = this.#video !== null && this.#video.videoWidth === 0;
-    if (this.state !== 'live' || this.paused || latency === null) {
+    this.windowed = this.windowMs > 0;
+    const behindMs = this.#dragged ?? this.#behindNow();
+    this.behindMs = behindMs > 0 ? Math.round(behindMs) : null;
+    if (this.state !== 'live' || this.paused || session?.behind || latency === null) {
       this.#latency.reset();
       this.latencyMs = null;
     } else {
       this.latencyMs = Math.round(this.#latency.push(latency));
     }
+    this.#media()?.tell('timeupdate', 'progress', 'targetlivewindowchange', 'streamtypechange');
+    // A countdown goes on while nothing else does.
+    if (this.state !== 'live') this.requestUpdate();
+  }
+
+  /** How far back by choice, or because the viewer paused. */
+  #behindNow(): number {
+    const session = this.#session;
+    const window = session?.window();
+    if (!session || !window || !(session.behind || this.paused)) return 0;
+    const position = session.position();
+    return position === null ? 0 : Math.max(0, window.endMs - position);
   }
 
   #createVideo(): HTMLVideoElement {
@@ -286,23 +458,41 @@ export class LecternPlayer extends LitElement {
     // Sound comes with the picture, at promotion; and muted media may always start.
     video.muted = true;
     video.disableRemotePlayback = true;
-    this.renderRoot.querySelector('#stage')?.append(video);
+    // The element of the controls is the one that has the focus.
+    video.tabIndex = -1;
+    this.#media()?.append(video);
     return video;
   }
 
   #promoted(video: HTMLVideoElement, old: HTMLVideoElement | null): void {
     this.#video = video;
     this.#latency.reset();
+    this.#frameRate.reset();
     video.classList.add('front');
-    video.volume = this.volume;
+    video.volume = this.#volume;
     const { pictureInPictureElement } = this.renderRoot as ShadowRoot;
     if (old && pictureInPictureElement === old) {
       video.requestPictureInPicture().catch(() => {
         // The small window closes then; the picture itself goes on in the page.
       });
     }
+    this.#captions.follow(video);
     if (this.paused) video.pause();
-    else if (!this.muted) void this.#sound(video);
+    else if (!this.#muted) void this.#sound(video);
+    this.#media()?.tell('loadstart', 'loadedmetadata', 'playing', 'volumechange', 'resize');
+  }
+
+  /** Shows these captions, or none, and goes on with the same on another path. */
+  showCaptions(caption: Caption | null): void {
+    this.#captions.show(caption);
+  }
+
+  /** Plays what is on screen: with sound, which a picture that came while paused has not yet. */
+  #resume(): void {
+    const video = this.#video;
+    if (!video) return;
+    if (this.#muted) video.play().catch(() => {});
+    else void this.#sound(video);
   }
 
   /** Turns the sound on, or finds that the browser wants a gesture first. */
@@ -314,67 +504,74 @@ export class LecternPlayer extends LitElement {
     } catch (error) {
       if ((error as DOMException).name !== 'NotAllowedError') return;
       video.muted = true;
-      this.muted = true;
+      this.#muted = true;
       this.silenced = true;
       await video.play().catch(() => {});
     }
-  }
-
-  #requested(event: RequestEvent): void {
-    const request = event.detail;
-    switch (request.want) {
-      case 'play':
-        return this.#pause(false);
-      case 'pause':
-        return this.#pause(true);
-      case 'mute':
-        return this.#mute(true);
-      case 'unmute':
-        return this.#mute(false);
-      case 'volume':
-        this.volume = request.volume;
-        if (this.#video) this.#video.volume = request.volume;
-        return this.#mute(request.volume === 0);
-      case 'pip':
-        void this.#togglePip();
-        return;
-      case 'fullscreen':
-        void this.#toggleFullscreen();
-        return;
-    }
-  }
-
-  #pause(paused: boolean): void {
-    this.paused = paused;
-    this.#session?.hold(paused);
-    if (paused) this.#video?.pause();
-    else this.#video?.play().catch(() => {});
+    this.#media()?.tell('volumechange', 'playing');
   }
 
   #mute(muted: boolean): void {
-    this.muted = muted;
+    this.#muted = muted;
     this.silenced = false;
+    this.#media()?.tell('volumechange');
     if (!this.#video) return;
-    if (muted) this.#video.muted = true;
+    if (muted || this.paused) this.#video.muted = muted;
     else void this.#sound(this.#video);
   }
 
-  async #togglePip(): Promise<void> {
-    try {
-      if (document.pictureInPictureElement) await document.exitPictureInPicture();
-      else await this.#video?.requestPictureInPicture();
-    } catch (error) {
-      console.warn('lectern-player: picture in picture:', error);
+  /** Follows a thumb that is dragged: at once for the eye, the picture when it rests. */
+  drag(behindMs: number): void {
+    this.#dragged = Math.max(0, behindMs);
+    clearTimeout(this.#seekTimer);
+    this.#seekTimer = setTimeout(() => {
+      this.#dragged = null;
+      if (behindMs <= 0) this.goLive();
+      else this.goBack(behindMs);
+    }, SEEK_MS);
+    this.#measure();
+  }
+
+  #chosen({ detail }: ChoiceEvent): void {
+    switch (detail.want) {
+      case 'rendition':
+        this.#session?.choose(detail.name);
+        this.requestUpdate();
+        return;
+      case 'captions':
+        return this.showCaptions(detail.caption);
+      case 'stats':
+        return this.#toggleStats();
     }
+  }
+
+  #toggleStats(): void {
+    clearInterval(this.#statsTimer);
+    if (this.rows) {
+      this.rows = null;
+      return;
+    }
+    this.#frameRate.reset();
+    const look = () => {
+      this.rows = this.#statistics();
+    };
+    look();
+    this.#statsTimer = setInterval(look, STATS_MS);
+  }
+
+  #statistics(): Row[] {
+    const session = this.#session;
+    if (!session) return [];
+    const playing = this.#renditions().length > 1 ? this.#playing() : null;
+    const rendition = playing && renditionName(playing, this.#renditions());
+    return statsRows(this.#texts(), lookAt(session, this, this.#frameRate, rendition));
   }
 
   async #toggleFullscreen(): Promise<void> {
     try {
       if (document.fullscreenElement) await document.exitFullscreen();
       else if (this.requestFullscreen) await this.requestFullscreen();
-      // An iPhone shows nothing but a video full screen.
-      else
-        (this.#video as { webkitEnterFullscreen?: () => void } | null)?.webkitEnterFullscreen?.();
+      else this.#media()?.webkitEnterFullscreen();
     } catch (error) {
       console.warn('lectern-player: full screen:', error);
     }
@@ -382,31 +579,64 @@ export class LecternPlayer extends LitElement {
 
   /** Keys, wherever in the player the focus is; those that its controls use themselves are theirs. */
   #key(event: KeyboardEvent): void {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const inner = event.composedPath()[0];
-    const onControl = inner instanceof HTMLButtonElement || inner instanceof HTMLInputElement;
-    const act = {
-      ' ': onControl ? null : () => this.#pause(!this.paused),
-      k: () => this.#pause(!this.paused),
-      m: () => this.#mute(!this.muted),
-      f: () => void this.#toggleFullscreen(),
-    }[event.key.toLowerCase()];
-    if (!act) return;
+    if (event.defaultPrevented) return;
+    const command = commandOf(event, focusOf(event.composedPath()[0]));
+    if (!command) return;
     event.preventDefault();
-    this.#active();
-    act();
+    this.#obey(command);
+  }
+
+  #obey(command: Command): void {
+    const back = (ms: number) => this.goBack(Math.max(0, (this.behindMs ?? 0) + ms));
+    switch (command) {
+      case 'toggle':
+        return this.#toggle();
+      case 'mute':
+        return this.#mute(!this.#muted);
+      case 'fullscreen':
+        void this.#toggleFullscreen();
+        return;
+      case 'stats':
+        return this.#toggleStats();
+      case 'live':
+        return this.goLive();
+      case 'captions':
+        return this.#toggleCaptions();
+      case 'back':
+        return back(STEP_MS);
+      case 'forward':
+        return back(-STEP_MS);
+      case 'louder':
+        this.volume += VOLUME_STEP;
+        if (this.#muted) this.#mute(false);
+        return;
+      case 'quieter':
+        this.volume -= VOLUME_STEP;
+        return;
+    }
+  }
+
+  #toggle(): void {
+    if (this.paused) this.play();
+    else this.pause();
+  }
+
+  #toggleCaptions(): void {
+    this.showCaptions(this.#captions.showing ? null : (this.captions[0] ?? null));
   }
 
   #doubleClicked(event: MouseEvent): void {
-    if (event.composedPath()[0] instanceof HTMLVideoElement) void this.#toggleFullscreen();
+    const inner = event.composedPath()[0];
+    if (inner instanceof HTMLVideoElement || inner === event.currentTarget) {
+      void this.#toggleFullscreen();
+    }
   }
 
-  #active(): void {
-    this.idle = false;
-    clearTimeout(this.#idleTimer);
-    this.#idleTimer = setTimeout(() => {
-      this.idle = true;
-    }, IDLE_MS);
+  /** With Shift the menu of the browser, which has entries of its own for a video. */
+  #contextMenu(event: MouseEvent): void {
+    if (event.shiftKey || !(event.composedPath()[0] instanceof HTMLElement)) return;
+    event.preventDefault();
+    this.#toggleStats();
   }
 }
 

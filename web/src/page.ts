@@ -16,6 +16,12 @@ document.documentElement.lang = textsFor(navigator.languages).lang;
 document.title = id ? `${id} · Lectern` : 'Lectern';
 const title = document.querySelector('h1');
 if (title) title.textContent = id;
+player?.addEventListener('lectern-info', () => {
+  const name = player.broadcastTitle ?? id;
+  if (!name || title?.textContent === name) return;
+  if (title) title.textContent = name;
+  document.title = `${name} · Lectern`;
+});
 
 // After the player, whose picture is not to wait for them; their place is kept by the page's styles.
 const comments = document.querySelector('lectern-comments');

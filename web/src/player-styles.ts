@@ -5,6 +5,7 @@ import { css } from 'lit';
 
 export const playerStyles = css`
   :host {
+    position: relative;
     display: flex;
     flex-direction: column;
   }
@@ -26,8 +27,54 @@ export const playerStyles = css`
     max-height: none;
     border-radius: 0;
   }
-  :host(:fullscreen) :is(.status, slot) {
+  :host(:fullscreen) :is(.status, slot[name='title']) {
     display: none;
+  }
+  media-controller {
+    display: block;
+    width: 100%;
+    height: 100%;
+    line-height: 1.3;
+    --media-background-color: transparent;
+    --media-control-background: transparent;
+    --media-control-hover-background: rgb(255 255 255 / 0.16);
+    --media-primary-color: #fff;
+    --media-font: 600 0.875rem / 1.25 var(--lectern-font, system-ui, sans-serif);
+    --media-focus-box-shadow: none;
+  }
+  media-controller:focus {
+    outline: none;
+  }
+  /* Inside the frame, which cuts off what is outside. */
+  media-controller:focus-visible::after {
+    content: '';
+    position: absolute;
+    inset: 0;
+    border: 0.1875rem solid #8ec5ff;
+    pointer-events: none;
+  }
+  lectern-media {
+    display: block;
+    position: relative;
+    width: 100%;
+    height: 100%;
+  }
+  lectern-stats {
+    position: absolute;
+    z-index: 1;
+    top: 0.75rem;
+    left: 0.75rem;
+    max-width: min(30rem, calc(100% - 1.5rem));
+    max-height: calc(100% - 6rem);
+  }
+  /* Where there is no room over the picture, below it. */
+  @media (max-width: 40rem) {
+    :host(:not(:fullscreen)) lectern-stats {
+      position: static;
+      max-width: none;
+      max-height: none;
+      margin-top: 0.5rem;
+    }
   }
   video {
     position: absolute;
@@ -39,6 +86,11 @@ export const playerStyles = css`
   }
   video.front {
     visibility: visible;
+  }
+  .says {
+    position: absolute;
+    inset: 0;
+    pointer-events: none;
   }
   .message {
     position: absolute;
@@ -68,6 +120,19 @@ export const playerStyles = css`
     color: #c3cedb;
     font-size: clamp(0.875rem, 1.5vw, 1.0625rem);
     line-height: 1.45;
+  }
+  .message a {
+    display: flex;
+    align-items: center;
+    min-height: 2.75rem;
+    margin-top: 0.75rem;
+    padding: 0 1.25rem;
+    border-radius: 1.375rem;
+    color: #10202f;
+    background: #fff;
+    font-weight: 600;
+    text-decoration: none;
+    pointer-events: auto;
   }
   .pulse {
     display: flex;
@@ -101,23 +166,6 @@ export const playerStyles = css`
     .pulse i {
       animation: none;
     }
-    lectern-controls {
-      transition: none;
-    }
-  }
-  lectern-controls[hidden] {
-    display: none;
-  }
-  lectern-controls {
-    position: absolute;
-    inset: auto 0 0;
-    transition: opacity 0.25s;
-  }
-  .frame.idle lectern-controls:not(:focus-within) {
-    opacity: 0;
-  }
-  .frame.idle {
-    cursor: none;
   }
   .unmute {
     position: absolute;
@@ -136,7 +184,10 @@ export const playerStyles = css`
     font: 600 0.9375rem / 1 var(--lectern-font, system-ui, sans-serif);
     cursor: pointer;
   }
-  :is(.frame, .unmute, summary):focus-visible {
+  .unmute:focus-visible {
+    outline-color: #8ec5ff;
+  }
+  :is(.unmute, .message a, summary):focus-visible {
     outline: 0.1875rem solid var(--_focus);
     outline-offset: 0.125rem;
   }

@@ -1,34 +1,50 @@
 // One broadcast being played in one page: drives the ladder with real time, real engines and the
-// real network. Owns the attempts, their video elements and the probes; what it looks like, and
-// what the viewer wants, is the element's.
+// real network. Owns the attempts, their video elements, the place in the window and which edge is
+// asked; what it looks like, and what the viewer wants, is the element's.
 
+import { askInfo, askStatus } from './edge-status.ts';
+import { Edges, edgeList } from './edges.ts';
 import { type Endpoints, endpoints } from './endpoints.ts';
 import { DashEngine } from './engines/dash.ts';
-import type { Engine, EngineStats, Listener } from './engines/engine.ts';
+import type { Engine, EngineDetails, EngineStats, Listener } from './engines/engine.ts';
+import { NO_DETAILS } from './engines/engine.ts';
 import { HlsEngine } from './engines/hls.ts';
 import { WhepEngine } from './engines/whep.ts';
 import { Experience, REPORT_MS, randomViewer, watchedPath } from './experience.ts';
+import { type Info, infoOf } from './info.ts';
 import {
   type Action,
   Ladder,
   type LadderEvent,
+  OF_THE_EDGE,
   type Path,
   type State,
-  type Status,
 } from './ladder.ts';
 import { ServerClock } from './server-clock.ts';
+import { placeAt, type Window, windowAt } from './window.ts';
 
 /** How often to ask after the encoder's clock: at 50 ppm it drifts by 2 ms meanwhile. */
-const CAPTURE_RESYNC_MS = 30_000;
-/** How often to ask while it has not said yet when its T0 was. */
+const INFO_MS = 30_000;
+/** How often to ask while something is waited for: a beginning, a replay, T0. */
+const INFO_WAITING_MS = 5_000;
 const T0_RETRY_MS = 2_000;
-/** A question to the edge that takes longer is a "no". */
-const PROBE_TIMEOUT_MS = 3_000;
 /** Frames are reported by the engines twice a second and more; the ladder's clock needs no finer. */
 const TIMER_MIN_MS = 20;
+/** Viewers of an edge that is gone, or about to go, leave within so long, each at a moment of its own. */
+const LEAVE_LOST_MS = 400;
+const LEAVE_DRAINING_MS = 3_000;
+/** Who paused for less than this goes on live; for longer, where the picture was stopped. */
+const HELD_MS = 5_000;
 
 /** States in which no picture should move. */
-const RESTING: ReadonlySet<State> = new Set(['waiting', 'paused', 'ended', 'unknown']);
+const RESTING: ReadonlySet<State> = new Set([
+  'waiting',
+  'paused',
+  'ended',
+  'unknown',
+  'full',
+  'refused',
+]);
 
 /** What plays each path. */
 const ENGINES: Record<Path, new (listener: Listener) => Engine> = {
@@ -41,6 +57,7 @@ interface Attempt {
   readonly engine: Engine;
   readonly video: HTMLVideoElement;
   readonly abort: AbortController;
+  readonly base: string;
 }
 
 /** What the element is told. */
@@ -49,32 +66,51 @@ export interface SessionHost {
   promoted(video: HTMLVideoElement, old: HTMLVideoElement | null): void;
   /** A video element for an attempt, in the document, behind the picture, muted. */
   createVideo(): HTMLVideoElement;
-  /** State, path or reason may have changed. */
+  /** State, path, reason or what the edge says may have changed. */
   changed(): void;
+}
+
+export interface SessionOptions {
+  /** `/live/<id>` of an edge. */
+  readonly src: string;
+  /** Only this path. */
+  readonly pin: Path | null;
+  /** Other edges, base URLs separated by spaces. */
+  readonly edges: string;
 }
 
 export class Session {
   readonly #host: SessionHost;
-  readonly #endpoints: Endpoints;
-  readonly #clock: ServerClock;
-  #captureOffsetMs = 0;
-  #t0Ms: number | null = null;
-  #captureAskedAtMs = Number.NEGATIVE_INFINITY;
+  #endpoints: Endpoints;
+  #src: string;
+  readonly #edges: Edges;
+  #clock: ServerClock;
+  #info: Info = infoOf(null, '');
+  #infoAskedAtMs = Number.NEGATIVE_INFINITY;
   readonly #ladder: Ladder;
   readonly #attempts = new Map<number, Attempt>();
   #front: number | null = null;
-  #held = false;
-  #heldAt = 0;
+  #heldAt: number | null = null;
+  /** Where the viewer is in the window, media time in ms; null while at live. */
+  #placeMs: number | null = null;
+  #window: Window | null = null;
+  #rendition: string | null = null;
+  #leaving: ReturnType<typeof setTimeout> | undefined;
+  #drained = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #openedAt = performance.now();
   readonly #experience = new Experience(performance.now(), randomViewer());
   readonly #reporter: ReturnType<typeof setInterval>;
   readonly #hidden = new AbortController();
   #closed = false;
 
   /** Throws a `TypeError` where `src` is not one of a broadcast. */
-  constructor(src: string, pin: Path | null, host: SessionHost) {
+  constructor({ src, pin, edges }: SessionOptions, host: SessionHost) {
     this.#host = host;
+    this.#src = src;
     this.#endpoints = endpoints(src, document.baseURI);
+    const others = edgeList(edges, document.baseURI);
+    this.#edges = new Edges(this.#endpoints.base, others, Math.random);
     this.#clock = new ServerClock(this.#endpoints.time);
     this.#ladder = new Ladder({ pin, random: Math.random });
     void this.#clock.sync();
@@ -85,7 +121,9 @@ export class Session {
   }
 
   get state(): State {
-    return this.#ladder.state;
+    const { state } = this.#ladder;
+    // What is known to begin at some time exists, though no media of it has come.
+    return state === 'unknown' && this.#info.startsAtMs !== null ? 'waiting' : state;
   }
 
   get path(): Path | null {
@@ -96,22 +134,139 @@ export class Session {
     return this.#ladder.fallbackReason;
   }
 
+  /** Why the edge has no place, or lets this viewer not in. */
+  get refusal(): string | null {
+    return this.#ladder.refusal;
+  }
+
+  /** In how many ms it is tried again by itself; null while nothing is waited for. */
+  get retryInMs(): number | null {
+    const at = this.#ladder.retryAt;
+    return at === null ? null : Math.max(0, at - performance.now());
+  }
+
+  /** What the edge says of the broadcast. */
+  get info(): Info {
+    return this.#info;
+  }
+
+  /** Where the broadcast is now: as it was given, or of the edge that was gone to. */
+  get src(): string {
+    return this.#src;
+  }
+
+  /** The edge that is asked, and those that could be. */
+  get edge(): string {
+    return this.#edges.current;
+  }
+
+  get edges(): readonly string[] {
+    return this.#edges.all;
+  }
+
+  /** The edge said that it is about to stop. */
+  get draining(): boolean {
+    return this.#drained;
+  }
+
+  /** Whether the viewer is back in the window. */
+  get behind(): boolean {
+    return this.#placeMs !== null;
+  }
+
+  /** The rendition that the viewer pinned. */
+  get rendition(): string | null {
+    return this.#rendition;
+  }
+
+  get playedForMs(): number {
+    return performance.now() - this.#openedAt;
+  }
+
   stats(): EngineStats | null {
     void this.#clock.sync();
-    void this.#syncCapture();
-    return this.#frontAttempt()?.engine.stats() ?? null;
+    void this.#ask();
+    const front = this.#frontAttempt();
+    const stats = front?.engine.stats() ?? null;
+    const there = front !== undefined && front.engine.path !== 'webrtc';
+    if (this.#placeMs !== null && there && stats?.mediaMs != null) this.#placeMs = stats.mediaMs;
+    return stats;
+  }
+
+  details(): EngineDetails {
+    return this.#frontAttempt()?.engine.details() ?? NO_DETAILS;
+  }
+
+  /** What can be gone back to; null where there is nothing, or no path that could. */
+  window(): Window | null {
+    if (this.#front === null || !this.#ladder.canShift) return null;
+    // While nothing is sent there is no newer moment than there was.
+    if (this.#window && RESTING.has(this.state)) return this.#window;
+    const { t0Ms, oldestMs, windowMs } = this.#info;
+    const now = this.#captureNowMs();
+    const liveMs = now === null || t0Ms === null ? null : now - t0Ms;
+    this.#window = windowAt(liveMs, oldestMs, windowMs);
+    return this.#window;
+  }
+
+  /** Where the viewer is, or will be as soon as there is a picture of it, media time in ms. */
+  position(): number | null {
+    return this.#placeMs ?? this.stats()?.mediaMs ?? null;
+  }
+
+  /** Goes to a moment in the window, or to live if it is that close. */
+  seek(mediaMs: number): void {
+    const window = this.window();
+    if (!window) return;
+    const placeMs = placeAt(mediaMs, window);
+    if (placeMs === null) return this.goLive();
+    this.#placeMs = placeMs;
+    // Waiting for another moment is no stall.
+    this.#experience.rest();
+    const front = this.#frontAttempt();
+    this.#handle({ type: 'shift', behind: true });
+    if (front && front.engine.path !== 'webrtc') front.engine.seek(placeMs);
+  }
+
+  goLive(): void {
+    this.#placeMs = null;
+    this.#experience.rest();
+    this.#frontAttempt()?.engine.goLive();
+    this.#handle({ type: 'shift', behind: false });
+  }
+
+  /** Plays one rendition, by its track's name, and no other; null lets the path choose. */
+  choose(rendition: string | null): void {
+    this.#rendition = rendition;
+    for (const { engine } of this.#attempts.values()) engine.choose(rendition);
+  }
+
+  /** Shows these captions of the picture on screen. */
+  caption(track: TextTrack | null): void {
+    this.#frontAttempt()?.engine.caption(track);
+  }
+
+  /** How the manifest calls a text track of the picture on screen. */
+  labelOf(track: TextTrack): string {
+    return this.#frontAttempt()?.engine.labelOf(track) ?? track.label;
   }
 
   /** The viewer paused or resumed. */
   hold(held: boolean): void {
-    if (held && !this.#held) this.#heldAt = performance.now();
-    this.#held = held;
-    if (!held) this.#frontAttempt()?.engine.goLive();
+    const now = performance.now();
+    const heldFor = this.#heldAt === null ? 0 : now - this.#heldAt;
+    const stoppedAt = this.position();
+    this.#heldAt = held ? now : null;
     this.#handle({ type: 'hold', held });
+    if (held) return;
+    const goesOn = this.behind || heldFor > HELD_MS;
+    if (goesOn && stoppedAt !== null && this.window()) this.seek(stoppedAt);
+    else this.goLive();
   }
 
-  /** The network came back. */
+  /** The network came back, or is another. */
   network(): void {
+    this.#frontAttempt()?.engine.network();
     this.#handle({ type: 'network' });
   }
 
@@ -119,6 +274,7 @@ export class Session {
     this.#report(this.#frontAttempt()?.engine, null);
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#leaving);
     clearInterval(this.#reporter);
     this.#hidden.abort();
     for (const { abort, video } of this.#attempts.values()) {
@@ -135,10 +291,15 @@ export class Session {
   #handle(event: LadderEvent): void {
     if (this.#closed) return;
     const now = performance.now();
+    const shifted = this.#ladder.behind;
     this.#ladder.handle(event, now);
+    // The ladder found no path that has a window.
+    if (shifted && !this.#ladder.behind) this.#placeMs = null;
     this.#settle();
+    if (lostEdge(event)) this.#leave(LEAVE_LOST_MS);
     // A page in the background is given too few turns to tell what its viewer does not see.
-    const resting = this.#held || document.hidden || RESTING.has(this.#ladder.state);
+    const held = this.#heldAt !== null;
+    const resting = held || document.hidden || RESTING.has(this.#ladder.state);
     if (resting) this.#experience.rest();
     else if (event.type === 'frame' && event.attempt === this.#front) this.#experience.frame(now);
     // At once, so that whoever comes or goes over to another path is counted there and nowhere else.
@@ -147,7 +308,7 @@ export class Session {
 
   /** The path that the viewer watches by now. */
   #watched(): Path | null {
-    const pausedMs = this.#held ? performance.now() - this.#heldAt : null;
+    const pausedMs = this.#heldAt === null ? null : performance.now() - this.#heldAt;
     return watchedPath(this.#ladder.path, this.#ladder.state, pausedMs);
   }
 
@@ -184,11 +345,17 @@ export class Session {
       if (this.#attempts.has(id)) this.#handle({ ...event, attempt: id });
     };
     const engine = new ENGINES[path](listener);
-    const attempt = { engine, video: this.#host.createVideo(), abort: new AbortController() };
+    const { base } = this.#endpoints;
+    const attempt = { engine, video: this.#host.createVideo(), abort: new AbortController(), base };
     this.#attempts.set(id, attempt);
-    const captureNowMs = () => this.#captureNowMs();
-    const t0Ms = () => this.#t0Ms;
-    const source = { endpoints: this.#endpoints, captureNowMs, t0Ms, waitMs };
+    const source = {
+      endpoints: this.#endpoints,
+      captureNowMs: () => this.#captureNowMs(),
+      t0Ms: () => this.#info.t0Ms,
+      waitMs,
+      startMs: this.#placeMs,
+      rendition: this.#rendition,
+    };
     // In a task of its own: a failure at once must not re-enter the ladder in the middle of a step.
     queueMicrotask(() => {
       if (!attempt.abort.signal.aborted) {
@@ -213,16 +380,24 @@ export class Session {
     this.#front = id;
     this.#host.promoted(attempt.video, old?.video ?? null);
     if (oldId !== null) this.#stop(oldId);
+    // Asked for while this one was on its way.
+    if (this.#placeMs === null) return;
+    const { mediaMs } = attempt.engine.stats();
+    if (mediaMs !== null && Math.abs(mediaMs - this.#placeMs) > HELD_MS) {
+      attempt.engine.seek(this.#placeMs);
+    }
   }
 
   /** What `engine` has shown, and what is played from now on. */
   #report(engine = this.#frontAttempt()?.engine, on = this.#watched()): void {
     if (!engine) return;
     const stats = engine.stats();
+    // Being behind by choice says nothing of how well it plays.
+    const unseen = this.#heldAt !== null || this.behind || document.hidden;
     const shown = {
       path: engine.path,
       transport: stats.transport,
-      latencyMs: this.#held || document.hidden ? null : stats.latencyMs,
+      latencyMs: unseen ? null : stats.latencyMs,
       fallbackReason: this.fallbackReason,
     };
     const report = this.#experience.report(shown, on, performance.now());
@@ -230,75 +405,75 @@ export class Session {
     // As text, which other sites' pages may send without asking first; and it may outlive the page.
     const body = JSON.stringify(report);
     const options = { method: 'POST', body, keepalive: true, credentials: 'omit' } as const;
-    fetch(this.#endpoints.experience, options).catch(() => {});
+    const { base, experience } = this.#endpoints;
+    fetch(experience, options)
+      .then(({ headers }) => {
+        if (headers.get('Lectern-Reason') === 'draining') this.#drain(base);
+      })
+      .catch(() => {});
+  }
+
+  /** The edge at `base` is about to stop. */
+  #drain(base: string): void {
+    if (this.#closed || this.#drained || base !== this.#endpoints.base) return;
+    this.#drained = true;
+    this.#leave(LEAVE_DRAINING_MS);
+    this.#host.changed();
+  }
+
+  /** Goes to another edge, if there is one that was not lost a moment ago, within so long. */
+  #leave(withinMs: number): void {
+    if (this.#closed || this.#leaving !== undefined || navigator.onLine === false) return;
+    const next = this.#edges.next(performance.now());
+    if (next === null) return;
+    this.#leaving = setTimeout(() => {
+      this.#leaving = undefined;
+      this.#drained = false;
+      this.#src = `${next}/live/${this.#endpoints.id}`;
+      this.#endpoints = endpoints(this.#src, next);
+      this.#clock = new ServerClock(this.#endpoints.time);
+      this.#infoAskedAtMs = Number.NEGATIVE_INFINITY;
+      void this.#clock.sync();
+      void this.#ask();
+      this.#handle({ type: 'edge' });
+    }, Math.random() * withinMs);
   }
 
   #captureNowMs(): number | null {
     const now = this.#clock.nowMs();
-    return now === null ? null : now - this.#captureOffsetMs;
+    return now === null ? null : now - (this.#info.captureOffsetMs ?? 0);
   }
 
-  /** Asks now and then how far media time is from the time at which pictures are taken. */
-  async #syncCapture(): Promise<void> {
+  /** Asks now and then what the edge says of the broadcast. */
+  async #ask(): Promise<void> {
     const now = performance.now();
     // What has begun to play has a T0, though it had none when it was asked for.
-    const wanting = this.#t0Ms === null && this.#front !== null;
-    if (now - this.#captureAskedAtMs < (wanting ? T0_RETRY_MS : CAPTURE_RESYNC_MS)) return;
-    this.#captureAskedAtMs = now;
-    const { captureOffsetMs, t0Ms } = await askTimes(this.#endpoints);
-    this.#captureOffsetMs = captureOffsetMs ?? this.#captureOffsetMs;
-    this.#t0Ms = t0Ms ?? this.#t0Ms;
+    const wanting = this.#info.t0Ms === null && this.#front !== null;
+    const every = wanting ? T0_RETRY_MS : RESTING.has(this.state) ? INFO_WAITING_MS : INFO_MS;
+    if (this.#closed || now - this.#infoAskedAtMs < every) return;
+    this.#infoAskedAtMs = now;
+    const { base } = this.#endpoints;
+    const info = await askInfo(this.#endpoints);
+    if (!info || this.#closed || base !== this.#endpoints.base) return;
+    this.#info = { ...info, captureOffsetMs: info.captureOffsetMs ?? this.#info.captureOffsetMs };
+    this.#edges.learn(info.edges);
+    if (info.draining) this.#drain(base);
+    this.#host.changed();
   }
 
   async #probe(): Promise<void> {
-    this.#handle({ type: 'status', status: await askStatus(this.#endpoints) });
+    const { base } = this.#endpoints;
+    const status = await askStatus(this.#endpoints);
+    // Of an edge that is not asked any more nothing follows; the ladder waits for an answer all the same.
+    this.#handle({ type: 'status', status: base === this.#endpoints.base ? status : 'live' });
   }
 }
 
-interface Times {
-  /** What to add to T0 plus media time to get the time at which a picture was taken, ms. */
-  readonly captureOffsetMs: number | null;
-  /** T0, Unix ms. */
-  readonly t0Ms: number | null;
-}
-
-/** What the edge says of the broadcast's times; null for what it does not say. */
-async function askTimes({ id, live }: Endpoints): Promise<Times> {
-  try {
-    const answer = await fetch(`${live}/${id}`, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
-    return timesOf(await answer.json());
-  } catch {
-    return timesOf(null);
-  }
-}
-
-/** The times in the edge's status of a broadcast. */
-export function timesOf(status: unknown): Times {
-  const { capture_offset_ms: offset, t0_ms: t0 } = (status ?? {}) as Record<string, unknown>;
-  const number = (value: unknown) => (Number.isFinite(value) ? (value as number) : null);
-  return { captureOffsetMs: number(offset), t0Ms: number(t0) };
-}
-
-/** What the edge says of the broadcast in its list of those it knows. */
-async function askStatus({ id, live }: Endpoints): Promise<Status> {
-  try {
-    const answer = await fetch(live, {
-      cache: 'no-store',
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
-    return answer.ok ? listedStatus(await answer.json(), id) : 'unreachable';
-  } catch {
-    return 'unreachable';
-  }
-}
-
-/**
- * The status of one broadcast in the edge's list; whatever is not understood counts as live. An edge
- * that cannot reach its upstream does not know what is missing in it.
- */
-export function listedStatus(list: unknown, id: string): Status {
-  const { broadcasts, complete } = (list ?? {}) as { broadcasts?: unknown; complete?: unknown };
-  const entry = (Array.isArray(broadcasts) ? broadcasts : []).find((entry) => entry?.id === id);
-  if (!entry) return complete === false ? 'unreachable' : 'unknown';
-  return entry.state === 'away' || entry.state === 'ended' ? entry.state : 'live';
+/** Whether what happened says that the edge cannot serve this viewer, though another may. */
+export function lostEdge(event: LadderEvent): boolean {
+  if (event.type === 'status') return event.status === 'unreachable';
+  if (event.type !== 'failed') return false;
+  const { failure } = event;
+  if (failure.kind === 'unsuitable') return OF_THE_EDGE.has(failure.reason);
+  return failure.kind === 'unreachable';
 }

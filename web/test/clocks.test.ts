@@ -52,6 +52,7 @@ describe('the latency shown', () => {
 describe('endpoints', () => {
   test('follow from /live/<id>, relative to the page', () => {
     expect(endpoints('/live/demo', 'https://edge.example/watch/demo')).toEqual({
+      base: 'https://edge.example',
       id: 'demo',
       whep: 'https://edge.example/whep/demo',
       manifest: 'https://edge.example/live/demo/manifest.mpd',

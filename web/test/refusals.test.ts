@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { listedStatus } from '../src/edge-status.ts';
 import { refusal } from '../src/engines/engine.ts';
-import { listedStatus, timesOf } from '../src/session.ts';
+import type { Failure } from '../src/ladder.ts';
+import { lostEdge } from '../src/session.ts';
 
 const said = (reason?: string, retry?: string) =>
   new Headers({
@@ -12,7 +14,13 @@ test('what an edge refuses with means what calls for the right answer', () => {
   expect(refusal(404, said('unknown'))).toEqual({ kind: 'unknown' });
   expect(refusal(409, said('no-media', '2'))).toEqual({ kind: 'not-live', retryAfterMs: 2_000 });
   expect(refusal(406, said('codec'))).toEqual({ kind: 'unsuitable', reason: 'codec' });
-  expect(refusal(503, said('full', '9'))).toEqual({ kind: 'unsuitable', reason: 'full' });
+  const full = { kind: 'unsuitable', reason: 'full', retryAfterMs: 9_000 };
+  expect(refusal(503, said('full', '9'))).toEqual(full);
+  expect(refusal(403, said('token'))).toEqual({
+    kind: 'refused',
+    reason: 'token',
+    retryAfterMs: null,
+  });
   // A manifest that is not there yet, and an edge that has not heard its upstream.
   expect(refusal(503, said(undefined, '1'))).toEqual({ kind: 'not-live', retryAfterMs: 1_000 });
   expect(refusal(503, said('unheard', '3'))).toEqual({ kind: 'unreachable' });
@@ -30,12 +38,14 @@ test('what is missing in the list of an edge is unknown only if the list is comp
   expect(listedStatus({ broadcasts, complete: false }, 'other')).toBe('unreachable');
 });
 
-test('the times of a broadcast are taken from its status as far as they are there', () => {
-  expect(timesOf({ id: 'talk', t0_ms: 1_795_000_000_000, capture_offset_ms: -12 })).toEqual({
-    captureOffsetMs: -12,
-    t0Ms: 1_795_000_000_000,
-  });
-  for (const status of [null, {}, { t0_ms: null, capture_offset_ms: '3' }, 'unknown']) {
-    expect(timesOf(status)).toEqual({ captureOffsetMs: null, t0Ms: null });
-  }
+test('an edge is left for another only for what is its own fault', () => {
+  const failed = (failure: Failure) => lostEdge({ type: 'failed', attempt: 1, failure });
+  expect(failed({ kind: 'unreachable' })).toBe(true);
+  expect(failed({ kind: 'unsuitable', reason: 'draining' })).toBe(true);
+  expect(failed({ kind: 'unsuitable', reason: 'full' })).toBe(true);
+  expect(failed({ kind: 'unsuitable', reason: 'no-connection' })).toBe(false);
+  expect(failed({ kind: 'unsuitable', reason: 'b-frames' })).toBe(false);
+  expect(failed({ kind: 'ended' })).toBe(false);
+  expect(lostEdge({ type: 'status', status: 'unreachable' })).toBe(true);
+  expect(lostEdge({ type: 'status', status: 'unknown' })).toBe(false);
 });

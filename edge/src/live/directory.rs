@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use super::media::Asks;
 use super::metrics::Metrics;
 use super::{HELD_MAX, Live, hold};
+use crate::siblings::Siblings;
 use crate::timeline::{Config, Timeline};
 
 /// The most broadcasts at once. Memory is bounded by this times [`Config::bytes_max`].
@@ -36,12 +37,19 @@ pub struct Directory {
     /// Whether the upstream has said which broadcasts there are; sent as well when one is opened.
     informed: watch::Sender<bool>,
     held: Semaphore,
+    siblings: Arc<Siblings>,
 }
 
 impl Directory {
     /// An empty directory whose broadcasts keep what `config` says. The upstream has not been heard.
     pub fn new(config: Config, metrics: Metrics) -> Arc<Self> {
+        Self::beside(Arc::default(), config, metrics)
+    }
+
+    /// The same of an edge that is not alone.
+    pub fn beside(siblings: Arc<Siblings>, config: Config, metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
+            siblings,
             config,
             metrics: Arc::new(metrics),
             broadcasts: RwLock::default(),
@@ -131,6 +139,11 @@ impl Directory {
     pub fn list(&self) -> Vec<Arc<Live>> {
         let broadcasts = self.broadcasts.read().unwrap_or_else(PoisonError::into_inner);
         broadcasts.values().cloned().collect()
+    }
+
+    /// What players are told of other edges, and of this one's end.
+    pub(crate) fn siblings(&self) -> &Siblings {
+        &self.siblings
     }
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {

@@ -162,7 +162,15 @@ struct Status {
     ready: bool,
     /// Media time of the newest frame when the newest segment began or ended.
     edge_ms: Option<u64>,
+    /// Media time from which on it can be watched over HTTP, and how far back that reaches at most.
+    oldest_ms: Option<u64>,
+    window_ms: u128,
     tracks: Vec<TrackStatus>,
+    /// Other edges where it may be watched.
+    edges: Vec<String>,
+    /// This edge is about to stop: whoever can is to go to another.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    draining: bool,
 }
 
 /// A track of the current period.
@@ -204,6 +212,10 @@ async fn status(
         summary,
         ready: snapshot.is_playable(),
         edge_ms: edge.map(|edge| edge.as_micros() / 1_000),
+        oldest_ms: snapshot.oldest_start().map(|oldest| oldest.as_micros() / 1_000),
+        window_ms: snapshot.window.as_millis(),
+        edges: directory.siblings().addresses().map(str::to_owned).collect(),
+        draining: directory.siblings().draining(),
         tracks: tracks
             .map(|track| TrackStatus {
                 name: track.name.to_string(),

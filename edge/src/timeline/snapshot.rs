@@ -151,6 +151,11 @@ impl Snapshot {
         self.periods.iter().find_map(|p| p.main()?.segments.first()).map(|s| s.start)
     }
 
+    /// Media time at which the oldest segment of the main track begins.
+    pub fn oldest_start(&self) -> Option<MediaTime> {
+        self.periods.iter().find_map(|p| p.main()?.segments.first()).map(|s| s.start)
+    }
+
     /// Media time at which the newest segment of the main track begins.
     pub fn newest_start(&self) -> Option<MediaTime> {
         self.periods.iter().rev().find_map(|p| p.main()?.segments.last()).map(|s| s.start)

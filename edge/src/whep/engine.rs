@@ -58,6 +58,8 @@ struct Shared {
     broadcasts: Mutex<HashMap<BroadcastId, Arc<Broadcast>>>,
     /// Whether these are all that the upstream has.
     informed: AtomicBool,
+    /// Nobody is let in any more.
+    draining: AtomicBool,
     serial: AtomicU64,
     local_addr: SocketAddr,
 }
@@ -136,6 +138,7 @@ impl Engine {
             metrics,
             broadcasts: Mutex::default(),
             informed: AtomicBool::new(true),
+            draining: AtomicBool::new(false),
             serial: AtomicU64::new(1),
             local_addr,
         });
@@ -183,8 +186,9 @@ impl Engine {
             .collect()
     }
 
-    /// Lets nobody wait any longer, since the edge is about to go.
+    /// Lets nobody in, nor wait any longer, since the edge is about to go.
     pub fn drain(&self) {
+        self.shared().draining.store(true, Ordering::Relaxed);
         self.shared().lobby.close();
     }
 

@@ -3,7 +3,7 @@
 //! | Request | Answer |
 //! |---|---|
 //! | `POST /whep/{id}` with `application/sdp` | 201, the answer, `Location`, `ETag`, `Lectern-T0`, `Link` |
-//! | | 404 unknown broadcast; 409 no media yet, 503 full or nothing heard of the upstream, each with `Retry-After`; 429 too much from one address; 400, 406, 422 offer; 408, 413, 415 |
+//! | | 404 unknown broadcast; 409 no media yet, 503 full, about to stop, or nothing heard of the upstream, each with `Retry-After`; 429 too much from one address; 400, 406, 422 offer; 408, 413, 415 |
 //! | the same with `?rendition=<name>` | pins a video rendition; 404 if there is none of that name |
 //! | `POST /whep/{id}/{session}/layer` | see [`super::layer`] |
 //! | `DELETE /whep/{id}/{session}` | 200, or 404 if it is over already |

@@ -163,6 +163,9 @@ pub enum OfferError {
     /// No such broadcast here, but the upstream has not said what there is. Come back.
     #[error("this edge cannot reach its upstream, and does not know this broadcast")]
     Unheard,
+    /// This edge is about to stop. Try another.
+    #[error("this edge is about to stop")]
+    Draining,
     /// The broadcast has no media yet, or lost its upstream. Come back.
     #[error("the broadcast has no media yet")]
     NoMedia,
@@ -201,6 +204,7 @@ impl OfferError {
         match self {
             Self::Unknown => "unknown",
             Self::Unheard => "unheard",
+            Self::Draining => crate::siblings::DRAINING,
             Self::NoMedia => "no-media",
             Self::BFrames => "b-frames",
             Self::Codec => "codec",

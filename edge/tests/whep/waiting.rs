@@ -153,7 +153,11 @@ async fn an_edge_that_goes_away_lets_nobody_wait() {
     assert!(matches!(futures::poll!(&mut waiting), Poll::Pending));
     engine.drain();
     let answer = tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("woken");
-    assert_eq!(answer.status(), StatusCode::CONFLICT);
-    let mut late = Box::pin(held(&engine, "/whep/demo", 20, offer()));
-    assert!(matches!(futures::poll!(&mut late), Poll::Ready(_)));
+    // Those who waited and those who come are sent on alike.
+    let late = held(&engine, "/whep/demo", 20, offer()).await;
+    for answer in [answer, late] {
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()["lectern-reason"], "draining");
+        assert!(answer.headers().contains_key("retry-after"));
+    }
 }

@@ -2,14 +2,27 @@
 // catch-up and its own retries; the ladder judges it by whether the picture moves.
 
 import type { MediaPlayerClass } from 'dashjs';
+import { trackId } from '../info.ts';
 import type { Failure } from '../ladder.ts';
 import { latencyMs } from '../media-clock.ts';
-import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
-import { canFeedDecoder, refusal } from './engine.ts';
+import type { Engine, EngineDetails, EngineSource, EngineStats, Listener } from './engine.ts';
+import { canFeedDecoder, NO_DETAILS, refusal, showOnly } from './engine.ts';
 import { Pictures } from './pictures.ts';
 
 /** An edge that has nothing to describe yet says so after six seconds; slower is one in trouble. */
 const MANIFEST_TIMEOUT_MS = 8_000;
+
+/** Of dash.js's MediaInfo, what tells text tracks apart. */
+interface Listed {
+  readonly id?: string | null;
+  readonly lang?: string | null;
+  readonly labels?: readonly { readonly text?: string }[] | null;
+}
+
+/** dash.js labels a video's text tracks by the id of the AdaptationSet, and not by its Label. */
+function isOf({ id, lang }: Listed, track: TextTrack): boolean {
+  return track.label === (id ?? lang ?? '');
+}
 
 export class DashEngine implements Engine {
   readonly path = 'dash';
@@ -20,6 +33,7 @@ export class DashEngine implements Engine {
   #source: EngineSource | null = null;
   #t0Ms: number | null = null;
   #pictures: Pictures | null = null;
+  #rendition: string | null = null;
 
   constructor(listener: Listener) {
     this.#listener = listener;
@@ -33,6 +47,7 @@ export class DashEngine implements Engine {
     signal.addEventListener('abort', () => this.stop(), { once: true });
     this.#video = video;
     this.#source = source;
+    this.#rendition = source.rendition;
     try {
       // Asked for here first, because its status says more than dash.js would pass on.
       const [dashjs, manifest] = await Promise.all([
@@ -67,7 +82,59 @@ export class DashEngine implements Engine {
   }
 
   goLive(): void {
+    this.#follow(true);
     this.#player?.seekToOriginalLive();
+  }
+
+  seek(mediaMs: number): void {
+    this.#follow(false);
+    this.#player?.seekToPresentationTime(mediaMs / 1000);
+  }
+
+  choose(rendition: string | null): void {
+    this.#rendition = rendition;
+    const player = this.#player;
+    if (!player) return;
+    const abr = { autoSwitchBitrate: { video: rendition === null } };
+    player.updateSettings({ streaming: { abr } });
+    if (rendition === null) return;
+    const id = trackId(rendition);
+    const known = player.getRepresentationsByType('video').some((each) => each.id === id);
+    if (known) player.setRepresentationForTypeById('video', id, false);
+  }
+
+  caption(track: TextTrack | null): void {
+    // Those of the manifest are fetched only for the track that dash.js itself was told of.
+    this.#player?.setTextTrack(track ? this.#listed().findIndex((each) => isOf(each, track)) : -1);
+    showOnly(this.#video, track);
+  }
+
+  labelOf(track: TextTrack): string {
+    const listed = this.#listed().find((each) => isOf(each, track));
+    return listed?.labels?.[0]?.text ?? track.label;
+  }
+
+  /** The text tracks as dash.js knows them. */
+  #listed(): Listed[] {
+    return (this.#player?.getTracksFor('text') as unknown as Listed[]) ?? [];
+  }
+
+  /** dash.js asks again by itself. */
+  network(): void {}
+
+  details(): EngineDetails {
+    const quality = this.#video?.getVideoPlaybackQuality?.();
+    const playing = this.#player?.getCurrentRepresentationForType('video');
+    return {
+      ...NO_DETAILS,
+      bitrateBps: playing ? playing.bandwidth : null,
+      framesDropped: quality?.droppedVideoFrames ?? null,
+    };
+  }
+
+  /** Whether to stay as close to live as the broadcast states. */
+  #follow(live: boolean): void {
+    this.#player?.updateSettings({ streaming: { liveCatchup: { enabled: live } } });
   }
 
   stats(): EngineStats {
@@ -91,7 +158,7 @@ export class DashEngine implements Engine {
       streaming: {
         // Latency target and catch-up rates are the broadcast's to state, in its ServiceDescription.
         applyServiceDescription: true,
-        liveCatchup: { enabled: true },
+        liveCatchup: { enabled: this.#source?.startMs === null },
         // Comments are beside the picture, and subtitles of them would be loaded for nothing.
         text: { defaultEnabled: false },
         // Nothing about what people watch is left behind in their browser.
@@ -109,7 +176,11 @@ export class DashEngine implements Engine {
         signal,
       },
     );
-    player.on('streamInitialized', () => this.#listener({ type: 'connected' }));
+    player.on('streamInitialized', () => {
+      // Again in each period, where dash.js begins with a choice of its own.
+      if (this.#rendition) this.choose(this.#rendition);
+      this.#listener({ type: 'connected' });
+    });
     player.on('error', (event) => {
       // Once it plays, one lost request is dash.js's own business; a stall will show.
       if (!pictures.moving) {
@@ -117,7 +188,10 @@ export class DashEngine implements Engine {
         this.#fail({ kind: 'unsuitable', reason: 'dash-error' });
       }
     });
-    player.initialize(video, manifest, true);
+    const startMs = this.#source?.startMs ?? null;
+    // Without a prefix it is since the MPD's availabilityStartTime, which is T0.
+    if (startMs === null) player.initialize(video, manifest, true);
+    else player.initialize(video, manifest, true, startMs / 1000);
   }
 
   #fail(failure: Failure): void {

@@ -2,6 +2,7 @@
 // picture in the video element it is given, and says what happens; which engine runs, and when
 // another takes over, is the ladder's decision.
 
+import { isWords } from '../captions.ts';
 import type { Endpoints } from '../endpoints.ts';
 import type { Failure, Path } from '../ladder.ts';
 
@@ -30,6 +31,26 @@ export interface EngineStats {
 
 export type Transport = 'udp' | 'tcp';
 
+/** What only those ask for who want to know; null where it is not known, or has no meaning. */
+export interface EngineDetails {
+  /** How long the browser holds packets back, ms. */
+  readonly jitterBufferMs: number | null;
+  readonly packetsLost: number | null;
+  /** Of those lost, what came when it was sent again. */
+  readonly packetsRecovered: number | null;
+  /** Measured, or else what the rendition on screen states, bits per second. */
+  readonly bitrateBps: number | null;
+  readonly framesDropped: number | null;
+}
+
+export const NO_DETAILS: EngineDetails = {
+  jitterBufferMs: null,
+  packetsLost: null,
+  packetsRecovered: null,
+  bitrateBps: null,
+  framesDropped: null,
+};
+
 export interface EngineSource {
   readonly endpoints: Endpoints;
   /** The Unix ms that T0 plus media time would say of a picture taken now; null while unknown. */
@@ -38,6 +59,10 @@ export interface EngineSource {
   readonly t0Ms: () => number | null;
   /** How long the edge may hold its answer until there is media; 0 for not at all. */
   readonly waitMs: number;
+  /** Where to begin, media time in ms; null for live. A path without a window is never asked for more. */
+  readonly startMs: number | null;
+  /** The rendition that the viewer wants, by its track's name; null leaves the choice to the path. */
+  readonly rendition: string | null;
 }
 
 /** One attempt to play. Started once, stopped once. */
@@ -53,6 +78,26 @@ export interface Engine {
   /** Goes back to the live edge after a pause. */
   goLive(): void;
   stats(): EngineStats;
+  details(): EngineDetails;
+  /** Goes to this media time, and stays as far behind live as that is. A path without a window does not. */
+  seek(mediaMs: number): void;
+  /** Plays this rendition, by its track's name, and no other; null gives the choice back. */
+  choose(rendition: string | null): void;
+  /** Shows these captions, which are the video's own, and no others. */
+  caption(track: TextTrack | null): void;
+  /** How the manifest calls a text track of the video. */
+  labelOf(track: TextTrack): string;
+  /** The network is another: whatever ends a connection by itself should not wait for that. */
+  network(): void;
+}
+
+/** Shows one text track of a video, and no other that holds captions. */
+export function showOnly(video: HTMLVideoElement | null, track: TextTrack | null): void {
+  for (const each of video?.textTracks ?? []) {
+    if (!isWords(each)) continue;
+    const mode = each === track ? 'showing' : 'disabled';
+    if (each.mode !== mode) each.mode = mode;
+  }
 }
 
 export type Listener = (event: EngineEvent) => void;
@@ -71,7 +116,8 @@ export function retryAfterMs(headers: Headers): number | null {
 /**
  * The failure that a refusal by the edge means: 404 unknown, 409 not live yet, 410 ended, 406, 415
  * and 422 cannot work for this viewer or this broadcast (`Lectern-Reason` says why), 429 and 503
- * full, if they say so, else 503 not there yet; anything else a server in trouble.
+ * full, if they say so, else 503 not there yet; 401, 403 and 451 not for this viewer; anything else a
+ * server in trouble.
  */
 export function refusal(status: number, headers: Headers): Failure {
   const retry = retryAfterMs(headers);
@@ -89,13 +135,17 @@ export function refusal(status: number, headers: Headers): Failure {
     case 415:
     case 422:
       return { kind: 'unsuitable', reason: reason ?? 'refused' };
+    case 401:
+    case 403:
+    case 451:
+      return { kind: 'refused', reason: reason ?? 'not-allowed', retryAfterMs: retry };
     case 503:
       if (reason === null) return { kind: 'not-live', retryAfterMs: retry };
       // It cannot reach its upstream: no path is any better there.
       if (reason === 'unheard') return { kind: 'unreachable' };
-      return { kind: 'unsuitable', reason };
+      return { kind: 'unsuitable', reason, retryAfterMs: retry };
     case 429:
-      return { kind: 'unsuitable', reason: reason ?? 'full' };
+      return { kind: 'unsuitable', reason: reason ?? 'full', retryAfterMs: retry };
     default:
       return { kind: 'unreachable' };
   }

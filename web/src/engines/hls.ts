@@ -3,9 +3,10 @@
 // retries; the ladder judges it by whether the picture moves.
 
 import type Hls from 'hls.js';
+import { trackId } from '../info.ts';
 import type { Failure } from '../ladder.ts';
-import type { Engine, EngineSource, EngineStats, Listener } from './engine.ts';
-import { canFeedDecoder, refusal } from './engine.ts';
+import type { Engine, EngineDetails, EngineSource, EngineStats, Listener } from './engine.ts';
+import { canFeedDecoder, NO_DETAILS, refusal, showOnly } from './engine.ts';
 import { stepOverLostPart } from './hls-lost-part.ts';
 import { Pictures } from './pictures.ts';
 
@@ -17,6 +18,8 @@ const RATE_MAX = 1.06;
 const BEHIND_MAX_S = 6;
 /** What has been played is let go of after so long. */
 const BACK_BUFFER_S = 30;
+/** As close as this to the moment that was wanted, it has been reached. */
+const REACHED_MS = 2_500;
 /** The browser's own player is brought back this far behind the newest that it has. */
 const NATIVE_BEHIND_S = 1;
 
@@ -33,6 +36,10 @@ export class HlsEngine implements Engine {
   #video: HTMLVideoElement | null = null;
   #pictures: Pictures | null = null;
   #source: EngineSource | null = null;
+  /** The viewer is back in the window, and not to be brought to live. */
+  #behind = false;
+  /** The moment to begin at, until it is reached: pictures before that are of another. */
+  #wantedMs: number | null = null;
 
   constructor(listener: Listener) {
     this.#listener = listener;
@@ -42,6 +49,8 @@ export class HlsEngine implements Engine {
     signal.addEventListener('abort', () => this.stop(), { once: true });
     this.#video = video;
     this.#source = source;
+    this.#wantedMs = source.startMs;
+    this.#behind = source.startMs !== null;
     const { playlist } = source.endpoints;
     try {
       // Asked for here first, because its status says more than either player would pass on.
@@ -54,7 +63,9 @@ export class HlsEngine implements Engine {
       if (!answer.ok) return this.#fail(refusal(answer.status, answer.headers));
       // An old page asks an edge that was upgraded for what it does not have any more.
       if (hls === 'missing') return this.#fail({ kind: 'unsuitable', reason: 'hls-error' });
-      const moved = () => this.#listener({ type: 'frame' });
+      const moved = () => {
+        if (this.#arrived()) this.#listener({ type: 'frame' });
+      };
       this.#pictures = new Pictures(video, moved, this.#abort.signal);
       const Player = hls?.default;
       if (Player?.isSupported()) this.#play(Player, video, playlist);
@@ -81,10 +92,84 @@ export class HlsEngine implements Engine {
   goLive(): void {
     const video = this.#video;
     if (!video) return;
+    this.#behind = false;
+    this.#wantedMs = null;
+    this.#follow();
     const { seekable } = video;
     const newest = seekable.length > 0 ? seekable.end(seekable.length - 1) - NATIVE_BEHIND_S : null;
     const position = this.#player ? this.#player.liveSyncPosition : newest;
     if (position !== null && position > video.currentTime) video.currentTime = position;
+  }
+
+  seek(mediaMs: number): void {
+    this.#behind = true;
+    this.#follow();
+    const [video, at] = [this.#video, this.#positionOf(mediaMs)];
+    if (video && at !== null) video.currentTime = at;
+  }
+
+  choose(rendition: string | null): void {
+    const player = this.#player;
+    if (!player) return;
+    const directory = rendition === null ? null : `/${trackId(rendition)}/`;
+    const level = player.levels.findIndex(({ uri }) => directory && uri.includes(directory));
+    player.nextLevel = level;
+  }
+
+  caption(track: TextTrack | null): void {
+    // hls.js follows the modes of the video's own tracks.
+    showOnly(this.#video, track);
+  }
+
+  labelOf({ label }: TextTrack): string {
+    return label;
+  }
+
+  /** Either player asks again by itself. */
+  network(): void {}
+
+  details(): EngineDetails {
+    const quality = this.#video?.getVideoPlaybackQuality?.();
+    const player = this.#player;
+    return {
+      ...NO_DETAILS,
+      bitrateBps: player?.levels[player.currentLevel]?.bitrate ?? null,
+      framesDropped: quality?.droppedVideoFrames ?? null,
+    };
+  }
+
+  /** Where this media time is on the video's own axis; null while that is not known. */
+  #positionOf(mediaMs: number): number | null {
+    const [video, t0Ms] = [this.#video, this.#source?.t0Ms() ?? null];
+    if (!video || t0Ms === null) return null;
+    const dateMs = t0Ms + mediaMs;
+    const player = this.#player;
+    // Between two takes there is no media, and the axis has no gap for it: each segment knows its own.
+    const details = player?.levels[Math.max(0, player.currentLevel)]?.details;
+    const dated =
+      details?.fragments.filter(({ programDateTime }) => programDateTime !== null) ?? [];
+    const holding = dated.findLast(({ programDateTime }) => (programDateTime ?? 0) <= dateMs);
+    const fragment = holding ?? dated[0];
+    if (fragment?.programDateTime) {
+      const withinS = (dateMs - fragment.programDateTime) / 1000;
+      return fragment.start + Math.min(Math.max(0, withinS), fragment.duration);
+    }
+    const playedMs = this.#playedMs();
+    return playedMs === null ? null : video.currentTime + (dateMs - playedMs) / 1000;
+  }
+
+  /** Whether what is seen is of the moment that was asked for; goes there until it is. */
+  #arrived(): boolean {
+    const wantedMs = this.#wantedMs;
+    if (wantedMs === null) return true;
+    const [playedMs, t0Ms] = [this.#playedMs(), this.#source?.t0Ms() ?? null];
+    if (playedMs === null || t0Ms === null) return false;
+    if (Math.abs(playedMs - t0Ms - wantedMs) > REACHED_MS) {
+      this.seek(wantedMs);
+      return false;
+    }
+    this.#wantedMs = null;
+    return true;
   }
 
   stats(): EngineStats {
@@ -114,17 +199,12 @@ export class HlsEngine implements Engine {
       maxLiveSyncPlaybackRate: RATE_MAX,
       backBufferLength: BACK_BUFFER_S,
     });
-    // Told at the beginning it would have to be told how far to stay behind as well, which is the
-    // playlist's to say.
-    const follow = () => {
-      player.config.liveMaxLatencyDuration = video.paused ? Number.POSITIVE_INFINITY : BEHIND_MAX_S;
-    };
-    const { signal } = this.#abort;
-    video.addEventListener('play', follow, { signal });
-    // A picture that the viewer has stopped is to stay.
-    video.addEventListener('pause', follow, { signal });
-    follow();
     this.#player = player;
+    const { signal } = this.#abort;
+    video.addEventListener('play', () => this.#follow(), { signal });
+    // A picture that the viewer has stopped is to stay.
+    video.addEventListener('pause', () => this.#follow(), { signal });
+    this.#follow();
     stepOverLostPart(player);
     let recovered = false;
     player.on(Player.Events.ERROR, (_event, { fatal, type, details }) => {
@@ -137,9 +217,24 @@ export class HlsEngine implements Engine {
       }
       this.#fail({ kind: 'unsuitable', reason: 'hls-error' });
     });
-    player.once(Player.Events.MANIFEST_PARSED, () => this.#connected(video));
+    player.once(Player.Events.MANIFEST_PARSED, () => {
+      if (this.#source?.rendition) this.choose(this.#source.rendition);
+      this.#connected(video);
+    });
     player.loadSource(playlist);
     player.attachMedia(video);
+  }
+
+  /**
+   * Whether hls.js is to bring the picture back to live. Told at the beginning it would have to be told
+   * how far to stay behind as well, which is the playlist's to say.
+   */
+  #follow(): void {
+    const { config } = this.#player ?? {};
+    if (!config) return;
+    const stays = this.#behind || (this.#video?.paused ?? false);
+    config.liveMaxLatencyDuration = stays ? Number.POSITIVE_INFINITY : BEHIND_MAX_S;
+    config.maxLiveSyncPlaybackRate = this.#behind ? 1 : RATE_MAX;
   }
 
   #native(video: HTMLVideoElement, playlist: string): void {

@@ -6,13 +6,24 @@
 
 import type { Failure } from '../ladder.ts';
 import { latencyMs, mediaTimeMs } from '../media-clock.ts';
-import type { Engine, EngineSource, EngineStats, Listener, Transport } from './engine.ts';
-import { refusal } from './engine.ts';
+import type {
+  Engine,
+  EngineDetails,
+  EngineSource,
+  EngineStats,
+  Listener,
+  Transport,
+} from './engine.ts';
+import { NO_DETAILS, refusal, showOnly } from './engine.ts';
+import { FRAGMENT_TYPE, restartedAnswer, restartFragment } from './ice-restart.ts';
+import { between, type Counters, countersOf } from './received.ts';
 
 /** The answer to an offer is computed, not waited for; slower than this is an edge in trouble. */
 const ANSWER_TIMEOUT_MS = 5_000;
 /** How often frames are counted: often enough for the ladder's stall rule, too seldom to cost. */
 const COUNT_MS = 500;
+/** Between two looks at the counters for those who want to know. */
+const DETAILS_MS = 1_000;
 /** So many frames received and none decoded: this browser cannot decode what the host sends. */
 const UNDECODABLE_FRAMES = 45;
 
@@ -26,6 +37,13 @@ export class WhepEngine implements Engine {
   #video: HTMLVideoElement | null = null;
   #source: EngineSource | null = null;
   #session: string | null = null;
+  /** Where a rendition is asked for (the layer extension of WHEP). */
+  #layer: string | null = null;
+  #answer = '';
+  /** Once for each time that the way was lost. */
+  #restarted = false;
+  #counters: Counters | null = null;
+  #details: EngineDetails = NO_DETAILS;
   #stopped = false;
   #timer: ReturnType<typeof setInterval> | undefined;
   #framesDecoded = 0;
@@ -72,6 +90,32 @@ export class WhepEngine implements Engine {
 
   /** A live track has no past: playing it is being live. */
   goLive(): void {}
+  seek(): void {}
+
+  choose(rendition: string | null): void {
+    if (!this.#layer) return;
+    const body = JSON.stringify({ encodingId: rendition });
+    const headers = { 'Content-Type': 'application/json' };
+    fetch(this.#layer, { method: 'POST', headers, body }).catch(() => {
+      // The edge is gone; whoever takes its place is told with the offer.
+    });
+  }
+
+  caption(track: TextTrack | null): void {
+    showOnly(this.#video, track);
+  }
+
+  labelOf({ label }: TextTrack): string {
+    return label;
+  }
+
+  network(): void {
+    void this.#restart();
+  }
+
+  details(): EngineDetails {
+    return this.#details;
+  }
 
   stats(): EngineStats {
     return {
@@ -96,7 +140,9 @@ export class WhepEngine implements Engine {
     await pc.setLocalDescription({ type: 'offer', sdp: offer });
     const headers: Record<string, string> = { 'Content-Type': 'application/sdp' };
     if (waitMs > 0) headers.Prefer = `wait=${waitMs / 1000}`; // RFC 7240 §4.3
-    const answer = await fetch(url, {
+    const { rendition } = this.#source ?? {};
+    const query = rendition ? `?rendition=${encodeURIComponent(rendition)}` : '';
+    const answer = await fetch(url + query, {
       method: 'POST',
       headers,
       body: pc.localDescription?.sdp ?? offer,
@@ -107,13 +153,17 @@ export class WhepEngine implements Engine {
       this.#fail(refusal(answer.status, answer.headers));
       return;
     }
-    iceServersOf.set(url, iceServers(answer.headers.get('Link') ?? ''));
+    const links = answer.headers.get('Link') ?? '';
+    iceServersOf.set(url, iceServers(links));
+    const layer = layerLink(links);
+    this.#layer = layer && new URL(layer, answer.url).href;
     const location = answer.headers.get('Location');
     this.#session = location && new URL(location, answer.url).href;
     if (this.#stopped) return this.#leave();
     const t0 = answer.headers.get('Lectern-T0') ?? '';
     this.#t0Ms = /^\d{1,15}$/.test(t0) ? Number(t0) : null;
-    await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+    this.#answer = await answer.text();
+    await pc.setRemoteDescription({ type: 'answer', sdp: this.#answer });
     if (this.#stopped) return;
     this.#soundOnly = video.currentDirection !== 'recvonly';
     // A track that never comes would be shown as a black picture.
@@ -132,9 +182,44 @@ export class WhepEngine implements Engine {
   #watch(pc: RTCPeerConnection): void {
     pc.addEventListener('connectionstatechange', () => {
       if (this.#stopped) return;
-      if (pc.connectionState === 'connected') this.#listener({ type: 'connected' });
+      if (pc.connectionState === 'connected') {
+        this.#restarted = false;
+        this.#listener({ type: 'connected' });
+      }
       if (pc.connectionState === 'failed' || pc.connectionState === 'closed') this.#lost();
     });
+    pc.addEventListener('iceconnectionstatechange', () => {
+      if (pc.iceConnectionState === 'disconnected') void this.#restart();
+    });
+  }
+
+  /**
+   * Looks for another way to the same session, as after a change of network (RFC 9725 §4.3.3). Whether
+   * it is found shows in the pictures; if not, the ladder goes on without it.
+   */
+  async #restart(): Promise<void> {
+    const [pc, session] = [this.#pc, this.#session];
+    if (!pc || !session || this.#stopped || this.#restarted || !this.#answer) return;
+    this.#restarted = true;
+    try {
+      const offer = await pc.createOffer({ iceRestart: true });
+      const body = restartFragment(offer.sdp ?? '');
+      if (body === null || pc.signalingState !== 'stable') return;
+      await pc.setLocalDescription({ type: 'offer', sdp: stereo(offer.sdp ?? '') });
+      const answer = await fetch(session, {
+        method: 'PATCH',
+        headers: { 'Content-Type': FRAGMENT_TYPE, 'If-Match': '*' },
+        body,
+        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      });
+      const sdp = answer.status === 200 ? restartedAnswer(this.#answer, await answer.text()) : null;
+      if (this.#stopped) return;
+      if (sdp === null) return await pc.setLocalDescription({ type: 'rollback' });
+      this.#answer = sdp;
+      await pc.setRemoteDescription({ type: 'answer', sdp });
+    } catch (error) {
+      if (!this.#stopped) console.warn('whep: ICE restart:', error);
+    }
   }
 
   #lost(): void {
@@ -178,6 +263,12 @@ export class WhepEngine implements Engine {
     const report = await pc.getStats();
     if (this.#stopped) return;
     this.#transport = transport(report);
+    const now = performance.now();
+    if (!this.#counters || now - this.#counters.atMs >= DETAILS_MS) {
+      const counters = countersOf(report.values(), now);
+      this.#details = between(this.#counters, counters);
+      this.#counters = counters;
+    }
     for (const entry of report.values()) {
       if (entry.type !== 'inbound-rtp') continue;
       if (entry.kind === 'audio') this.#hear((entry as RTCInboundRtpStreamStats).packetsReceived);
@@ -247,6 +338,12 @@ export function iceServers(link: string): RTCIceServer[] {
     servers.push(account ? { urls, username, credential } : { urls });
   }
   return servers;
+}
+
+/** Where the session lets a rendition be chosen, of a `Link` header. */
+export function layerLink(links: string): string | null {
+  const found = /<([^>]*)>\s*;\s*rel="?urn:ietf:params:whep:ext:core:layer"?/.exec(links);
+  return found?.[1] ?? null;
 }
 
 /** Asks for stereo Opus, which browsers receive only when their own offer says so (RFC 7587 §6.1). */

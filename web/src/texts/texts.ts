@@ -18,11 +18,13 @@ export type Reason =
   | 'client-busy'
   | 'codec'
   | 'connection-lost'
+  | 'draining'
   | 'egress'
   | 'full'
   | 'incomplete'
   | 'no-connection'
   | 'no-media'
+  | 'not-allowed'
   | 'refused'
   | 'undecodable'
   | 'webrtc-unsupported';
@@ -68,6 +70,15 @@ export interface Texts {
   readonly otherReason: (code: string) => string;
   /** The latency, of so many seconds in words of the language. */
   readonly behind: (seconds: string) => string;
+  /** How far back one is, by choice; the time as a clock has it. */
+  readonly behindLive: (time: string) => string;
+  /** What is played while the choice of quality is left to the player. */
+  readonly autoNow: (name: string) => string;
+  /** When a broadcast is to begin, and in how long. */
+  readonly beginsAt: (time: string) => string;
+  readonly beginsIn: (time: string) => string;
+  /** When it is tried again by itself. */
+  readonly againIn: (seconds: string) => string;
   /** WebRTC's media over TCP. */
   readonly overTcp: (path: string) => string;
   readonly controls: Readonly<
@@ -83,7 +94,49 @@ export interface Texts {
       | 'tapToUnmute'
       | 'controls'
       | 'player'
-      | 'why',
+      | 'why'
+      | 'live'
+      | 'toLive'
+      | 'atLive'
+      | 'seek'
+      | 'captions'
+      | 'showCaptions'
+      | 'hideCaptions'
+      | 'noCaptions'
+      | 'unnamed'
+      | 'exitPip'
+      | 'settings'
+      | 'quality'
+      | 'auto'
+      | 'stats'
+      | 'copy'
+      | 'copied'
+      | 'close'
+      | 'replay'
+      | 'moving',
+      string
+    >
+  >;
+  /** What the panel for those who want to know calls what it shows. */
+  readonly stats: Readonly<
+    Record<
+      | 'path'
+      | 'why'
+      | 'latency'
+      | 'behind'
+      | 'jitterBuffer'
+      | 'packets'
+      | 'recovered'
+      | 'bitrate'
+      | 'picture'
+      | 'rendition'
+      | 'frameRate'
+      | 'dropped'
+      | 'buffer'
+      | 'window'
+      | 'edge'
+      | 'session'
+      | 'shifted',
       string
     >
   >;

@@ -67,7 +67,7 @@ impl Shared {
                 place = Some(self.lobby.place(offer_bytes).ok_or_else(|| error.clone())?);
             }
             if !news.wait(until).await {
-                return Err(error);
+                return self.described(id).and(Err(error));
             }
         }
         let place = match place.or_else(|| self.lobby.place(offer_bytes)) {
@@ -109,8 +109,11 @@ impl Shared {
         opened.unwrap_or(Err(OfferError::Fault))
     }
 
-    /// A known broadcast, and what can be sent of it.
+    /// A known broadcast, and what can be sent of it to one more viewer.
     fn described(&self, id: &BroadcastId) -> Result<(Arc<Broadcast>, Described), OfferError> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(OfferError::Draining);
+        }
         let broadcast = self.broadcasts().get(id).cloned();
         let broadcast = broadcast.filter(|broadcast| !broadcast.is_idle());
         let unknown = || match self.informed.load(Ordering::Relaxed) {

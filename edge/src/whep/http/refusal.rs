@@ -1,14 +1,13 @@
 //! How a refusal is said: a status that machines know, a word for the player, a sentence for people.
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rand::Rng as _;
 
 use super::sdp;
+pub(super) use crate::siblings::REASON;
 use crate::whep::OfferError;
 
-/// The header with the word for the player; only words of ours are in it.
-pub(super) const REASON: HeaderName = HeaderName::from_static("lectern-reason");
 /// Seconds after which to come back, at random between these: a thousand players who were told so in
 /// one moment must not return in one. Media begins at any moment.
 const RETRY_MEDIA_S: (u32, u32) = (1, 4);
@@ -29,7 +28,7 @@ impl IntoResponse for OfferError {
             ) => StatusCode::UNPROCESSABLE_ENTITY,
             // A good offer, only not of what there is.
             Self::BFrames | Self::Codec | Self::Offer(_) => StatusCode::NOT_ACCEPTABLE,
-            Self::Unheard | Self::Full | Self::Egress | Self::Busy => {
+            Self::Unheard | Self::Draining | Self::Full | Self::Egress | Self::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::ClientBusy => StatusCode::TOO_MANY_REQUESTS,
@@ -37,7 +36,7 @@ impl IntoResponse for OfferError {
         };
         let mut response = refuse(status, self.reason(), &self.to_string());
         let retry = match &self {
-            Self::NoMedia | Self::Unheard => Some(RETRY_MEDIA_S),
+            Self::NoMedia | Self::Unheard | Self::Draining => Some(RETRY_MEDIA_S),
             Self::Full | Self::Egress => Some(RETRY_FULL_S),
             Self::Busy | Self::ClientBusy => Some(RETRY_BUSY_S),
             _ => None,

@@ -72,6 +72,9 @@ CONFIGURATION
     [[broadcast]]                    any number of them (origin, all)
     id = \"algebra-1\"                 public, in the watch URL
     stream_key = \"…\"                 the host's secret to publish
+    title = \"…\"                      what viewers read above it
+    starts_at = \"2026-11-22T10:00:00+01:00\"
+                                     when it is to begin: who comes before is told
     moderator_key = \"…\"              who has this keeps order in the comments, at
                                      /watch/<id>#moderate=<key>; 16 to 64 of a-z A-Z 0-9 - _
     attendance = false               whether a list is kept of who attends and wants to be on it

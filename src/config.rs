@@ -81,6 +81,8 @@ impl Config {
             self.broadcast.push(BroadcastConfig {
                 id,
                 stream_key: Secret::new("demo"),
+                title: None,
+                starts_at: None,
                 moderator_key: Some(key),
                 attendance: false,
             });
@@ -151,6 +153,10 @@ mod tests {
             let error = format!("{:#}", load(toml).expect_err(toml));
             assert!(error.contains(expect), "{error}");
         };
+        let broadcast = "[[broadcast]]\nid = \"a\"\nstream_key = \"k\"\n";
+        check(&format!("{broadcast}starts_at = \"tomorrow\""), "2026-11-22T10:00:00+01:00");
+        check(&format!("{broadcast}moderator_key = \"short\""), "16 to 64");
+        check(&format!("{broadcast}title = \"\""), "1 to 120 characters");
         check("[origin]\nrmtp = \"0.0.0.0:1\"", "rmtp");
         check("[edge]\nhttp = \"nowhere\"", "lectern.toml: edge.http: invalid socket address");
         check("[edge]\nhttp_connections_max = 0", "edge.http_connections_max: ");

@@ -215,6 +215,7 @@ fn kept_token(data_dir: &Path) -> anyhow::Result<Token> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut kept = options.open(&unfinished).with_context(context)?;
     std::io::Write::write_all(&mut kept, token.as_bytes()).with_context(context)?;
+    kept.sync_all().with_context(context)?;
     std::fs::rename(&unfinished, &file).with_context(context)?;
     token.parse().with_context(context)
 }

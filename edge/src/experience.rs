@@ -8,8 +8,8 @@
 //! draining`), so that they go to another.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
@@ -21,12 +21,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
+use lectern_relay_proto::bucket;
 use lectern_relay_proto::metrics::Maker;
 use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Registry};
 use serde::Deserialize;
 
 use crate::audience::{Audience, Viewer};
 use crate::client::Client;
+use crate::floods::Floods;
 use crate::live::Directory;
 use crate::siblings::{DRAINING, REASON};
 
@@ -34,6 +36,8 @@ use crate::siblings::{DRAINING, REASON};
 const REPORT_BYTES_MAX: usize = 1_024;
 /// How long a report may take to arrive.
 const BODY_MAX: Duration = Duration::from_secs(10);
+/// What one client may report: those of a lecture hall behind one address, of whom all begin at once.
+const CLIENT: bucket::Rate = bucket::Rate { burst: 1_000, each: Duration::from_millis(10) };
 /// The most reports that are counted in a second: those of fifty thousand viewers.
 const REPORTS_PER_SEC_MAX: u64 = 5_000;
 /// The longest that a report may speak of: several times the pause between two.
@@ -227,12 +231,14 @@ struct Desk {
     directory: Arc<Directory>,
     audience: Arc<Audience>,
     metrics: Metrics,
+    floods: Mutex<Floods>,
     rate: Rate,
 }
 
 /// The route `/live/{id}/experience`.
 pub fn routes(directory: Arc<Directory>, audience: Arc<Audience>, metrics: Metrics) -> Router {
-    let desk = Arc::new(Desk { directory, audience, metrics, rate: Rate::new() });
+    let floods = Mutex::new(Floods::new(CLIENT));
+    let desk = Arc::new(Desk { directory, audience, metrics, floods, rate: Rate::new() });
     Router::new().route("/live/{id}/experience", post(report)).with_state(desk)
 }
 
@@ -279,7 +285,13 @@ impl Desk {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), (StatusCode, &'static str, String)> {
-        if !self.rate.admits(Instant::now()) {
+        let now = Instant::now();
+        // First, so that one client's flood is not everybody's.
+        let own = client.is_none_or(|client| {
+            let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
+            floods.admit(client, now).is_ok()
+        });
+        if !own || !self.rate.admits(now) {
             let text = "too many reports at once\n".to_owned();
             return Err((StatusCode::TOO_MANY_REQUESTS, "rate", text));
         }

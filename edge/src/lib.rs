@@ -12,6 +12,7 @@ pub mod comments;
 pub mod config;
 pub mod dash;
 pub mod experience;
+mod floods;
 pub mod hls;
 pub mod live;
 mod negotiation;

@@ -13,8 +13,8 @@ use lectern_edge::audience::{self, Audience};
 use lectern_edge::live::{self, Directory, Live, Metrics};
 use lectern_edge::timeline::Config;
 use lectern_relay_proto::{
-    AudioTrack, Catalog, Frame, GroupId, MediaTime, Period, PublisherState, SegmentGrid, Timescale,
-    TrackName, UtcTime, VideoTrack, cmaf,
+    About, AudioTrack, Catalog, Frame, GroupId, MediaTime, Period, PublisherState, SegmentGrid,
+    Timescale, TrackName, UtcTime, VideoTrack, cmaf,
 };
 
 /// How much of the broadcast is over when the player comes.
@@ -188,6 +188,7 @@ impl Broadcast {
         Catalog {
             t0,
             state: PublisherState::Live,
+            about: About::default(),
             period: Period {
                 id: 0,
                 take: 0,

@@ -22,11 +22,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::{Comment, ModeratorKey};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::comments::store::{Error, Store};
 
@@ -35,6 +39,12 @@ const PAGE: u32 = 500;
 /// Files that are made at once. Whoever comes then waits, for so long at most.
 const FILES_MAX: usize = 4;
 const FILE_WAIT: Duration = Duration::from_secs(10);
+/// Connections at once, each of which may take so long to ask, and so long in all.
+const CONNECTIONS_MAX: usize = 64;
+const HEAD_MAX: Duration = Duration::from_secs(10);
+const CONNECTION_MAX: Duration = Duration::from_secs(300);
+/// Pause after the system had no room for another.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How long whoever fetches a file may take after the origin was asked to stop.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 
@@ -75,20 +85,39 @@ impl Api {
 
     /// Serves until `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
-        let serving = axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(cancel.clone().cancelled_owned());
-        let farewell = async {
-            cancel.cancelled().await;
-            tokio::time::sleep(FAREWELL_MAX).await;
-        };
-        tokio::select! {
-            served = serving => {
-                if let Err(error) = served {
-                    tracing::error!(%error, "the API is not served any more");
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections = TaskTracker::new();
+        loop {
+            // Whoever comes when all places are taken waits with the kernel.
+            let accepting = async {
+                let place = places.clone().acquire_owned().await;
+                (self.listener.accept().await, place)
+            };
+            let Some((accepted, place)) = cancel.run_until_cancelled(accepting).await else {
+                break;
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the API was not accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    continue;
                 }
-            }
-            () = farewell => {}
+            };
+            let service = TowerToHyperService::new(self.router.clone());
+            connections.spawn(async move {
+                let mut http = http1::Builder::new();
+                http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+                let serving = http.serve_connection(TokioIo::new(stream), service);
+                // A file of the longest evening takes less, and whoever reads slower asks again.
+                if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_MAX, serving).await {
+                    tracing::debug!(%error, "a connection to the API broke off");
+                }
+                drop(place);
+            });
         }
+        connections.close();
+        let _ = tokio::time::timeout(FAREWELL_MAX, connections.wait()).await;
     }
 }
 

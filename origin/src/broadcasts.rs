@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_lc_rs::digest;
 use lectern_relay_proto::net::{BroadcastPublisher, Publisher, TrackPublisher};
 use lectern_relay_proto::{
-    BroadcastId, Catalog, Period, PublisherState, SegmentGrid, Timescale, UtcTime,
+    About, BroadcastId, Catalog, Period, PublisherState, SegmentGrid, Timescale, UtcTime,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -123,6 +123,8 @@ fn key_digest(key: &str) -> KeyDigest {
 
 struct Broadcast {
     id: BroadcastId,
+    /// For people, in each of its catalogs.
+    about: About,
     store: Store,
     metrics: Metrics,
     /// As in its [`Room`].
@@ -173,7 +175,11 @@ impl Broadcast {
             moderator_key: config.moderator_key.clone(),
             attendance: config.attendance,
         };
-        publication.set_catalog(&empty_catalog(timeline.as_ref()))?;
+        let about = About {
+            title: config.title.clone().map(String::from),
+            starts_at: config.starts_at.map(UtcTime::from),
+        };
+        publication.set_catalog(&empty_catalog(timeline.as_ref(), about.clone()))?;
         let state = State {
             publication,
             tracks: Vec::new(),
@@ -187,7 +193,7 @@ impl Broadcast {
             out: Vec::new(),
         };
         let (store, metrics, state) = (store.clone(), metrics.clone(), Mutex::new(state));
-        Ok((Self { id, store, metrics, t0_ms, state }, room))
+        Ok((Self { id, about, store, metrics, t0_ms, state }, room))
     }
 
     /// Gives the broadcast to a new publisher; `None` if it has changed hands too often of late.
@@ -317,7 +323,8 @@ impl Broadcast {
             self.store.save(&self.id, timeline)?;
             self.metrics.periods.inc();
         }
-        state.publication.set_catalog(catalog)?;
+        let catalog = Catalog { about: self.about.clone(), ..catalog.clone() };
+        state.publication.set_catalog(&catalog)?;
         Ok(())
     }
 
@@ -413,11 +420,12 @@ enum Failure {
 }
 
 /// What is said of a broadcast to which nobody has published since this process began.
-fn empty_catalog(timeline: Option<&Timeline>) -> Catalog {
+fn empty_catalog(timeline: Option<&Timeline>, about: About) -> Catalog {
     let grid = SegmentGrid::new(SegmentGrid::DURATION_MS_MIN);
     Catalog {
         t0: timeline.map_or_else(UtcTime::default, Timeline::t0),
         state: PublisherState::Away,
+        about,
         period: Period {
             id: timeline.map_or(0, |timeline| timeline.next_period.saturating_sub(1)),
             take: timeline.map_or(0, |timeline| timeline.next_take.saturating_sub(1)),

@@ -3,10 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::net::{self, Token};
+use lectern_relay_proto::{BroadcastId, UtcTime};
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::ingest::rtmp;
 
@@ -78,6 +80,12 @@ pub struct BroadcastConfig {
     pub id: BroadcastId,
     /// The host's secret to publish.
     pub stream_key: Secret,
+    /// What viewers read above it, 1 to 120 characters in one line.
+    #[serde(default)]
+    pub title: Option<Title>,
+    /// When it is to begin, such as `2026-11-22T10:00:00+01:00` (RFC 3339): who comes before is told.
+    #[serde(default)]
+    pub starts_at: Option<Instant>,
     /// Who has this is a moderator of the comments, by `/watch/<id>#moderate=<key>`; 16 to 64 of
     /// `a-z A-Z 0-9 - _`. Without it, nobody is.
     #[serde(default)]
@@ -85,6 +93,53 @@ pub struct BroadcastConfig {
     /// Whether a list is kept of who attends, of those viewers who want to be on it.
     #[serde(default)]
     pub attendance: bool,
+}
+
+/// See [`BroadcastConfig::title`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Title(String);
+
+impl TryFrom<String> for Title {
+    type Error = &'static str;
+
+    fn try_from(title: String) -> Result<Self, Self::Error> {
+        let title = title.trim();
+        let fits = (1..=120).contains(&title.chars().count());
+        if fits && !title.chars().any(char::is_control) {
+            Ok(Self(title.to_owned()))
+        } else {
+            Err("a title is 1 to 120 characters in one line")
+        }
+    }
+}
+
+impl From<Title> for String {
+    fn from(title: Title) -> Self {
+        title.0
+    }
+}
+
+/// An instant that people write down (RFC 3339).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Instant(UtcTime);
+
+impl TryFrom<String> for Instant {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let wrong = "an instant is written like 2026-11-22T10:00:00+01:00";
+        let at = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| wrong)?;
+        let ms = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).map_err(|_| wrong)?;
+        Ok(Self(UtcTime::from_millis(ms)))
+    }
+}
+
+impl From<Instant> for UtcTime {
+    fn from(at: Instant) -> Self {
+        at.0
+    }
 }
 
 /// A stream key, or a URL with a password in it, which no log line shows.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lectern_relay_proto::{
-    AudioTrack, Catalog, Frame, MediaTime, Period, PublisherState, SegmentGrid, Timescale, UtcTime,
-    VideoTrack, cmaf,
+    About, AudioTrack, Catalog, Frame, MediaTime, Period, PublisherState, SegmentGrid, Timescale,
+    UtcTime, VideoTrack, cmaf,
 };
 
 use self::audio::Audio;
@@ -527,7 +527,8 @@ impl Take {
         // The millisecond before `start` may lie on the other side of a grid point.
         let rounded = self.grid.number(start) - period.first_number();
         period.sequence = period.sequence.saturating_sub(rounded);
-        Ok(Catalog { t0: self.t0, state: PublisherState::Live, period, video, audio })
+        let about = About::default();
+        Ok(Catalog { t0: self.t0, state: PublisherState::Live, about, period, video, audio })
     }
 
     /// What the parameter sets do not say, the frames do: the first picture that is not shown in

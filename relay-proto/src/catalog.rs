@@ -90,12 +90,23 @@ pub struct Catalog {
     pub t0: UtcTime,
     /// Whether an encoder is publishing.
     pub state: PublisherState,
+    /// What it is about, for people.
+    pub about: About,
     /// The current period.
     pub period: Period,
     /// Video renditions, best first.
     pub video: Vec<VideoTrack>,
     /// Audio tracks: Opus first.
     pub audio: Vec<AudioTrack>,
+}
+
+/// What a broadcast is about, as its host says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its title.
+    pub title: Option<String>,
+    /// When it is to begin.
+    pub starts_at: Option<UtcTime>,
 }
 
 /// Whether an encoder is publishing to the broadcast.
@@ -296,6 +307,10 @@ struct WireTrack {
 struct WireLectern {
     t0_ms: u64,
     state: PublisherState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    starts_at_ms: Option<u64>,
     period: WirePeriod,
 }
 
@@ -349,6 +364,8 @@ impl From<&Catalog> for Wire {
             lectern: WireLectern {
                 t0_ms: catalog.t0.as_millis(),
                 state: catalog.state,
+                title: catalog.about.title.clone(),
+                starts_at_ms: catalog.about.starts_at.map(UtcTime::as_millis),
                 period: WirePeriod {
                     id: catalog.period.id,
                     take: catalog.period.take,
@@ -410,6 +427,10 @@ impl TryFrom<Wire> for Catalog {
         Ok(Self {
             t0: UtcTime::from_millis(wire.lectern.t0_ms),
             state: wire.lectern.state,
+            about: About {
+                title: wire.lectern.title,
+                starts_at: wire.lectern.starts_at_ms.map(UtcTime::from_millis),
+            },
             period: Period {
                 id: period.id,
                 take: period.take,
@@ -443,6 +464,10 @@ mod tests {
         Catalog {
             t0: UtcTime::from_millis(1_795_000_000_123),
             state: PublisherState::Live,
+            about: About {
+                title: Some("Algebra I".into()),
+                starts_at: Some(UtcTime::from_millis(1_795_000_000_000)),
+            },
             period: Period {
                 id: 4,
                 take: 2,

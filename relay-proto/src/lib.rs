@@ -19,7 +19,7 @@ pub mod segment;
 pub mod time;
 
 pub use broadcast::{BroadcastId, InvalidBroadcastId};
-pub use catalog::{AudioTrack, Catalog, Period, PublisherState, TrackName, VideoTrack};
+pub use catalog::{About, AudioTrack, Catalog, Period, PublisherState, TrackName, VideoTrack};
 pub use frame::{Frame, GroupId};
 pub use segment::SegmentGrid;
 pub use time::{MediaTime, Timescale, UtcTime};

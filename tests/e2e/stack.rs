@@ -199,6 +199,8 @@ async fn start_origin(
     let broadcast = |id: &str| BroadcastConfig {
         id: id.parse().unwrap(),
         stream_key: Secret::new(format!("{id}-key")),
+        title: None,
+        starts_at: None,
         moderator_key: None,
         attendance: false,
     };

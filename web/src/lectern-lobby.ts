@@ -12,6 +12,9 @@ interface Broadcast {
   readonly id: string;
   readonly state: string;
   readonly t0_ms: number | null;
+  readonly title?: string;
+  /** When it is to begin, Unix ms. */
+  readonly starts_at?: number;
 }
 
 /** What the edge calls states of a broadcast, in a word for people; its own where there is none. */
@@ -172,13 +175,18 @@ export class LecternLobby extends LitElement {
     if (this.broadcasts.length === 0) return this.#howTo();
     return html`<ul>
       ${this.broadcasts.map(
-        ({ id, state, t0_ms }) => html`<li>
+        ({ id, state, t0_ms, title, starts_at }) => html`<li>
           <a href=${`watch/${id}`}>
-            <strong>${id}</strong>
+            <strong dir="auto">${title ?? id}</strong>
             <span class="state ${state}">${stateWord(this.#texts, state)}</span>
             ${
               state === 'live' && t0_ms
                 ? html`<span class="since">${this.#since(t0_ms)}</span>`
+                : nothing
+            }
+            ${
+              state === 'away' && starts_at && starts_at > Date.now()
+                ? html`<span class="since">${this.#begins(starts_at)}</span>`
                 : nothing
             }
           </a>
@@ -190,6 +198,11 @@ export class LecternLobby extends LitElement {
   #since(t0Ms: number): string {
     const { lang, lobby } = this.#texts;
     return lobby.since(new Date(t0Ms).toLocaleTimeString(lang, { timeStyle: 'short' }));
+  }
+
+  #begins(atMs: number): string {
+    const { lang } = this.#texts;
+    return new Date(atMs).toLocaleString(lang, { dateStyle: 'medium', timeStyle: 'short' });
   }
 
   #howTo() {

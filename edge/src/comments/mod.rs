@@ -2,11 +2,10 @@
 //!
 //! [`log`] holds what is known of a broadcast's comments, [`room`] tells it to its readers, [`uplink`]
 //! asks the origin, [`socket`] serves one viewer, [`writing`] takes what it writes, [`said`] is what both
-//! say, [`crowd`] what viewers do together, and [`floods`] how much a client may. [`sidecar`] writes
+//! say, and [`crowd`] what viewers do together. [`sidecar`] writes
 //! comments as files, and [`rendition`] as subtitles. `docs/comments.md` tells the whole way.
 
 mod crowd;
-mod floods;
 mod log;
 mod metrics;
 mod rendition;
@@ -26,22 +25,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::bucket::Rate;
 use lectern_relay_proto::comment::{News, Request, Response};
 use lectern_relay_proto::net::{BroadcastSubscription, Error, Lost, OriginLink, Token};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::floods::Floods;
 pub use self::metrics::Metrics;
 use self::room::Room;
 pub use self::routes::routes;
 use self::uplink::Uplink;
 use crate::audience::Audience;
+use crate::floods::Floods;
 
+/// What one client may write: a lecture hall behind one address.
+const CLIENT: Rate = Rate { burst: 60, each: Duration::from_millis(100) };
 /// How long the origin may take to tell what was before; then it is asked again.
 const HISTORY_WITHIN: Duration = Duration::from_secs(3);
 /// How long viewers may take to hear that the edge goes away.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// How long the relay may take to tell what it kept of what was said before.
+const REPLAYED_WITHIN: Duration = Duration::from_secs(2);
 /// Pause before subscribing again to comments that could not be had.
 const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
 
@@ -82,7 +86,7 @@ impl Comments {
     ) -> Arc<Self> {
         Arc::new(Self {
             rooms: Mutex::default(),
-            floods: Mutex::default(),
+            floods: Mutex::new(Floods::new(CLIENT)),
             upward: link.map(|(link, token)| Upward { uplink: Uplink::new(link), token }),
             audience,
             metrics,
@@ -122,11 +126,17 @@ impl Comments {
                 Ok(mut records) => {
                     // What was said before this subscription only the origin knows.
                     room.doubt();
+                    // The relay tells a group from its beginning, and what was felt then is over.
+                    let begun = Instant::now();
                     while let Some(record) = records.next().await {
                         match record.map(|record| serde_json::from_slice(&record)) {
                             Ok(Ok(News::Comment(comment))) => room.push(comment),
                             Ok(Ok(News::Settings(settings))) => room.settle_on(settings),
-                            Ok(Ok(News::Reactions { reactions })) => room.feel(reactions),
+                            Ok(Ok(News::Reactions { reactions })) => {
+                                if begun.elapsed() > REPLAYED_WITHIN {
+                                    room.feel(reactions);
+                                }
+                            }
                             Ok(Ok(News::Viewers { viewers })) => room.watched_by(viewers),
                             Ok(Err(error)) => {
                                 self.metrics.malformed.inc();
@@ -171,8 +181,7 @@ impl Comments {
             rooms.get(&broadcast).map(|open| open.room.clone())
         };
         if let Some(room) = room {
-            room.history(after, newest, comments, complete);
-            room.settle_on(settings);
+            room.history(after, newest, comments, complete, settings);
         }
     }
 

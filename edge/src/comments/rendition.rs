@@ -221,6 +221,8 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::super::testing::comment;
+    use lectern_relay_proto::comment::Settings;
+
     use super::*;
     use crate::timeline::testing::{Script, T0, snapshot};
 
@@ -348,7 +350,7 @@ mod tests {
     #[test]
     fn a_file_is_made_once_and_anew_when_something_has_changed() {
         let room = Room::new("talk".parse().expect("an id"));
-        room.history(0, 1, vec![said(1, 1_000, "a").comment], true);
+        room.history(0, 1, vec![said(1, 1_000, "a").comment], true, Settings::default());
         let snapshot = snapshot(&[Script::new(&[2_000; 5])]);
         let span = place(3).span(&snapshot, NOW).expect("covers something");
         let files = Files::default();

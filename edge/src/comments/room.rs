@@ -73,6 +73,8 @@ struct Aside {
     settings_told: bool,
     viewers_told: bool,
     reactions: Vec<Reaction>,
+    /// Nothing is missing any more, which readers have not been told.
+    completed: bool,
 }
 
 /// The messages that tell all up to some change.
@@ -86,7 +88,9 @@ struct Opening {
 pub(super) struct News {
     pub(super) message: Utf8Bytes,
     /// `None` if it tells of no change.
-    pub(super) head: Option<u64>,
+    head: Option<u64>,
+    /// It says nothing to whoever has all changes up to this.
+    known_by: Option<u64>,
 }
 
 /// One reader's place.
@@ -123,7 +127,14 @@ impl Room {
     }
 
     /// Takes what the origin tells of the changes after `after`, of which `newest` is the last.
-    pub(super) fn history(&self, after: u64, newest: u64, comments: Vec<Comment>, complete: bool) {
+    pub(super) fn history(
+        &self,
+        after: u64,
+        newest: u64,
+        comments: Vec<Comment>,
+        complete: bool,
+        settings: Settings,
+    ) {
         let mut inner = self.lock();
         // Otherwise it answers what was asked before the last answer came.
         if after == inner.log.head() {
@@ -133,7 +144,12 @@ impl Room {
                 inner.aside.settings.rev = 0;
             } else {
                 inner.outdate(&comments);
+                let lacked = inner.log.lacks();
                 let new = inner.log.history(comments, complete);
+                inner.aside.settle_on(settings);
+                // Readers wait to hear that nothing is missing any more, if nothing else.
+                inner.aside.completed |= lacked && !inner.log.lacks();
+                self.changed.notify_one();
                 self.told(inner, new);
             }
         }
@@ -143,12 +159,8 @@ impl Room {
 
     /// Takes what is in force from now on, unless something newer is known.
     pub(super) fn settle_on(&self, settings: Settings) {
-        let mut inner = self.lock();
-        let aside = &mut inner.aside;
-        if settings.rev >= aside.settings.rev && settings != aside.settings {
-            (aside.settings, aside.settings_told) = (settings, false);
-            self.changed.notify_one();
-        }
+        self.lock().aside.settle_on(settings);
+        self.changed.notify_one();
     }
 
     /// Takes what viewers feel.
@@ -196,9 +208,11 @@ impl Room {
     }
 
     fn tell_once(&self) {
-        let (untold, lacks, aside) = {
+        let (untold, lacks, completed, aside) = {
             let mut inner = self.lock();
-            (std::mem::take(&mut inner.untold), inner.log.lacks(), inner.aside.take())
+            let (untold, lacks) = (std::mem::take(&mut inner.untold), inner.log.lacks());
+            let completed = std::mem::take(&mut inner.aside.completed);
+            (untold, lacks, completed, inner.aside.take())
         };
         let last = untold.len().div_ceil(MESSAGE_MAX).max(1);
         for number in 1..=last {
@@ -210,10 +224,12 @@ impl Room {
             for (readers, moderator) in [(&self.readers, false), (&self.moderators, true)] {
                 let nothing = some.iter().all(|change| change.held && !moderator);
                 // What is held leaves no trace, not even in when something is said.
-                if readers.receiver_count() > 0 && !(nothing && aside.is_empty()) {
+                if readers.receiver_count() > 0 && !(nothing && aside.is_empty() && !completed) {
                     let message = message(some, moderator, complete, aside);
+                    // What is said beside changes is for those too who know of these already.
+                    let known_by = head.filter(|_| aside.is_empty() && !completed);
                     // Fails only if nobody reads.
-                    let _ = readers.send(News { message, head });
+                    let _ = readers.send(News { message, head, known_by });
                 }
             }
         }
@@ -360,9 +376,9 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Option<Next> {
         loop {
             match self.news.recv().await {
-                Ok(news) if news.head.is_some_and(|head| head <= self.head) => {}
+                Ok(news) if news.known_by.is_some_and(|head| head <= self.head) => {}
                 Ok(news) => {
-                    self.head = news.head.unwrap_or(self.head);
+                    self.head = news.head.map_or(self.head, |head| head.max(self.head));
                     return Some(Next::News(news.message));
                 }
                 Err(broadcast::error::RecvError::Lagged(_)) => return Some(Next::Behind),
@@ -381,6 +397,13 @@ pub(super) enum Next {
 }
 
 impl Aside {
+    /// Takes what is in force, unless something newer is known.
+    fn settle_on(&mut self, settings: Settings) {
+        if settings.rev >= self.settings.rev && settings != self.settings {
+            (self.settings, self.settings_told) = (settings, false);
+        }
+    }
+
     /// What readers have not been told, as keys of a message.
     fn take(&mut self) -> String {
         let settings =
@@ -441,7 +464,13 @@ mod tests {
 
     fn room(count: u64) -> Arc<Room> {
         let room = Room::new("talk".parse().expect("an id"));
-        room.history(0, count, (1..=count).map(|number| comment(number, number)).collect(), true);
+        room.history(
+            0,
+            count,
+            (1..=count).map(|number| comment(number, number)).collect(),
+            true,
+            Settings::default(),
+        );
         room
     }
 
@@ -485,6 +514,40 @@ mod tests {
     fn held(id: u64, seq: u64) -> Comment {
         let marks = Marks { held: true, ..Marks::default() };
         Comment { marks, ..comment(id, seq) }
+    }
+
+    #[tokio::test]
+    async fn what_is_said_beside_changes_reaches_who_knows_these_already() {
+        let room = room(0);
+        room.tell_once();
+        room.push(comment(1, 1));
+        // Told of the change, and of what was in force, before the message that tells both.
+        let mut reader = room.read(0);
+        assert_eq!(caught_up(&mut reader).len(), 1);
+        room.settle_on(Settings { rev: 1, closed: true, ..Settings::default() });
+        room.tell_once();
+        let Some(Next::News(told)) = reader.next().await else { panic!("nothing is told") };
+        assert!(told.contains(r#""closed":true"#), "{told}");
+        // One that has nothing beside it says nothing to them.
+        room.push(comment(2, 2));
+        let mut reader = room.read(0);
+        caught_up(&mut reader);
+        room.tell_once();
+        room.push(comment(3, 3));
+        room.tell_once();
+        let Some(Next::News(told)) = reader.next().await else { panic!("nothing is told") };
+        assert!(told.contains("text 3") && !told.contains("text 2"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_that_nothing_is_missing_though_nothing_was() {
+        let room = Room::new("talk".parse().expect("an id"));
+        let mut reader = room.read(0);
+        caught_up(&mut reader);
+        room.history(0, 0, Vec::new(), true, Settings::default());
+        room.tell_once();
+        let Some(Next::News(told)) = reader.next().await else { panic!("nothing is told") };
+        assert!(told.contains(r#""complete":true"#), "{told}");
     }
 
     #[test]
@@ -542,14 +605,14 @@ mod tests {
     #[test]
     fn nothing_is_called_complete_before_it_is() {
         let room = Room::new("talk".parse().expect("an id"));
-        room.history(0, 1, vec![comment(1, 1)], false);
+        room.history(0, 1, vec![comment(1, 1)], false, Settings::default());
         assert_eq!(room.lacks_after(), Some(1));
         let told = caught_up(&mut room.read(0));
         assert!(told.iter().all(|message| message.ends_with(r#""complete":false}"#)));
         // The answer to a question from before is no answer to this one.
-        room.history(0, 9, Vec::new(), true);
+        room.history(0, 9, Vec::new(), true, Settings::default());
         assert!(!room.is_complete());
-        room.history(1, 1, Vec::new(), true);
+        room.history(1, 1, Vec::new(), true, Settings::default());
         assert!(room.is_complete());
     }
 
@@ -557,9 +620,9 @@ mod tests {
     fn a_database_that_began_anew_is_followed() {
         let room = room(500);
         room.doubt();
-        room.history(500, 2, Vec::new(), true);
+        room.history(500, 2, Vec::new(), true, Settings::default());
         assert_eq!(room.lacks_after(), Some(0));
-        room.history(0, 2, vec![comment(1, 1), comment(2, 2)], true);
+        room.history(0, 2, vec![comment(1, 1), comment(2, 2)], true, Settings::default());
         room.push(comment(3, 3));
         assert_eq!(room.shown(|_| true, |shown| shown.len()), 3);
     }

@@ -188,7 +188,7 @@ fn may_write(headers: &HeaderMap, origins: &[String]) -> bool {
 mod tests {
     use axum::body::Body;
     use axum::http::{HeaderValue, Request};
-    use lectern_relay_proto::comment::Comment;
+    use lectern_relay_proto::comment::{Comment, Settings};
     use prometheus::Registry;
     use tower::ServiceExt as _;
 
@@ -238,7 +238,8 @@ mod tests {
         let audience = audience::Metrics::register(&Registry::new()).expect("registers");
         let comments = Comments::new(None, Audience::new(audience), metrics);
         let (room, _) = comments.open(live.id());
-        room.history(0, 1, vec![Comment { mt: 1_000, ..comment(1, 1) }], true);
+        let comment = Comment { mt: 1_000, ..comment(1, 1) };
+        room.history(0, 1, vec![comment], true, Settings::default());
         let routes = routes(comments, directory, Vec::new());
         let get = async |file: &str, etag: &str| {
             let uri = format!("/live/talk/comments/{file}");

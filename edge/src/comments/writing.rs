@@ -1,8 +1,9 @@
 //! What one viewer writes: checked, sent on to the origin, and answered.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use lectern_relay_proto::UtcTime;
 use lectern_relay_proto::bucket::{Bucket, Rate};
 use lectern_relay_proto::comment::{
     AddressId, Attempt, AuthorId, ClientId, ModeratorKey, Name, Post, Refusal, Request, Response,
@@ -25,6 +26,9 @@ const TOO_MANY_AGAIN_MS: u32 = 2_000;
 const ROLE_AGAIN: Duration = Duration::from_secs(3);
 /// How often one viewer may feel something.
 const REACTIONS: Rate = Rate { burst: 5, each: Duration::from_millis(500) };
+
+/// How far from the present one may feel something about the picture: a player's window.
+const REACTIONS_MAX_MS: u64 = 150_000;
 
 /// What one viewer writes.
 pub(super) struct Writing<'a> {
@@ -213,13 +217,23 @@ impl<'a> Writing<'a> {
     fn react(&mut self, emoji: &str, mt: Option<u64>) {
         let now = Instant::now();
         let may = self.viewer.allowed && self.author.is_some();
-        if may && self.feels.ready(&REACTIONS, now).is_ok() {
+        if may && self.feels.ready(&REACTIONS, now).is_ok() && self.admit().is_ok() {
             self.feels.take();
-            if self.viewer.room.crowd.react(emoji, mt) {
+            let live_ms = self.live_ms();
+            // What nobody sees any more, or yet, would keep others' from being told.
+            let seen = |mt: u64| live_ms.is_none_or(|live| live.abs_diff(mt) <= REACTIONS_MAX_MS);
+            if mt.is_none_or(seen) && self.viewer.room.crowd.react(emoji, mt) {
                 return;
             }
         }
         self.viewer.comments.metrics.reactions_dropped.inc();
+    }
+
+    /// Media time now, as far as this edge's clock tells it; `None` if the broadcast had not begun when
+    /// this viewer came.
+    fn live_ms(&self) -> Option<u64> {
+        let now = UtcTime::from(SystemTime::now());
+        self.viewer.t0.map(|t0| now.as_millis().saturating_sub(t0))
     }
 
     fn attend(&mut self, name: &str) -> Result<(), Refused> {

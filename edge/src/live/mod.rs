@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use lectern_relay_proto::cmaf::Chunk;
 use lectern_relay_proto::{
-    BroadcastId, Catalog, Frame, GroupId, PublisherState, TrackName, UtcTime,
+    About, BroadcastId, Catalog, Frame, GroupId, PublisherState, TrackName, UtcTime,
 };
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
@@ -60,6 +60,7 @@ pub struct Live {
     playlists: Playlists,
     settling: Mutex<Option<AbortHandle>>,
     capture_clock: Mutex<CaptureClock>,
+    about: Mutex<Arc<About>>,
     held: Semaphore,
     metrics: Arc<Metrics>,
 }
@@ -88,6 +89,7 @@ impl Live {
             playlists: Playlists::default(),
             settling: Mutex::new(None),
             capture_clock: Mutex::default(),
+            about: Mutex::default(),
             held: Semaphore::new(HELD_MAX),
             metrics,
         })
@@ -98,10 +100,16 @@ impl Live {
         &self.id
     }
 
+    /// What its host says of it.
+    pub fn about(&self) -> Arc<About> {
+        lock(&self.about).clone()
+    }
+
     /// Takes a newer catalog. Must be called within a tokio runtime.
     pub fn set_catalog(self: &Arc<Self>, catalog: Catalog) {
         let former = self.snapshot();
         let period = catalog.period.id;
+        *lock(&self.about) = Arc::new(catalog.about.clone());
         self.update(|timeline| timeline.set_catalog(&catalog));
         let state = former.as_ref().map(|former| former.state);
         if state != Some(catalog.state) {

@@ -139,6 +139,11 @@ struct Summary {
     /// What to add to `T0` plus media time to get the UTC time at which a picture was taken, as the
     /// arrivals at the origin tell it. The encoder's clock drifts, so players ask again.
     capture_offset_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    /// When it is to begin, Unix ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts_at: Option<u64>,
 }
 
 /// Every broadcast whose catalog has arrived.
@@ -151,7 +156,15 @@ fn summary(live: &Live) -> Option<Summary> {
     let snapshot = live.snapshot()?;
     let t0_ms = snapshot.t0.as_millis();
     let capture_offset_ms = live.capture_offset_ms();
-    Some(Summary { id: live.id().to_string(), state: snapshot.state, t0_ms, capture_offset_ms })
+    let about = live.about();
+    Some(Summary {
+        id: live.id().to_string(),
+        state: snapshot.state,
+        t0_ms,
+        capture_offset_ms,
+        title: about.title.clone(),
+        starts_at: about.starts_at.map(UtcTime::as_millis),
+    })
 }
 
 #[derive(Serialize)]

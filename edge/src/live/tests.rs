@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use futures::StreamExt as _;
-use lectern_relay_proto::{Catalog, TrackName};
+use lectern_relay_proto::{About, Catalog, TrackName, UtcTime};
 use prometheus::Registry;
 use tower::ServiceExt as _;
 
@@ -340,6 +340,17 @@ async fn the_lobby_lists_what_is_on() {
     let one: serde_json::Value = serde_json::from_str(&edge.get("/live/talk").await.body).unwrap();
     assert_eq!((&one["ready"], &one["state"]), (&true.into(), &"live".into()));
     assert_eq!(one["tracks"][0]["last_segment"], 1);
+    let about = About {
+        title: Some("Algebra <I>".to_owned()),
+        starts_at: Some(UtcTime::from_millis(1_795_000_000_000)),
+    };
+    edge.live.set_catalog(Catalog { about, ..edge.script.catalog() });
+    for path in ["/live", "/live/talk"] {
+        let told: serde_json::Value = serde_json::from_str(&edge.get(path).await.body).unwrap();
+        let told = told["broadcasts"].get(0).unwrap_or(&told);
+        assert_eq!(told["title"], "Algebra <I>");
+        assert_eq!(told["starts_at"], 1_795_000_000_000_u64);
+    }
 }
 
 #[tokio::test(start_paused = true)]

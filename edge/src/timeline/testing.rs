@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use lectern_relay_proto::cmaf::Chunk;
 use lectern_relay_proto::{
-    AudioTrack, Catalog, Frame, GroupId, MediaTime, Period, PublisherState, SegmentGrid, Timescale,
-    TrackName, UtcTime, VideoTrack,
+    About, AudioTrack, Catalog, Frame, GroupId, MediaTime, Period, PublisherState, SegmentGrid,
+    Timescale, TrackName, UtcTime, VideoTrack,
 };
 
 use super::{Config, Snapshot, Timeline};
@@ -79,6 +79,7 @@ impl Script {
         Catalog {
             t0: T0,
             state: PublisherState::Live,
+            about: About::default(),
             period: Period {
                 id: self.period,
                 take: self.period,

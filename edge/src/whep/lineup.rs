@@ -182,6 +182,7 @@ mod tests {
         Catalog {
             t0: UtcTime::from_millis(0),
             state: PublisherState::Live,
+            about: lectern_relay_proto::About::default(),
             period: CatalogPeriod {
                 id: period,
                 take: 0,

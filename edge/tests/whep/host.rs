@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use lectern_edge::whep::{Config, Engine, Feed, Metrics};
 use lectern_relay_proto::{
-    AudioTrack, Catalog, Frame, GroupId, MediaTime, Period, PublisherState, SegmentGrid, Timescale,
-    TrackName, UtcTime, VideoTrack,
+    About, AudioTrack, Catalog, Frame, GroupId, MediaTime, Period, PublisherState, SegmentGrid,
+    Timescale, TrackName, UtcTime, VideoTrack,
 };
 use prometheus::Registry;
 
@@ -53,6 +53,7 @@ pub(crate) fn catalog(period: u32) -> Catalog {
     Catalog {
         t0: UtcTime::from_millis(T0_MS),
         state: PublisherState::Live,
+        about: About::default(),
         period: Period {
             id: period,
             take: period,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::Metrics;
 use super::crowd::Crowd;
 use super::listener::{Asked, Heard, Listener};
-use super::rules::{Refused, Rules};
+use super::rules::{For, Refused, Rules};
 use super::store::{self, Applied, Change, Done, Store, TALLY_MAX};
 
 /// Requests of all edges that wait to be stored. When full, the edges' wait with the relay.
@@ -213,20 +213,20 @@ impl Desk {
             Request::Post(post) => return open.check_post(post, now, at).map(Checked::change),
             Request::Delete { attempt, id, key } => {
                 let moderator = open.room.is_moderator(key.as_ref());
-                open.rules.change(now, &attempt, moderator)?;
+                open.rules.change(now, &attempt, For::Delete(id), moderator)?;
                 Change::Delete { attempt, id, moderator }
             }
             Request::Vote { attempt, id, address, up } => {
-                open.rules.vote(now, &attempt)?;
+                open.rules.vote(now, &attempt, id, up)?;
                 Change::Vote { attempt, address, id, up, at }
             }
             Request::Role { key, .. } => {
-                open.rules.change(now, &attempt, false)?;
+                open.rules.change(now, &attempt, For::Role, false)?;
                 return Ok(Checked::Role { moderator: open.room.is_moderator(Some(&key)) });
             }
             Request::Moderate { attempt, key, action } => {
                 let moderator = open.room.is_moderator(Some(&key));
-                open.rules.change(now, &attempt, moderator)?;
+                open.rules.change(now, &attempt, For::Role, moderator)?;
                 if !moderator {
                     return Err((Refusal::NotModerator, None));
                 }

@@ -12,6 +12,8 @@ const AUTHOR: Rate = Rate { burst: 4, each: Duration::from_secs(2) };
 const VOTES: Rate = Rate { burst: 10, each: Duration::from_millis(500) };
 /// What all of a broadcast may: more than anybody reads.
 const ROOM: Rate = Rate { burst: 600, each: Duration::from_millis(5) };
+/// What its moderators may, whom a flood of others does not keep from ending it.
+const MODERATORS: Rate = Rate { burst: 100, each: Duration::from_millis(50) };
 /// What was written is not to be written again by the same author for so long.
 const REPEATED_WITHIN: Duration = Duration::from_secs(30);
 /// Attempts of an author's that are known again when they are sent again.
@@ -25,6 +27,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 pub(super) struct Rules {
     authors: HashMap<AuthorId, Author>,
     room: Option<Bucket>,
+    moderators: Option<Bucket>,
     pruned: Option<Instant>,
 }
 
@@ -36,9 +39,22 @@ struct Author {
     /// In the order of [`Pace`].
     paces: [Bucket; 2],
     seen: Instant,
-    /// The newest last, and whether each wrote something.
-    attempts: VecDeque<(ClientId, bool)>,
+    /// The newest last, and what each was for.
+    attempts: VecDeque<(ClientId, For)>,
     texts: VecDeque<(Instant, ClientId, String)>,
+}
+
+/// What an attempt is for: the same name for something else is another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// A comment.
+    Post,
+    /// The end of one.
+    Delete(u64),
+    /// A question.
+    Vote(u64, bool),
+    /// The answer whether this is a moderator, or what only they may do.
+    Role,
 }
 
 /// What is counted apart.
@@ -66,25 +82,32 @@ impl Rules {
         attempt: &Attempt,
         text: &str,
     ) -> Result<(), Refused> {
-        self.check(now, attempt, Pace::Writes, Some(text))
+        self.check(now, attempt, Pace::Writes, For::Post, Some(text))
     }
 
-    /// Whether something may be changed now; by a moderator at the pace of the room.
+    /// Whether something may be changed now.
     pub(super) fn change(
         &mut self,
         now: Instant,
         attempt: &Attempt,
+        what: For,
         moderator: bool,
     ) -> Result<(), Refused> {
         if moderator {
-            return self.room(now);
+            return Self::take(&mut self.moderators, &MODERATORS, now);
         }
-        self.check(now, attempt, Pace::Writes, None)
+        self.check(now, attempt, Pace::Writes, what, None)
     }
 
     /// Whether a vote may be given, or taken back, now.
-    pub(super) fn vote(&mut self, now: Instant, attempt: &Attempt) -> Result<(), Refused> {
-        self.check(now, attempt, Pace::Votes, None)
+    pub(super) fn vote(
+        &mut self,
+        now: Instant,
+        attempt: &Attempt,
+        id: u64,
+        up: bool,
+    ) -> Result<(), Refused> {
+        self.check(now, attempt, Pace::Votes, For::Vote(id, up), None)
     }
 
     /// What was let through was not stored, for another reason: its writer may say the same again.
@@ -100,6 +123,7 @@ impl Rules {
         now: Instant,
         Attempt { author, client, .. }: &Attempt,
         pace: Pace,
+        what: For,
         text: Option<&str>,
     ) -> Result<(), Refused> {
         self.prune(now);
@@ -113,7 +137,7 @@ impl Rules {
             texts: VecDeque::new(),
         });
         known.seen = now;
-        let attempt = (client.clone(), text.is_some());
+        let attempt = (client.clone(), what);
         if known.attempts.contains(&attempt) {
             return Ok(());
         }
@@ -123,7 +147,7 @@ impl Rules {
         }
         let own = &mut known.paces[pace as usize];
         own.ready(pace.rate(), now).map_err(|wait| (Refusal::TooFast, Some(wait)))?;
-        Self::take(&mut self.room, now)?;
+        Self::take(&mut self.room, &ROOM, now)?;
         own.take();
         known.attempts.push_back(attempt);
         if known.attempts.len() > ATTEMPTS_MAX {
@@ -134,14 +158,10 @@ impl Rules {
         Ok(())
     }
 
-    fn room(&mut self, now: Instant) -> Result<(), Refused> {
-        Self::take(&mut self.room, now)
-    }
-
-    fn take(room: &mut Option<Bucket>, now: Instant) -> Result<(), Refused> {
-        let room = room.get_or_insert_with(|| Bucket::full(&ROOM, now));
-        room.ready(&ROOM, now).map_err(|_| (Refusal::Busy, Some(AUTHOR.each)))?;
-        room.take();
+    fn take(all: &mut Option<Bucket>, rate: &Rate, now: Instant) -> Result<(), Refused> {
+        let all = all.get_or_insert_with(|| Bucket::full(rate, now));
+        all.ready(rate, now).map_err(|_| (Refusal::Busy, Some(AUTHOR.each)))?;
+        all.take();
         Ok(())
     }
 
@@ -230,14 +250,16 @@ mod tests {
     }
 
     #[test]
-    fn votes_have_a_pace_of_their_own_and_moderators_that_of_the_room() {
+    fn votes_have_a_pace_of_their_own_and_so_have_moderators() {
         let (mut rules, now) = (Rules::default(), Instant::now());
-        assert!((0..4).all(|n| rules.change(now, &attempt(1, n), false).is_ok()));
-        assert!(rules.change(now, &attempt(1, 4), false).is_err());
-        assert!((10..20).all(|n| rules.vote(now, &attempt(1, n)).is_ok()));
-        assert!(rules.vote(now, &attempt(1, 20)).is_err());
-        assert!((0..500).all(|n| rules.change(now, &attempt(1, n), true).is_ok()));
-        assert!((0..500).any(|n| rules.change(now, &attempt(1, n), true).is_err()));
+        assert!((0..4).all(|n| rules.change(now, &attempt(1, n), For::Role, false).is_ok()));
+        assert!(rules.change(now, &attempt(1, 4), For::Role, false).is_err());
+        assert!((10..20).all(|n| rules.vote(now, &attempt(1, n), 7, true).is_ok()));
+        assert!(rules.vote(now, &attempt(1, 10), 8, true).is_err());
+        // However full the room is.
+        assert!((2..10_000).any(|of| rules.post(now, &attempt(of, 1), "hello").is_err()));
+        assert!((0..100).all(|n| rules.change(now, &attempt(1, n), For::Role, true).is_ok()));
+        assert!(rules.change(now, &attempt(1, 1), For::Role, true).is_err());
     }
 
     #[test]

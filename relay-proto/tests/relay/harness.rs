@@ -11,7 +11,7 @@ use lectern_relay_proto::net::{
     TrackPublisher, TrackSubscription, Trust,
 };
 use lectern_relay_proto::{
-    AudioTrack, BroadcastId, Catalog, Frame, GroupId, MediaTime, Period, PublisherState,
+    About, AudioTrack, BroadcastId, Catalog, Frame, GroupId, MediaTime, Period, PublisherState,
     SegmentGrid, Timescale, TrackName, UtcTime, VideoTrack, cmaf,
 };
 use prometheus::Registry;
@@ -92,6 +92,7 @@ pub(crate) fn catalog(t0_ms: u64, video: &[&str], audio: &[&str]) -> Catalog {
     Catalog {
         t0: UtcTime::from_millis(t0_ms),
         state: PublisherState::Live,
+        about: About::default(),
         period: Period { id: 1, take: 1, start_ms: 0, grid: SegmentGrid::new(2_000), sequence: 0 },
         video: video.iter().map(video_track).collect(),
         audio: audio.iter().map(audio_track).collect(),

@@ -36,11 +36,17 @@ pub(super) async fn note(
     at: UtcTime,
 ) -> Result<bool, Error> {
     let mut transaction = connection.begin_with(begin).await?;
+    // One at a time for each broadcast: two that do not see each other would each note the same arrival.
+    let hold = sqlx::query(super::room::HOLD).bind(broadcast.as_str());
+    hold.fetch_one(&mut *transaction).await?;
     let count = sqlx::query(COUNT).bind(broadcast.as_str()).fetch_one(&mut *transaction).await?;
     let mut room = ROWS_MAX - count.try_get::<i64, _>("rows_there")?;
     let at_ms = clamp(at.as_millis());
     let since_ms = at_ms - AWAY_AFTER.as_millis() as i64;
     let mut all = true;
+    // In one order, so that two origins do not each wait for what the other holds.
+    let mut present: Vec<_> = present.iter().collect();
+    present.sort_by_key(|attendee| &attendee.author);
     for Attendee { author, user } in present {
         let bind = |sql| {
             let query = sqlx::query(sql).bind(broadcast.as_str()).bind(author.as_str());

@@ -20,7 +20,7 @@ const BLOCKS_MAX: i64 = 1_000;
 const FULL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Takes the room's row for this transaction, and makes it if there is none.
-const HOLD: &str = concat!(
+pub(super) const HOLD: &str = concat!(
     "INSERT INTO comment_rooms (broadcast, last_id, last_seq) VALUES ($1, 0, 0) \
      ON CONFLICT (broadcast) DO UPDATE SET last_id = comment_rooms.last_id \
      RETURNING last_id, last_seq, last_block, ",

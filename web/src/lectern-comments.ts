@@ -177,6 +177,7 @@ export class LecternComments extends LitElement {
                 .blocks=${desk.blocks} .done=${desk.done} .waiting=${desk.room.held().length}
                 .view=${this.view} .broadcast=${this.#broadcast}
                 .notice=${notice?.what === 'done' ? noticeText(texts, notice) : ''} .comments=${this.#all}
+                .partial=${desk.room.hasDropped}
                 @lectern-ask=${this.#asked}
               ></lectern-moderation>`
             : nothing

@@ -99,11 +99,13 @@ describe('of two forms', () => {
 
 test('no more than so many are kept, and what fell off does not come back', () => {
   const room = new Room();
+  expect(room.hasDropped).toBe(false);
   const many = Array.from({ length: KEPT_MAX + 10 }, (_, i) => comment(i + 1));
   room.take(many);
   const kept = ids(room, Number.POSITIVE_INFINITY);
   expect(kept.length).toBe(KEPT_MAX);
   expect(kept[0]).toBe(11);
+  expect(room.hasDropped).toBe(true);
   room.take([comment(10, { seq: 99_999 })]);
   expect(ids(room, Number.POSITIVE_INFINITY)).toEqual(kept);
   expect(room.after, 'it is known all the same').toBe(99_999);

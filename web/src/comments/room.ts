@@ -133,6 +133,11 @@ export class Room {
     return [...this.#order].sort((a, b) => a.id - b.id);
   }
 
+  /** Whether there were more than are kept. */
+  get hasDropped(): boolean {
+    return this.#fallenId > 0;
+  }
+
   isOwn(comment: Comment): boolean {
     return this.author !== null && comment.author === this.author;
   }

@@ -14,6 +14,7 @@ class Page {
   readonly desk: Desk;
   readonly felt: unknown[] = [];
   readonly listed: (string | null)[] = [];
+  readonly urls: string[] = [];
   roles: boolean[] = [];
   voted: readonly number[] = [];
   nowMs = 1_000_000;
@@ -38,7 +39,10 @@ class Page {
         },
         listed: (name) => this.listed.push(name),
       },
-      open: () => this.socket,
+      open: (url) => {
+        this.urls.push(url);
+        return this.socket;
+      },
       now: () => this.nowMs,
       ...options,
     });
@@ -198,6 +202,30 @@ describe('a moderator', () => {
   ])('comes by %j', (hash, key) => {
     expect(keyIn(hash)).toBe(key);
   });
+});
+
+test('at another edge of the broadcast the viewer is who they were, and nothing is lost', () => {
+  const page = new Page({ voted: [9] });
+  page.tells({ room: { attendance: true }, comments: [comment(3, { question: true })] });
+  page.desk.attend('Ada');
+  page.desk.write('Ada', 'Why?', false);
+  page.refused('post', 'link');
+  page.desk.write('Ada', 'How?', false);
+  const { client } = page.last('post');
+  page.socket.sent.splice(0);
+  page.desk.move('wss://other.example/live/talk/comments');
+  page.socket.onopen?.();
+  page.says({ type: 'hello', author: 'me', may_write: true, t0: 0, reactions: [] });
+  expect(page.urls.at(-1)).toBe('wss://other.example/live/talk/comments');
+  expect(page.socket.sent).toMatchObject([
+    { type: 'join', after: 3, secret: 's'.repeat(32) },
+    { type: 'present', name: 'Ada' },
+    { type: 'post', client, text: 'How?' },
+  ]);
+  expect(page.desk.room.pending.map(({ progress }) => progress.state)).toEqual([
+    ...['failed', 'sending'],
+  ]);
+  expect([page.desk.votes.has(9), page.desk.room.get(3)?.id]).toEqual([true, 3]);
 });
 
 test('a vote counts at once, is remembered once it is stored, and taken back if it is not', () => {

@@ -93,7 +93,7 @@ interface Attempt {
 }
 
 export class Connection {
-  readonly #url: string;
+  #url: string;
   readonly #secret: string;
   readonly #key: string;
   readonly #host: ConnectionHost;
@@ -162,6 +162,15 @@ export class Connection {
     this.#failures = 0;
     this.#leave();
     this.#connect();
+  }
+
+  /** Goes on at another edge of the same broadcast, where what has no answer yet is said again. */
+  move(url: string): void {
+    if (url === this.#url) return;
+    this.#url = url;
+    // That one edge wants nothing of this page says nothing of another.
+    if (this.#link === 'refused') this.#become('reconnecting');
+    this.resume();
   }
 
   close(): void {

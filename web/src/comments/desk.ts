@@ -181,6 +181,14 @@ export class Desk {
     this.#connection.resume();
   }
 
+  /**
+   * Goes on at another edge of the same broadcast: what was written, failed or voted for stays, and so
+   * does who the viewer is.
+   */
+  move(url: string): void {
+    this.#connection.move(url);
+  }
+
   close(): void {
     clearTimeout(this.#doneTimer);
     this.#connection.close();

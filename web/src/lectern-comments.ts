@@ -425,15 +425,18 @@ export class LecternComments extends LitElement {
   }
 
   /** Does something about one's own comment that is not among the others. */
-  readonly #settle: Settle = (what, { client, user, text, question, progress }) => {
+  readonly #settle: Settle = (what, own) => {
+    const { client, user, text, question, progress } = own;
     const desk = this.#desk;
     if (!desk) return;
+    // Where even that cannot be tried it stays as it is, with its name.
+    if (what === 'retry' && own.unsure) return desk.again(own);
     if (what === 'withdraw') {
       if (progress.state === 'held') desk.delete(progress.id);
       return this.#keepFocus();
     }
     desk.room.drop(client);
-    // Under a new name: what was refused is not stored, so that nothing is written twice.
+    // Under a new name: this is not stored, so that nothing is written twice.
     const again = what === 'retry' && desk.write(user, text, question);
     if (what === 'discard') this.#keepFocus();
     else if (!again) this.#form()?.edit({ user, text, question });

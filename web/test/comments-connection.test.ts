@@ -346,6 +346,21 @@ describe('at another edge', () => {
   });
 });
 
+test('what nobody knew to be stored may turn out to be so, once', async () => {
+  const page = new Page().join();
+  for (const [client, reason] of [
+    ['a', 'unavailable'],
+    ['b', 'link'],
+  ] as const) {
+    page.post(client);
+    page.socket.says({ type: 'refused', client, reason });
+    page.told.splice(0);
+    page.socket.says({ type: 'stored', client, id: 1 });
+    page.socket.says({ type: 'stored', client, id: 1 });
+    expect(page.told).toEqual(client === 'a' ? [['stored', 'a', 1]] : []);
+  }
+});
+
 test('what would have to wait for long is its writer’s to say again', async () => {
   const page = new Page().join();
   page.post('a');

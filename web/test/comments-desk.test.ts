@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Socket } from '../src/comments/connection.ts';
+import { QUEUE_MAX, type Socket } from '../src/comments/connection.ts';
 import { Desk, type DeskOptions } from '../src/comments/desk.ts';
 import { choicesFor, slowChoices } from '../src/comments/moderation.ts';
 import { Pace } from '../src/comments/pace.ts';
@@ -226,6 +226,31 @@ test('at another edge of the broadcast the viewer is who they were, and nothing 
     ...['failed', 'sending'],
   ]);
   expect([page.desk.votes.has(9), page.desk.room.get(3)?.id]).toEqual([true, 3]);
+});
+
+test('what may be stored already is said again as it was', () => {
+  const page = new Page();
+  page.desk.write('Ada', 'Why?', true);
+  const first = page.last('post');
+  page.refused('post', 'unavailable');
+  const [own] = page.desk.room.pending;
+  if (!own) throw new Error('it is not offered again');
+  page.mediaMs = 90_000;
+  page.desk.again(own);
+  expect(page.socket.sent.filter(({ type }) => type === 'post')).toEqual([first, first]);
+  page.stored('post', { id: 7 });
+  expect(page.desk.room.pending[0]?.progress).toEqual({ state: 'stored', id: 7 });
+});
+
+test('what may be stored already stays where it can be said again, if that cannot be now', () => {
+  const page = new Page();
+  page.desk.write('Ada', 'Why?', false);
+  page.refused('post', 'unavailable');
+  const [own] = page.desk.room.pending;
+  for (let id = 1; id <= QUEUE_MAX; id++) page.desk.delete(id);
+  if (own) page.desk.again(own);
+  expect(page.desk.room.pending).toEqual([own]);
+  expect(page.desk.notice).toEqual({ what: 'written', reason: 'busy' });
 });
 
 test('a vote counts at once, is remembered once it is stored, and taken back if it is not', () => {

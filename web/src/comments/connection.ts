@@ -16,6 +16,7 @@ import {
   read,
   type Said,
   type Stored,
+  UNAVAILABLE,
 } from './protocol.ts';
 
 /** The first try to come back is after about this, and each further one after twice as long. */
@@ -101,6 +102,8 @@ export class Connection {
   readonly #random: () => number;
   /** By the name of the attempt, oldest first. */
   readonly #requests = new Map<string, Attempt>();
+  /** What was given up without anybody knowing whether it is stored: an answer may come all the same. */
+  readonly #unsure = new Set<string>();
   /** Said anew over each connection, because it lasts as long as one. */
   #present: Present | null = null;
   #presentTimer: Timer | undefined;
@@ -130,6 +133,7 @@ export class Connection {
     if (this.#requests.size >= QUEUE_MAX || this.#link === 'refused') return false;
     const request = { message, timer: undefined, waiting: false, silences: 0, retries: 0 };
     this.#requests.set(message.client, request);
+    this.#unsure.delete(message.client);
     if (this.#link === 'open') this.#send(request);
     return true;
   }
@@ -214,7 +218,8 @@ export class Connection {
         if (this.#answered(said.client)) this.#host.said(said);
         return;
       case 'stored':
-        if (this.#answered(said.client)) this.#host.stored(said);
+        if (this.#answered(said.client) || this.#unsure.delete(said.client))
+          this.#host.stored(said);
         return;
       case 'refused':
         return this.#refused(said);
@@ -253,6 +258,7 @@ export class Connection {
       );
     } else {
       this.#requests.delete(client);
+      if (refused.reason === UNAVAILABLE) this.#unsure.add(client);
     }
     this.#host.refused(refused, again);
   }
@@ -318,6 +324,7 @@ export class Connection {
   #forget(): void {
     for (const { timer } of this.#requests.values()) clearTimeout(timer);
     this.#requests.clear();
+    this.#unsure.clear();
   }
 
   /** Lets go of the socket without hearing from it again: its own close may be long in coming. */

@@ -29,7 +29,7 @@ import { noticeText, ruleText, troubleText } from './comments/sentences.ts';
 import { readIds } from './comments/votes.ts';
 import { endpoints } from './endpoints.ts';
 import { ICONS } from './icons.ts';
-import type { LecternPlayer } from './lectern-player.ts';
+import type { LecternPlayer, SrcEvent } from './lectern-player.ts';
 import { refusalText, type Texts, textsFor } from './texts/texts.ts';
 
 /** So many comments are in the document at first, and so many more each time they are asked for. */
@@ -90,6 +90,8 @@ export class LecternComments extends LitElement {
 
   #desk: Desk | null = null;
   #broadcast = '';
+  /** Where the room was joined first, wherever its player went since. */
+  #home = '';
   #player: LecternPlayer | null = null;
   #listeners: AbortController | null = null;
   #resized: ResizeObserver | null = null;
@@ -177,6 +179,7 @@ export class LecternComments extends LitElement {
                 .blocks=${desk.blocks} .done=${desk.done} .waiting=${desk.room.held().length}
                 .view=${this.view} .broadcast=${this.#broadcast}
                 .notice=${notice?.what === 'done' ? noticeText(texts, notice) : ''} .comments=${this.#all}
+                .partial=${desk.room.hasDropped}
                 @lectern-ask=${this.#asked}
               ></lectern-moderation>`
             : nothing
@@ -292,13 +295,14 @@ export class LecternComments extends LitElement {
     this.#detach();
     if (!player || !this.isConnected) return;
     this.#player = player;
-    player.addEventListener('lectern-src', this.#join);
+    player.addEventListener('lectern-src', this.#followed);
     this.#join();
   }
 
   #detach(): void {
-    this.#player?.removeEventListener('lectern-src', this.#join);
+    this.#player?.removeEventListener('lectern-src', this.#followed);
     this.#player = null;
+    this.#home = '';
     this.#leave();
   }
 
@@ -310,18 +314,35 @@ export class LecternComments extends LitElement {
     this.requestUpdate();
   }
 
-  readonly #join = (): void => {
+  /** The player plays something else, or the same from another edge. */
+  readonly #followed = ({ detail }: SrcEvent): void => {
+    if (detail.moved && this.#desk && this.#player) {
+      const { comments: url, id } = endpoints(this.#player.src, document.baseURI);
+      if (id === this.#broadcast) return this.#desk.move(url);
+    }
+    this.#home = '';
+    this.#join();
+  };
+
+  #join(): void {
     this.#leave();
     const src = this.#player?.src;
     // One that is not there yet says so when it is.
     if (!src) return;
     try {
       const { comments: url, id } = endpoints(src, document.baseURI);
-      const votes = `lectern-comments-votes:${url}`;
-      const listed = `lectern-comments-attending:${url}`;
+      this.#home ||= url;
+      // What the browser keeps is kept for this edge, and goes along when the player moves, so that its
+      // viewer stays the same author. The secret is thus told to other edges as well, but only to those
+      // that the page or the broadcast's own edges named as such (docs/player.md). A page that sets
+      // another `src` itself leaves for another room, even if that has the same id. By the id alone
+      // nothing is kept: two strangers' edges may each have a broadcast of that id, with other questions,
+      // and nobody is to be put on the other's list of who attends without having asked.
+      const votes = `lectern-comments-votes:${this.#home}`;
+      const listed = `lectern-comments-attending:${this.#home}`;
       const desk = new Desk({
         url,
-        secret: secretFor(new URL(url).origin),
+        secret: secretFor(new URL(this.#home).origin),
         key: this.moderatorKey,
         voted: readIds(recall(votes)),
         host: {
@@ -341,7 +362,7 @@ export class LecternComments extends LitElement {
       console.error('lectern-comments:', error);
     }
     this.#tick();
-  };
+  }
 
   /** Asks the player how far its picture has come, and again when that may matter. */
   #tick(): void {
@@ -404,15 +425,18 @@ export class LecternComments extends LitElement {
   }
 
   /** Does something about one's own comment that is not among the others. */
-  readonly #settle: Settle = (what, { client, user, text, question, progress }) => {
+  readonly #settle: Settle = (what, own) => {
+    const { client, user, text, question, progress } = own;
     const desk = this.#desk;
     if (!desk) return;
+    // Where even that cannot be tried it stays as it is, with its name.
+    if (what === 'retry' && own.unsure) return desk.again(own);
     if (what === 'withdraw') {
       if (progress.state === 'held') desk.delete(progress.id);
       return this.#keepFocus();
     }
     desk.room.drop(client);
-    // Under a new name: what was refused is not stored, so that nothing is written twice.
+    // Under a new name: this is not stored, so that nothing is written twice.
     const again = what === 'retry' && desk.write(user, text, question);
     if (what === 'discard') this.#keepFocus();
     else if (!again) this.#form()?.edit({ user, text, question });

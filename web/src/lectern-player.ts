@@ -38,6 +38,13 @@ const SEEK_MS = 250;
 /** A step of the volume by keys. */
 const VOLUME_STEP = 0.1;
 
+/** `src` is another. `moved`: the player went to another edge of the same broadcast by itself. */
+export class SrcEvent extends CustomEvent<{ readonly moved: boolean }> {
+  constructor(moved: boolean) {
+    super('lectern-src', { detail: { moved } });
+  }
+}
+
 /**
  * @attr {string} src - `/live/<id>` of an edge, relative or absolute
  * @attr {string} edges - other edges of the same broadcast, as base URLs with spaces between
@@ -49,7 +56,7 @@ const VOLUME_STEP = 0.1;
  * @attr {number} latency-ms - reflected; measured, smoothed; not while the viewer is back in the window
  * @attr {number} behind-ms - reflected; how far back the viewer is by choice
  * @attr {string} fallback-reason - reflected; why it is not WebRTC
- * @fires lectern-src - `src` is another, of which the player's own change of edge is one kind
+ * @fires lectern-src - `src` is another; `detail.moved`: by the player itself, for the same broadcast
  * @fires lectern-info - what the edge says of the broadcast has changed: see `broadcastTitle`
  * @slot title - between the picture and the status line
  * @csspart frame - the picture and what lies over it
@@ -110,6 +117,8 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   #session: Session | null = null;
   /** The address that the session was opened with, or went to by itself. */
   #opened = '';
+  /** `src` was changed by the player itself, and nobody was told yet. */
+  #moved = false;
   #video: HTMLVideoElement | null = null;
   /** What the edge had said when it was last looked at. */
   #info: Info | null = null;
@@ -277,7 +286,9 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     const another = changed.has('src') && this.src !== this.#opened;
     if (another || changed.has('pin') || changed.has('edges')) this.#open();
     // For what belongs to the same broadcast, beside the picture.
-    if (changed.has('src')) this.dispatchEvent(new Event('lectern-src'));
+    if (!changed.has('src')) return;
+    this.dispatchEvent(new SrcEvent(this.#moved));
+    this.#moved = false;
   }
 
   override render() {
@@ -371,6 +382,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   #open(): void {
     this.#close();
     this.#opened = this.src;
+    this.#moved = false;
     if (!this.src || !this.isConnected) return;
     try {
       const options = { src: this.src, pin: isPath(this.pin) ? this.pin : null, edges: this.edges };
@@ -412,6 +424,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     if (session.src !== this.#opened) {
       // It went to another edge: what belongs to the broadcast goes along, and nothing begins anew.
       this.#opened = session.src;
+      this.#moved = true;
       this.src = session.src;
     }
     if (session.info === this.#info) return;
@@ -645,5 +658,8 @@ customElements.define('lectern-player', LecternPlayer);
 declare global {
   interface HTMLElementTagNameMap {
     'lectern-player': LecternPlayer;
+  }
+  interface HTMLElementEventMap {
+    'lectern-src': SrcEvent;
   }
 }

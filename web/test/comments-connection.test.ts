@@ -46,6 +46,7 @@ class FakeSocket implements Socket {
 /** A page with a connection, the edges that it finds, and all that it is told. */
 class Page {
   sockets: FakeSocket[] = [];
+  urls: string[] = [];
   told: unknown[] = [];
   after = 0;
   connection: Connection;
@@ -63,8 +64,9 @@ class Page {
       secret: 's'.repeat(32),
       key,
       host,
-      open: () => {
+      open: (url) => {
         const socket = new FakeSocket();
+        this.urls.push(url);
         this.sockets.push(socket);
         return socket;
       },
@@ -305,6 +307,58 @@ describe('what is said', () => {
     page.socket.says({ type: 'stored', client: 'p0', id: 1 });
     expect(page.post('one-more')).toBe(true);
   });
+});
+
+describe('at another edge', () => {
+  const OTHER = 'wss://other.example/live/talk/comments';
+
+  test('it goes on at once: joins after what it has, says again what waits, and who attends', async () => {
+    const page = new Page().join();
+    page.connection.attend({ type: 'present', client: 'p', name: 'Ada' });
+    page.post('a');
+    page.post('b');
+    page.socket.says({ type: 'refused', client: 'b', reason: 'too-fast', retry_after_ms: 5_000 });
+    const left = page.socket;
+    page.after = 41;
+    page.connection.move(OTHER);
+    expect([left.closed, page.urls]).toEqual([true, [URL, OTHER]]);
+    page.socket.onopen?.();
+    expect(page.socket.sent).toEqual([{ type: 'join', after: 41, secret: 's'.repeat(32) }]);
+    page.socket.says({ type: 'hello', author: null, may_write: true, t0: null });
+    expect(page.socket.heard()).toEqual(['join', 'p', 'a']);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(page.socket.heard()).toEqual(['b']);
+    await page.lose();
+    expect(page.urls.at(-1)).toBe(OTHER);
+  });
+
+  test('it stays where it is if that is the same', () => {
+    const page = new Page().join();
+    page.connection.move(URL);
+    expect(page.urls).toEqual([URL]);
+  });
+
+  test('it may be welcome where the last one was not', () => {
+    const page = new Page().join();
+    page.socket.onclose?.({ code: 1008 });
+    page.connection.move(OTHER);
+    expect(page.join().connection.link).toBe('open');
+  });
+});
+
+test('what nobody knew to be stored may turn out to be so, once', async () => {
+  const page = new Page().join();
+  for (const [client, reason] of [
+    ['a', 'unavailable'],
+    ['b', 'link'],
+  ] as const) {
+    page.post(client);
+    page.socket.says({ type: 'refused', client, reason });
+    page.told.splice(0);
+    page.socket.says({ type: 'stored', client, id: 1 });
+    page.socket.says({ type: 'stored', client, id: 1 });
+    expect(page.told).toEqual(client === 'a' ? [['stored', 'a', 1]] : []);
+  }
 });
 
 test('what would have to wait for long is its writer’s to say again', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Socket } from '../src/comments/connection.ts';
+import { QUEUE_MAX, type Socket } from '../src/comments/connection.ts';
 import { Desk, type DeskOptions } from '../src/comments/desk.ts';
 import { choicesFor, slowChoices } from '../src/comments/moderation.ts';
 import { Pace } from '../src/comments/pace.ts';
@@ -14,6 +14,7 @@ class Page {
   readonly desk: Desk;
   readonly felt: unknown[] = [];
   readonly listed: (string | null)[] = [];
+  readonly urls: string[] = [];
   roles: boolean[] = [];
   voted: readonly number[] = [];
   nowMs = 1_000_000;
@@ -38,7 +39,10 @@ class Page {
         },
         listed: (name) => this.listed.push(name),
       },
-      open: () => this.socket,
+      open: (url) => {
+        this.urls.push(url);
+        return this.socket;
+      },
       now: () => this.nowMs,
       ...options,
     });
@@ -198,6 +202,55 @@ describe('a moderator', () => {
   ])('comes by %j', (hash, key) => {
     expect(keyIn(hash)).toBe(key);
   });
+});
+
+test('at another edge of the broadcast the viewer is who they were, and nothing is lost', () => {
+  const page = new Page({ voted: [9] });
+  page.tells({ room: { attendance: true }, comments: [comment(3, { question: true })] });
+  page.desk.attend('Ada');
+  page.desk.write('Ada', 'Why?', false);
+  page.refused('post', 'link');
+  page.desk.write('Ada', 'How?', false);
+  const { client } = page.last('post');
+  page.socket.sent.splice(0);
+  page.desk.move('wss://other.example/live/talk/comments');
+  page.socket.onopen?.();
+  page.says({ type: 'hello', author: 'me', may_write: true, t0: 0, reactions: [] });
+  expect(page.urls.at(-1)).toBe('wss://other.example/live/talk/comments');
+  expect(page.socket.sent).toMatchObject([
+    { type: 'join', after: 3, secret: 's'.repeat(32) },
+    { type: 'present', name: 'Ada' },
+    { type: 'post', client, text: 'How?' },
+  ]);
+  expect(page.desk.room.pending.map(({ progress }) => progress.state)).toEqual([
+    ...['failed', 'sending'],
+  ]);
+  expect([page.desk.votes.has(9), page.desk.room.get(3)?.id]).toEqual([true, 3]);
+});
+
+test('what may be stored already is said again as it was', () => {
+  const page = new Page();
+  page.desk.write('Ada', 'Why?', true);
+  const first = page.last('post');
+  page.refused('post', 'unavailable');
+  const [own] = page.desk.room.pending;
+  if (!own) throw new Error('it is not offered again');
+  page.mediaMs = 90_000;
+  page.desk.again(own);
+  expect(page.socket.sent.filter(({ type }) => type === 'post')).toEqual([first, first]);
+  page.stored('post', { id: 7 });
+  expect(page.desk.room.pending[0]?.progress).toEqual({ state: 'stored', id: 7 });
+});
+
+test('what may be stored already stays where it can be said again, if that cannot be now', () => {
+  const page = new Page();
+  page.desk.write('Ada', 'Why?', false);
+  page.refused('post', 'unavailable');
+  const [own] = page.desk.room.pending;
+  for (let id = 1; id <= QUEUE_MAX; id++) page.desk.delete(id);
+  if (own) page.desk.again(own);
+  expect(page.desk.room.pending).toEqual([own]);
+  expect(page.desk.notice).toEqual({ what: 'written', reason: 'busy' });
 });
 
 test('a vote counts at once, is remembered once it is stored, and taken back if it is not', () => {

@@ -2,19 +2,29 @@ import { expect, test } from 'vitest';
 import { fileName, toCsv, toJson } from '../src/comments/exports.ts';
 import { comment } from './comments.ts';
 
-const COLUMNS = 'id,mt,at,user,author,text,question,votes,answered,held,pinned';
+const COLUMNS = 'id,mt_ms,moment,at,user,author,text,moderator,question,votes,answered,pinned,held';
 const AUTHOR = '1111111111111111';
+
+test('a table is the one that the origin makes', () => {
+  // The same comment as in origin/src/api/csv.rs, and its line there.
+  const one = comment(7, {
+    ...{ mt: 3_725_000, at: 1_795_000_000_123, user: '=HYPERLINK("x")' },
+    ...{ author: '00ff00ff00ff00ff', text: 'Why, "exactly"?\nAnd how?', question: true, votes: 3 },
+  });
+  const line = `7,3725000,1:02:05,2026-11-18T11:06:40Z,"'=HYPERLINK(""x"")",00ff00ff00ff00ff,"Why, ""exactly""?\nAnd how?",,yes,3,,,`;
+  expect(toCsv([one])).toBe(`${COLUMNS}\r\n${line}\r\n`);
+});
 
 test('a table has a line for each comment, as RFC 4180 has it', () => {
   const csv = toCsv([
     comment(1, { at: 1_795_000_000_123, text: 'Why, "Ada"?', question: true, votes: 3 }),
-    comment(2, { text: 'two\nlines', held: true, pinned: true, answered: true }),
+    comment(2, { text: 'two\nlines', moderator: true, answered: true, pinned: true, held: true }),
   ]);
   expect(csv).toBe(
     [
       COLUMNS,
-      `1,1000,2026-11-18T11:06:40.123Z,Ada,${AUTHOR},"Why, ""Ada""?",true,3,false,false,false`,
-      `2,2000,,Ada,${AUTHOR},"two\nlines",false,0,true,true,true`,
+      `1,1000,0:00:01,2026-11-18T11:06:40Z,Ada,${AUTHOR},"Why, ""Ada""?",,yes,3,,,`,
+      `2,2000,0:00:02,,Ada,${AUTHOR},"two\nlines",yes,,0,yes,yes,yes`,
       '',
     ].join('\r\n'),
   );
@@ -31,16 +41,16 @@ test.each([
   ['1=1', '1=1'],
   ['لماذا؟', 'لماذا؟'],
 ])('no spreadsheet runs %j', (text, cell) => {
-  expect(toCsv([comment(1, { text })])).toContain(`,${AUTHOR},${cell},false`);
+  expect(toCsv([comment(1, { text })])).toContain(`,${AUTHOR},${cell},,,0`);
   // A name can be as bad.
   expect(toCsv([comment(1, { user: text })])).toContain(`,${cell},${AUTHOR},`);
 });
 
-test('programs get the same', () => {
+test('programs get the same, as it was written', () => {
   const [one] = JSON.parse(toJson([comment(1, { text: '=1', at: 9e15 })]));
   expect(one).toEqual({
-    ...{ id: 1, mt: 1_000, at: '', user: 'Ada', author: AUTHOR, text: '=1', question: false },
-    ...{ votes: 0, answered: false, held: false, pinned: false },
+    ...{ id: 1, mt: 1_000, at: '', user: 'Ada', author: AUTHOR, text: '=1', moderator: false },
+    ...{ question: false, votes: 0, answered: false, pinned: false, held: false },
   });
 });
 

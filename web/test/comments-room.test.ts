@@ -99,11 +99,13 @@ describe('of two forms', () => {
 
 test('no more than so many are kept, and what fell off does not come back', () => {
   const room = new Room();
+  expect(room.hasDropped).toBe(false);
   const many = Array.from({ length: KEPT_MAX + 10 }, (_, i) => comment(i + 1));
   room.take(many);
   const kept = ids(room, Number.POSITIVE_INFINITY);
   expect(kept.length).toBe(KEPT_MAX);
   expect(kept[0]).toBe(11);
+  expect(room.hasDropped).toBe(true);
   room.take([comment(10, { seq: 99_999 })]);
   expect(ids(room, Number.POSITIVE_INFINITY)).toEqual(kept);
   expect(room.after, 'it is known all the same').toBe(99_999);
@@ -173,6 +175,42 @@ describe('of one’s own', () => {
     expect(it.pending[0]?.progress).toEqual({ state: 'failed', reason: 'link' });
     expect(it.drop('c1')).toMatchObject(post);
     expect(it.pending).toEqual([]);
+  });
+
+  test('failed without anybody knowing whether it is stored, it may yet turn out to be', () => {
+    const told = room();
+    told.refused('c1', 'unavailable', false);
+    told.take([comment(5, { mt: 7_000, user: 'Me', text: 'Why?' })]);
+    expect(states(told), 'another’s does not say so').toEqual(['failed']);
+    told.take([mine]);
+    expect(states(told)).toEqual([]);
+
+    const answered = room();
+    answered.refused('c1', 'unavailable', false);
+    answered.stored('c1', 7);
+    expect(states(answered)).toEqual(['stored']);
+    answered.take([mine]);
+    expect(states(answered)).toEqual([]);
+  });
+
+  test('once nobody knew, what it is refused for later does not tell', () => {
+    const it = room();
+    expect(it.pending[0]?.unsure).toBe(false);
+    it.refused('c1', 'unavailable', true);
+    it.refused('c1', 'too-fast', false);
+    expect(it.pending[0]).toMatchObject({ unsure: true, progress: { reason: 'too-fast' } });
+    it.again('c1');
+    expect(it.pending[0]).toMatchObject({ ...post, unsure: true, progress: { state: 'sending' } });
+    it.refused('c1', 'repeated', false);
+    it.take([mine]);
+    expect(states(it)).toEqual([]);
+  });
+
+  test('refused for a reason it is not among the others, whatever looks like it', () => {
+    const it = room();
+    it.refused('c1', 'repeated', false);
+    it.take([mine]);
+    expect(states(it)).toEqual(['failed']);
   });
 
   test('a deletion is marked until it is answered', () => {

@@ -16,6 +16,7 @@ import {
   read,
   type Said,
   type Stored,
+  UNAVAILABLE,
 } from './protocol.ts';
 
 /** The first try to come back is after about this, and each further one after twice as long. */
@@ -93,7 +94,7 @@ interface Attempt {
 }
 
 export class Connection {
-  readonly #url: string;
+  #url: string;
   readonly #secret: string;
   readonly #key: string;
   readonly #host: ConnectionHost;
@@ -101,6 +102,8 @@ export class Connection {
   readonly #random: () => number;
   /** By the name of the attempt, oldest first. */
   readonly #requests = new Map<string, Attempt>();
+  /** What was given up without anybody knowing whether it is stored: an answer may come all the same. */
+  readonly #unsure = new Set<string>();
   /** Said anew over each connection, because it lasts as long as one. */
   #present: Present | null = null;
   #presentTimer: Timer | undefined;
@@ -130,6 +133,7 @@ export class Connection {
     if (this.#requests.size >= QUEUE_MAX || this.#link === 'refused') return false;
     const request = { message, timer: undefined, waiting: false, silences: 0, retries: 0 };
     this.#requests.set(message.client, request);
+    this.#unsure.delete(message.client);
     if (this.#link === 'open') this.#send(request);
     return true;
   }
@@ -162,6 +166,15 @@ export class Connection {
     this.#failures = 0;
     this.#leave();
     this.#connect();
+  }
+
+  /** Goes on at another edge of the same broadcast, where what has no answer yet is said again. */
+  move(url: string): void {
+    if (url === this.#url) return;
+    this.#url = url;
+    // That one edge wants nothing of this page says nothing of another.
+    if (this.#link === 'refused') this.#become('reconnecting');
+    this.resume();
   }
 
   close(): void {
@@ -205,7 +218,8 @@ export class Connection {
         if (this.#answered(said.client)) this.#host.said(said);
         return;
       case 'stored':
-        if (this.#answered(said.client)) this.#host.stored(said);
+        if (this.#answered(said.client) || this.#unsure.delete(said.client))
+          this.#host.stored(said);
         return;
       case 'refused':
         return this.#refused(said);
@@ -244,6 +258,7 @@ export class Connection {
       );
     } else {
       this.#requests.delete(client);
+      if (refused.reason === UNAVAILABLE) this.#unsure.add(client);
     }
     this.#host.refused(refused, again);
   }
@@ -309,6 +324,7 @@ export class Connection {
   #forget(): void {
     for (const { timer } of this.#requests.values()) clearTimeout(timer);
     this.#requests.clear();
+    this.#unsure.clear();
   }
 
   /** Lets go of the socket without hearing from it again: its own close may be long in coming. */

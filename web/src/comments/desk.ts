@@ -16,7 +16,7 @@ import type {
   Stored,
 } from './protocol.ts';
 import { type Felt, Reactions } from './reactions.ts';
-import { Room } from './room.ts';
+import { type Pending, Room } from './room.ts';
 import { Votes } from './votes.ts';
 
 /** What was done stands there for so long. */
@@ -181,6 +181,14 @@ export class Desk {
     this.#connection.resume();
   }
 
+  /**
+   * Goes on at another edge of the same broadcast: what was written, failed or voted for stays, and so
+   * does who the viewer is.
+   */
+  move(url: string): void {
+    this.#connection.move(url);
+  }
+
   close(): void {
     clearTimeout(this.#doneTimer);
     this.#connection.close();
@@ -194,6 +202,13 @@ export class Desk {
     this.room.write(post);
     this.#pace.wrote(client, this.#now());
     return true;
+  }
+
+  /** Says again, under its name, what may be stored already. */
+  again({ client, mt, user, text, question }: Pending): void {
+    if (!this.#say({ type: 'post', client, mt, user, text, question }, 'written')) return;
+    this.room.again(client);
+    this.#pace.wrote(client, this.#now());
   }
 
   delete(id: number): void {

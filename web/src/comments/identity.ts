@@ -1,5 +1,6 @@
 // Who writes: a secret that tells one browser's comments apart from all others', kept for each edge by
-// itself so that no edge can act for a viewer at another, and the name that the viewer last wrote under.
+// itself so that no edge can act for a viewer at another, unless a page takes it along to one that was
+// named as serving the same broadcast; and the name that the viewer last wrote under.
 
 import { keep, recall } from './kept.ts';
 

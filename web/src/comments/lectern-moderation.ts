@@ -27,6 +27,7 @@ const BYTE_ORDER_MARK = '\uFEFF';
  * @prop {Done | null} done - what was just done
  * @prop {string} notice - what was not done, and why
  * @prop {() => Comment[]} comments - those to be taken away
+ * @prop {boolean} partial - there were more than the page keeps
  * @prop {string} broadcast - the id, for the names of files
  * @fires lectern-ask - `moderate`
  */
@@ -41,6 +42,7 @@ export class LecternModeration extends LitElement {
     done: { attribute: false },
     notice: { attribute: false },
     comments: { attribute: false },
+    partial: { attribute: false },
     broadcast: { attribute: false },
     opened: { state: true },
     read: { state: true },
@@ -55,6 +57,7 @@ export class LecternModeration extends LitElement {
   declare done: Done | null;
   declare notice: string;
   declare comments: () => readonly Comment[];
+  declare partial: boolean;
   declare broadcast: string;
   /** The settings are shown. */
   declare private opened: boolean;
@@ -74,6 +77,7 @@ export class LecternModeration extends LitElement {
     this.done = null;
     this.notice = '';
     this.comments = () => [];
+    this.partial = false;
     this.broadcast = '';
     this.opened = false;
     this.read = false;
@@ -196,7 +200,7 @@ export class LecternModeration extends LitElement {
     const { room: R } = this.texts;
     return html`
       <h3>${R.exports}</h3>
-      <p>${R.exported(this.comments().length)}</p>
+      <p>${R.exported(this.comments().length)} ${this.partial ? R.older : nothing}</p>
       <div class="files">
         <button class="plain" type="button" @click=${() => this.#save('csv')}>CSV</button>
         <button class="plain" type="button" @click=${() => this.#save('json')}>JSON</button>

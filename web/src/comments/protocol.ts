@@ -8,6 +8,8 @@ export const TEXT_CHARS_MAX = 500;
 export const TEXT_LINES_MAX = 12;
 /** The most characters of a name. */
 export const NAME_CHARS_MAX = 40;
+/** The reason with which nobody knows whether it is stored; under the same name it is stored once. */
+export const UNAVAILABLE = 'unavailable';
 /** No page has room for more buttons than this, nor for one so long. */
 const REACTIONS_MAX = 12;
 const EMOJI_UNITS_MAX = 32;

@@ -4,7 +4,7 @@
 // Comments stand in the order of their media time, so that what is due is always the beginning of the
 // list, and finding its end takes a dozen comparisons, however many there are.
 
-import type { Comment } from './protocol.ts';
+import { type Comment, UNAVAILABLE } from './protocol.ts';
 
 /** So many comments are kept: more than anybody reads back, in about two megabytes. */
 export const KEPT_MAX = 5_000;
@@ -32,8 +32,16 @@ export interface Pending {
   readonly user: string;
   readonly text: string;
   readonly question: boolean;
+  /**
+   * It was `unavailable` once, so that it may be stored although it failed: tried again it keeps its
+   * `client`, under which it is stored once.
+   */
+  readonly unsure: boolean;
   readonly progress: Progress;
 }
+
+/** What a viewer writes. */
+type Written = Omit<Pending, 'question' | 'unsure' | 'progress'> & { readonly question?: boolean };
 
 /** What is to be shown: the end of what is due, and how much there is before it. */
 export interface Shown {
@@ -133,6 +141,11 @@ export class Room {
     return [...this.#order].sort((a, b) => a.id - b.id);
   }
 
+  /** Whether there were more than are kept. */
+  get hasDropped(): boolean {
+    return this.#fallenId > 0;
+  }
+
   isOwn(comment: Comment): boolean {
     return this.author !== null && comment.author === this.author;
   }
@@ -151,12 +164,15 @@ export class Room {
     return has(this.#marking, id);
   }
 
-  /** The viewer wrote something, which is shown at once; or it is tried once more. */
-  write(post: Omit<Pending, 'progress' | 'question'> & { readonly question?: boolean }): void {
-    this.#pending = [
-      ...this.#pending,
-      { question: false, ...post, progress: { state: 'sending' } },
-    ];
+  /** The viewer wrote something, which is shown at once. */
+  write(post: Written): void {
+    const progress = { state: 'sending' } as const;
+    this.#pending = [...this.#pending, { question: false, ...post, unsure: false, progress }];
+  }
+
+  /** It is tried once more, under its name. */
+  again(client: string): void {
+    this.#change(client, { progress: { state: 'sending' } });
   }
 
   /** The viewer takes one of their own comments back, or a moderator takes one away. */
@@ -181,14 +197,15 @@ export class Room {
       );
       if (own) this.drop(own.client);
     } else if (this.#forms.has(id) || id <= this.#fallenId) this.drop(client);
-    else this.#progress(client, { state: held ? 'held' : 'stored', id });
+    else this.#change(client, { progress: { state: held ? 'held' : 'stored', id } });
   }
 
   /** The edge refused this attempt, which is tried `again` by itself or not. */
   refused(client: string, reason: string, again: boolean): void {
-    if (again) this.#progress(client, { state: 'waiting', reason });
+    const unsure = reason === UNAVAILABLE ? { unsure: true } : {};
+    if (again) this.#change(client, { ...unsure, progress: { state: 'waiting', reason } });
     else if (!this.#deleting.delete(client) && !this.#marking.delete(client)) {
-      this.#progress(client, { state: 'failed', reason });
+      this.#change(client, { ...unsure, progress: { state: 'failed', reason } });
     }
   }
 
@@ -220,9 +237,10 @@ export class Room {
 
   /** A comment of one's own that arrives takes the place of the pending one that it was. */
   #confirm(comment: Comment): void {
-    const found = this.#pending.find(({ mt, user, text, progress }) => {
+    const found = this.#pending.find(({ mt, user, text, unsure, progress }) => {
       if ('id' in progress) return progress.id === comment.id;
-      if (progress.state === 'failed' || !this.isOwn(comment)) return false;
+      if (!this.isOwn(comment)) return false;
+      if (progress.state === 'failed' && !unsure) return false;
       const same = text.trim() === comment.text && user.trim() === comment.user;
       return same && (mt === null || mt === comment.mt);
     });
@@ -255,9 +273,9 @@ export class Room {
     if (!old.deleted) this.#order.splice(placeOf(this.#order, old, byMoment), 1);
   }
 
-  #progress(client: string, progress: Progress): void {
+  #change(client: string, change: Partial<Pending>): void {
     this.#pending = this.#pending.map((pending) =>
-      pending.client === client ? { ...pending, progress } : pending,
+      pending.client === client ? { ...pending, ...change } : pending,
     );
   }
 

@@ -224,6 +224,7 @@ export const de: Texts = {
     unblock: 'Entsperren',
     unblocked: 'Darf wieder schreiben.',
     exports: 'Kommentare mitnehmen',
+    older: 'Ältere stehen in der Datei comments.csv des Origins.',
     notDone: 'Das wurde nicht ausgeführt.',
     notVoted: 'Ihre Stimme wurde nicht gezählt.',
     notListed: 'Sie stehen nicht auf der Liste.',

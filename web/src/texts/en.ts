@@ -220,6 +220,7 @@ export const en: Texts = {
     unblock: 'Unblock',
     unblocked: 'May write again.',
     exports: 'Take the comments away',
+    older: 'Older ones are in the origin’s comments.csv.',
     notDone: 'That was not done.',
     notVoted: 'Your vote was not counted.',
     notListed: 'You are not on the list.',

@@ -220,6 +220,7 @@ export const es: Texts = {
     unblock: 'Desbloquear',
     unblocked: 'Ya puede volver a escribir.',
     exports: 'Descargar los comentarios',
+    older: 'Los anteriores están en el archivo comments.csv del origen.',
     notDone: 'No se ha hecho.',
     notVoted: 'Su voto no se ha contado.',
     notListed: 'No está en la lista.',

@@ -219,6 +219,7 @@ export const pt: Texts = {
     unblock: 'Desbloquear',
     unblocked: 'Já pode escrever de novo.',
     exports: 'Baixar os comentários',
+    older: 'Os anteriores estão no arquivo comments.csv da origem.',
     notDone: 'Isso não foi feito.',
     notVoted: 'Seu voto não foi contado.',
     notListed: 'Você não está na lista.',

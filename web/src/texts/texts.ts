@@ -219,6 +219,7 @@ export interface Texts {
       | 'unblock'
       | 'unblocked'
       | 'exports'
+      | 'older'
       | 'notDone'
       | 'notVoted'
       | 'notListed'

@@ -197,6 +197,7 @@ export const zh: Texts = {
     unblock: '解除',
     unblocked: '已可重新发言。',
     exports: '导出评论',
+    older: '更早的评论在源站的 comments.csv 中。',
     notDone: '操作未完成。',
     notVoted: '您的投票未被计入。',
     notListed: '您不在名单上。',

@@ -727,6 +727,29 @@ describe('another edge', () => {
 });
 
 describe('an edge that does not let in', () => {
+  test('another network does not shorten what the edge asked for', () => {
+    const full: Failure = { kind: 'unsuitable', reason: 'full', retryAfterMs: 20_000 };
+    const world = new World({ pin: 'webrtc' }).start();
+    world.fail(full);
+    world.pass(5_000);
+    world.send({ type: 'network' });
+    expect(world.ladder.retryAt).toBe(20_000);
+    // Another edge has asked for nothing.
+    world.send({ type: 'edge' });
+    world.fail({ kind: 'unreachable' });
+    world.send({ type: 'network' });
+    expect(world.ladder.retryAt).toBe(world.now);
+  });
+
+  test('nor is a path tried at once that the edge had no place on', () => {
+    const world = new World().start();
+    world.fail({ kind: 'unsuitable', reason: 'full', retryAfterMs: 20_000 });
+    world.frame();
+    world.send({ type: 'network' });
+    world.pass(10_000, world.last.id);
+    expect(world.started).toEqual(['webrtc', 'dash']);
+  });
+
   test('full on the only path: says so, and asks again when it was told to', () => {
     const world = new World({ pin: 'webrtc' }).start();
     world.fail({ kind: 'unsuitable', reason: 'full', retryAfterMs: 20_000 });

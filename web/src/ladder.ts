@@ -288,6 +288,8 @@ export class Ladder {
     this.#unknownSince = null;
     this.#absence = null;
     this.#putOffUntil = 0;
+    // What the former was asked is not answered any more.
+    this.#probing = false;
     const path = this.#best(now) ?? PATHS.find((path) => this.#allowed(path));
     if (path) this.#start(path, now, true);
   }

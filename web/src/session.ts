@@ -464,8 +464,8 @@ export class Session {
   async #probe(): Promise<void> {
     const { base } = this.#endpoints;
     const status = await askStatus(this.#endpoints);
-    // Of an edge that is not asked any more nothing follows; the ladder waits for an answer all the same.
-    this.#handle({ type: 'status', status: base === this.#endpoints.base ? status : 'live' });
+    // Of an edge that is not asked any more nothing follows, and the ladder does not wait for it.
+    if (base === this.#endpoints.base) this.#handle({ type: 'status', status });
   }
 }
 

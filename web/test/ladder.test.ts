@@ -711,6 +711,22 @@ describe('another edge', () => {
     expect(world.ladder.state).toBe('live');
   });
 
+  test('what the former was asked is not waited for', () => {
+    const world = new World().start();
+    world.frame();
+    world.pass(20_000, world.last.id);
+    world.status = null;
+    world.fail({ kind: 'unsuitable', reason: 'connection-lost' });
+    expect(world.probes).toBe(1);
+    move(world);
+    world.connected();
+    world.status = 'away';
+    world.pass(FIRST_FRAME_MS.webrtc);
+    expect(world.probes).toBe(2);
+    expect(world.ladder.state).toBe('paused');
+    expect(world.running, 'its attempt goes on').toHaveLength(2);
+  });
+
   test('what was the edge’s fault is forgotten there, and what was the network’s is not', () => {
     for (const [reason, path] of [
       ['full', 'webrtc'],

@@ -140,6 +140,14 @@ export class Experience {
     this.#stalledMs = 0;
     return report;
   }
+
+  /** A report did not arrive: what it said of the past is said with the next. */
+  unheard({ startup_ms, played_ms, stalls, stalled_ms }: Report): void {
+    this.#startupMs ??= startup_ms ?? null;
+    this.#playedMs += played_ms;
+    this.#stalls += stalls;
+    this.#stalledMs += stalled_ms;
+  }
 }
 
 /** The path that a viewer watches by; `path` is that of the picture on the screen. */

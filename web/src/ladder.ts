@@ -104,6 +104,8 @@ export class Ladder {
   #front: Front | null = null;
   #trying: Attempt | null = null;
   #retryAt: number | null = null;
+  /** Until then the edge has asked not to be tried again. */
+  #putOffUntil = 0;
   #failures = 0;
   /** The edge said that there is no media yet: it may answer when there is. */
   #awaiting = false;
@@ -204,8 +206,11 @@ export class Ladder {
         return this.#otherEdge(now);
       case 'network':
         this.#failures = 0;
-        if (this.#retryAt !== null) this.#retryAt = now;
-        for (const block of this.#blocked.values()) block.until = now;
+        // What the edge asked for holds on every network.
+        if (this.#retryAt !== null) this.#retryAt = Math.max(now, this.#putOffUntil);
+        for (const block of this.#blocked.values()) {
+          if (!OF_THE_EDGE.has(block.reason)) block.until = now;
+        }
         return;
     }
   }
@@ -282,6 +287,9 @@ export class Ladder {
     if (this.#front) this.#front.excused = true;
     this.#unknownSince = null;
     this.#absence = null;
+    this.#putOffUntil = 0;
+    // What the former was asked is not answered any more.
+    this.#probing = false;
     const path = this.#best(now) ?? PATHS.find((path) => this.#allowed(path));
     if (path) this.#start(path, now, true);
   }
@@ -416,19 +424,19 @@ export class Ladder {
           // Every path has failed, and more than once: say so, and keep trying all the same.
           this.#state = 'unplayable';
         }
-        return this.#retry(now, failure.retryAfterMs ?? undefined, PUT_OFF_MAX_MS);
+        return this.#putOff(now, failure.retryAfterMs, undefined, PUT_OFF_MAX_MS);
       }
       case 'not-live':
         this.#absent(this.#front ? 'paused' : 'waiting');
         this.#failures = 0;
-        return this.#retry(now, failure.retryAfterMs ?? PROBE_MS);
+        return this.#putOff(now, failure.retryAfterMs, PROBE_MS);
       case 'ended':
         this.#state = 'ended';
         return this.#retry(now, RETRY_MS.last);
       case 'refused':
         this.#state = 'refused';
         this.#refusal = failure.reason;
-        return this.#retry(now, failure.retryAfterMs ?? REFUSED_MS, PUT_OFF_MAX_MS);
+        return this.#putOff(now, failure.retryAfterMs, REFUSED_MS, PUT_OFF_MAX_MS);
       case 'unknown':
         this.#absent(this.#unknownState(now));
         return this.#retry(now);
@@ -471,6 +479,12 @@ export class Ladder {
     this.#failures++;
     const wait = afterMs === undefined ? backoff : Math.min(afterMs, maxMs);
     this.#retryAt = now + this.#jittered(wait);
+  }
+
+  /** Tries again when the edge asks for it, if it does, or else after `otherwiseMs`. */
+  #putOff(now: number, askedMs?: number | null, otherwiseMs?: number, maxMs?: number): void {
+    this.#retry(now, askedMs ?? otherwiseMs, maxMs);
+    if (askedMs != null) this.#putOffUntil = this.#retryAt ?? now;
   }
 
   /** Half fixed, half random: a thousand viewers of a restarted edge must not return as one. */

@@ -249,8 +249,15 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     const { signal } = this.#listeners;
     const network = () => this.#session?.network();
     window.addEventListener('online', network, { signal });
-    const { connection } = navigator as { connection?: EventTarget };
-    connection?.addEventListener('change', network, { signal });
+    const { connection } = navigator as { connection?: EventTarget & { type?: string } };
+    let type = connection?.type;
+    const changed = () => {
+      // It is said of every new estimate of the network's speed as well.
+      if (connection?.type === type) return;
+      type = connection?.type;
+      if (type !== 'none') network();
+    };
+    connection?.addEventListener('change', changed, { signal });
     // Leaving the page leaves the session; a page that comes back from the cache begins a new one.
     window.addEventListener('pagehide', () => this.#close(), { signal });
     window.addEventListener('pageshow', (event) => event.persisted && this.#open(), { signal });

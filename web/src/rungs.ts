@@ -61,7 +61,10 @@ export type LadderEvent =
   | { readonly type: 'hold'; readonly held: boolean }
   /** The viewer goes back within the window, or returns to live. */
   | { readonly type: 'shift'; readonly behind: boolean }
-  /** Another edge is asked from now on; the picture of the former stays until there is one of it. */
+  /**
+   * Another edge is asked from now on; the picture of the former stays until there is one of it. What
+   * the former still says of the broadcast is not to be passed on.
+   */
   | { readonly type: 'edge' }
   /** The network came back or changed: waiting any longer is pointless. */
   | { readonly type: 'network' };

@@ -57,7 +57,8 @@ interface Attempt {
   readonly engine: Engine;
   readonly video: HTMLVideoElement;
   readonly abort: AbortController;
-  readonly base: string;
+  /** Of the edge that its picture is from, which may have been left meanwhile. */
+  readonly endpoints: Endpoints;
 }
 
 /** What the element is told. */
@@ -96,6 +97,7 @@ export class Session {
   #window: Window | null = null;
   #rendition: string | null = null;
   #leaving: ReturnType<typeof setTimeout> | undefined;
+  /** The edge said that it is about to stop; for the message alone. */
   #drained = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #openedAt = performance.now();
@@ -271,7 +273,7 @@ export class Session {
   }
 
   close(): void {
-    this.#report(this.#frontAttempt()?.engine, null);
+    this.#report(this.#frontAttempt(), null);
     this.#closed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#leaving);
@@ -345,11 +347,12 @@ export class Session {
       if (this.#attempts.has(id)) this.#handle({ ...event, attempt: id });
     };
     const engine = new ENGINES[path](listener);
-    const { base } = this.#endpoints;
-    const attempt = { engine, video: this.#host.createVideo(), abort: new AbortController(), base };
+    const endpoints = this.#endpoints;
+    const video = this.#host.createVideo();
+    const attempt = { engine, video, abort: new AbortController(), endpoints };
     this.#attempts.set(id, attempt);
     const source = {
-      endpoints: this.#endpoints,
+      endpoints,
       captureNowMs: () => this.#captureNowMs(),
       t0Ms: () => this.#info.t0Ms,
       waitMs,
@@ -375,8 +378,9 @@ export class Session {
     const attempt = this.#attempts.get(id);
     if (!attempt) return;
     const [oldId, old] = [this.#front, this.#frontAttempt()];
-    // What has been until now was on the path before.
-    if (old) this.#report(old.engine, attempt.engine.path);
+    // What has been until now was on the path before, and of the edge before, which it leaves.
+    const moved = old?.endpoints.base !== attempt.endpoints.base;
+    if (old) this.#report(old, moved ? null : attempt.engine.path);
     this.#front = id;
     this.#host.promoted(attempt.video, old?.video ?? null);
     if (oldId !== null) this.#stop(oldId);
@@ -388,9 +392,10 @@ export class Session {
     }
   }
 
-  /** What `engine` has shown, and what is played from now on. */
-  #report(engine = this.#frontAttempt()?.engine, on = this.#watched()): void {
-    if (!engine) return;
+  /** Tells the edge of `attempt` what that has shown, and what is played of that edge from now on. */
+  #report(attempt = this.#frontAttempt(), on = this.#watched()): void {
+    if (!attempt) return;
+    const { engine, endpoints } = attempt;
     const stats = engine.stats();
     // Being behind by choice says nothing of how well it plays.
     const unseen = this.#heldAt !== null || this.behind || document.hidden;
@@ -405,17 +410,17 @@ export class Session {
     // As text, which other sites' pages may send without asking first; and it may outlive the page.
     const body = JSON.stringify(report);
     const options = { method: 'POST', body, keepalive: true, credentials: 'omit' } as const;
-    const { base, experience } = this.#endpoints;
-    fetch(experience, options)
+    fetch(endpoints.experience, options)
       .then(({ headers }) => {
-        if (headers.get('Lectern-Reason') === 'draining') this.#drain(base);
+        if (headers.get('Lectern-Reason') === 'draining') this.#drain(endpoints.base);
       })
-      .catch(() => {});
+      // An edge that is lost is told nothing any more; the next hears how the picture stood.
+      .catch(() => this.#experience.unheard(report));
   }
 
-  /** The edge at `base` is about to stop. */
+  /** The edge at `base` is about to stop. It goes on saying so, for whom there was no other edge yet. */
   #drain(base: string): void {
-    if (this.#closed || this.#drained || base !== this.#endpoints.base) return;
+    if (this.#closed || base !== this.#endpoints.base) return;
     this.#drained = true;
     this.#leave(LEAVE_DRAINING_MS);
     this.#host.changed();
@@ -464,8 +469,8 @@ export class Session {
   async #probe(): Promise<void> {
     const { base } = this.#endpoints;
     const status = await askStatus(this.#endpoints);
-    // Of an edge that is not asked any more nothing follows; the ladder waits for an answer all the same.
-    this.#handle({ type: 'status', status: base === this.#endpoints.base ? status : 'live' });
+    // Of an edge that is not asked any more nothing follows, and the ladder does not wait for it.
+    if (base === this.#endpoints.base) this.#handle({ type: 'status', status });
   }
 }
 

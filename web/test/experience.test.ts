@@ -137,3 +137,18 @@ test('viewers have names that tell nothing', () => {
   expect(new Set(names).size).toBe(100);
   for (const name of names) expect(name).toMatch(/^[0-9a-f]{16}$/);
 });
+
+test('what a report said that did not arrive is said with the next', () => {
+  const experience = new Experience(0, VIEWER);
+  play(experience, 100, 5_100);
+  const lost = experience.report(ON_WEBRTC, 'webrtc', 10_100);
+  expect(lost).toMatchObject({ startup_ms: 100, played_ms: 5_000, stalls: 1, stalled_ms: 5_000 });
+  if (lost) experience.unheard(lost);
+  play(experience, 11_100, 12_100);
+  expect(experience.report(ON_WEBRTC, 'webrtc', 12_100)).toMatchObject({
+    startup_ms: 100,
+    played_ms: 6_000,
+    stalls: 1,
+    stalled_ms: 6_000,
+  });
+});

@@ -711,6 +711,22 @@ describe('another edge', () => {
     expect(world.ladder.state).toBe('live');
   });
 
+  test('what the former was asked is not waited for', () => {
+    const world = new World().start();
+    world.frame();
+    world.pass(20_000, world.last.id);
+    world.status = null;
+    world.fail({ kind: 'unsuitable', reason: 'connection-lost' });
+    expect(world.probes).toBe(1);
+    move(world);
+    world.connected();
+    world.status = 'away';
+    world.pass(FIRST_FRAME_MS.webrtc);
+    expect(world.probes).toBe(2);
+    expect(world.ladder.state).toBe('paused');
+    expect(world.running, 'its attempt goes on').toHaveLength(2);
+  });
+
   test('what was the edge’s fault is forgotten there, and what was the network’s is not', () => {
     for (const [reason, path] of [
       ['full', 'webrtc'],
@@ -727,6 +743,29 @@ describe('another edge', () => {
 });
 
 describe('an edge that does not let in', () => {
+  test('another network does not shorten what the edge asked for', () => {
+    const full: Failure = { kind: 'unsuitable', reason: 'full', retryAfterMs: 20_000 };
+    const world = new World({ pin: 'webrtc' }).start();
+    world.fail(full);
+    world.pass(5_000);
+    world.send({ type: 'network' });
+    expect(world.ladder.retryAt).toBe(20_000);
+    // Another edge has asked for nothing.
+    world.send({ type: 'edge' });
+    world.fail({ kind: 'unreachable' });
+    world.send({ type: 'network' });
+    expect(world.ladder.retryAt).toBe(world.now);
+  });
+
+  test('nor is a path tried at once that the edge had no place on', () => {
+    const world = new World().start();
+    world.fail({ kind: 'unsuitable', reason: 'full', retryAfterMs: 20_000 });
+    world.frame();
+    world.send({ type: 'network' });
+    world.pass(10_000, world.last.id);
+    expect(world.started).toEqual(['webrtc', 'dash']);
+  });
+
   test('full on the only path: says so, and asks again when it was told to', () => {
     const world = new World({ pin: 'webrtc' }).start();
     world.fail({ kind: 'unsuitable', reason: 'full', retryAfterMs: 20_000 });

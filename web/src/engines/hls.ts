@@ -2,7 +2,7 @@
 // else by the browser's own player, the only one that an old iPhone has. Either owns buffering and its
 // retries; the ladder judges it by whether the picture moves.
 
-import type Hls from 'hls.js';
+import type { Fragment, default as Hls } from 'hls.js';
 import { trackId } from '../info.ts';
 import type { Failure } from '../ladder.ts';
 import type { Engine, EngineDetails, EngineSource, EngineStats, Listener } from './engine.ts';
@@ -27,6 +27,9 @@ const NATIVE_BEHIND_S = 1;
 interface Dated {
   getStartDate?(): Date;
 }
+
+/** Of a segment, when its media was, Unix ms, and where it is on the video's own axis, s. */
+type Segment = Pick<Fragment, 'programDateTime' | 'start' | 'duration'>;
 
 export class HlsEngine implements Engine {
   readonly path = 'hls';
@@ -144,16 +147,9 @@ export class HlsEngine implements Engine {
     if (!video || t0Ms === null) return null;
     const dateMs = t0Ms + mediaMs;
     const player = this.#player;
-    // Between two takes there is no media, and the axis has no gap for it: each segment knows its own.
     const details = player?.levels[Math.max(0, player.currentLevel)]?.details;
-    const dated =
-      details?.fragments.filter(({ programDateTime }) => programDateTime !== null) ?? [];
-    const holding = dated.findLast(({ programDateTime }) => (programDateTime ?? 0) <= dateMs);
-    const fragment = holding ?? dated[0];
-    if (fragment?.programDateTime) {
-      const withinS = (dateMs - fragment.programDateTime) / 1000;
-      return fragment.start + Math.min(Math.max(0, withinS), fragment.duration);
-    }
+    const position = positionIn(details?.fragments ?? [], dateMs);
+    if (position !== null) return position;
     const playedMs = this.#playedMs();
     return playedMs === null ? null : video.currentTime + (dateMs - playedMs) / 1000;
   }
@@ -162,9 +158,10 @@ export class HlsEngine implements Engine {
   #arrived(): boolean {
     const wantedMs = this.#wantedMs;
     if (wantedMs === null) return true;
-    const [playedMs, t0Ms] = [this.#playedMs(), this.#source?.t0Ms() ?? null];
-    if (playedMs === null || t0Ms === null) return false;
-    if (Math.abs(playedMs - t0Ms - wantedMs) > REACHED_MS) {
+    const [video, at] = [this.#video, this.#positionOf(wantedMs)];
+    if (!video || at === null) return false;
+    // By its place, not by its moment: one between two takes is that of no picture.
+    if (Math.abs(video.currentTime - at) * 1000 > REACHED_MS) {
       this.seek(wantedMs);
       return false;
     }
@@ -254,4 +251,17 @@ export class HlsEngine implements Engine {
   #fail(failure: Failure): void {
     if (!this.#abort.signal.aborted) this.#listener({ type: 'failed', failure });
   }
+}
+
+/**
+ * Where media of this moment is on the axis of these segments; null while none of them is dated. Between
+ * two takes there is no media, and the axis has no gap for it: there it is the end of the first.
+ */
+export function positionIn(segments: readonly Segment[], dateMs: number): number | null {
+  const dated = segments.filter(({ programDateTime }) => programDateTime !== null);
+  const holding = dated.findLast(({ programDateTime }) => (programDateTime ?? 0) <= dateMs);
+  const segment = holding ?? dated[0];
+  if (!segment?.programDateTime) return null;
+  const withinS = (dateMs - segment.programDateTime) / 1000;
+  return segment.start + Math.min(Math.max(0, withinS), segment.duration);
 }

@@ -40,8 +40,10 @@ export class WhepEngine implements Engine {
   /** Where a rendition is asked for (the layer extension of WHEP). */
   #layer: string | null = null;
   #answer = '';
-  /** Once for each time that the way was lost. */
-  #restarted = false;
+  /** An ICE restart is under way. */
+  #restarting = false;
+  /** Another network came meanwhile, so that it may have asked over the former. */
+  #restartAgain = false;
   #counters: Counters | null = null;
   #details: EngineDetails = NO_DETAILS;
   #stopped = false;
@@ -110,6 +112,7 @@ export class WhepEngine implements Engine {
   }
 
   network(): void {
+    this.#restartAgain = this.#restarting;
     void this.#restart();
   }
 
@@ -182,10 +185,7 @@ export class WhepEngine implements Engine {
   #watch(pc: RTCPeerConnection): void {
     pc.addEventListener('connectionstatechange', () => {
       if (this.#stopped) return;
-      if (pc.connectionState === 'connected') {
-        this.#restarted = false;
-        this.#listener({ type: 'connected' });
-      }
+      if (pc.connectionState === 'connected') this.#listener({ type: 'connected' });
       if (pc.connectionState === 'failed' || pc.connectionState === 'closed') this.#lost();
     });
     pc.addEventListener('iceconnectionstatechange', () => {
@@ -199,27 +199,38 @@ export class WhepEngine implements Engine {
    */
   async #restart(): Promise<void> {
     const [pc, session] = [this.#pc, this.#session];
-    if (!pc || !session || this.#stopped || this.#restarted || !this.#answer) return;
-    this.#restarted = true;
+    if (!pc || !session || this.#stopped || this.#restarting || !this.#answer) return;
+    // The session's own answer is being taken.
+    if (pc.signalingState !== 'stable') return;
+    this.#restarting = true;
     try {
-      const offer = await pc.createOffer({ iceRestart: true });
-      const body = restartFragment(offer.sdp ?? '');
-      if (body === null || pc.signalingState !== 'stable') return;
-      await pc.setLocalDescription({ type: 'offer', sdp: stereo(offer.sdp ?? '') });
-      const answer = await fetch(session, {
-        method: 'PATCH',
-        headers: { 'Content-Type': FRAGMENT_TYPE, 'If-Match': '*' },
-        body,
-        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-      });
-      const sdp = answer.status === 200 ? restartedAnswer(this.#answer, await answer.text()) : null;
-      if (this.#stopped) return;
-      if (sdp === null) return await pc.setLocalDescription({ type: 'rollback' });
-      this.#answer = sdp;
-      await pc.setRemoteDescription({ type: 'answer', sdp });
+      await this.#renew(pc, session);
     } catch (error) {
       if (!this.#stopped) console.warn('whep: ICE restart:', error);
     }
+    await rollBack(pc);
+    this.#restarting = false;
+    if (!this.#restartAgain) return;
+    this.#restartAgain = false;
+    await this.#restart();
+  }
+
+  /** Offers the session new credentials and takes those of the edge. */
+  async #renew(pc: RTCPeerConnection, session: string): Promise<void> {
+    const offer = await pc.createOffer({ iceRestart: true });
+    const body = restartFragment(offer.sdp ?? '');
+    if (body === null) return;
+    await pc.setLocalDescription({ type: 'offer', sdp: stereo(offer.sdp ?? '') });
+    const answer = await fetch(session, {
+      method: 'PATCH',
+      headers: { 'Content-Type': FRAGMENT_TYPE, 'If-Match': '*' },
+      body,
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+    const sdp = answer.status === 200 ? restartedAnswer(this.#answer, await answer.text()) : null;
+    if (this.#stopped || sdp === null) return;
+    this.#answer = sdp;
+    await pc.setRemoteDescription({ type: 'answer', sdp });
   }
 
   #lost(): void {
@@ -296,6 +307,14 @@ export class WhepEngine implements Engine {
     });
     this.#session = null;
   }
+}
+
+/** Takes an offer back that got no answer: it forbids the next, and is not what holds on the old way. */
+async function rollBack(pc: RTCPeerConnection): Promise<void> {
+  if (pc.signalingState !== 'have-local-offer') return;
+  await pc.setLocalDescription({ type: 'rollback' }).catch(() => {
+    // Closed meanwhile.
+  });
 }
 
 /** What the selected candidate pair of a report runs over. */

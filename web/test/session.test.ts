@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Report } from '../src/experience.ts';
+import { Session } from '../src/session.ts';
+
+/** As much of a video element as the browser's own HLS needs. */
+class FakeVideo extends EventTarget {
+  currentTime = 0;
+  videoWidth = 640;
+  seeking = false;
+  src = '';
+  canPlayType = () => 'maybe';
+  play = async () => {};
+  load() {}
+  remove() {}
+  removeAttribute() {}
+}
+
+const [A, B] = ['https://a.example', 'https://b.example'];
+/** Edges that say that they are about to stop. */
+let draining: Set<string>;
+/** What the edges were told that is played, oldest first. */
+let told: [edge: string, on: string | null][];
+let videos: FakeVideo[];
+let session: Session;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  draining = new Set();
+  told = [];
+  videos = [];
+  vi.stubGlobal('navigator', { onLine: true });
+  const page = Object.assign(new EventTarget(), { baseURI: 'https://uni.example/', hidden: false });
+  vi.stubGlobal('document', page);
+  vi.stubGlobal('fetch', async (to: string, { body = '' }: { body?: string } = {}) => {
+    const { origin, pathname } = new URL(to);
+    if (!pathname.endsWith('/experience')) return Response.json({});
+    told.push([origin, (JSON.parse(body) as Report).viewer.on]);
+    const headers = new Headers();
+    if (draining.has(origin)) headers.set('Lectern-Reason', 'draining');
+    return new Response(null, { status: 204, headers });
+  });
+  const createVideo = () => {
+    videos.push(new FakeVideo());
+    return videos.at(-1) as unknown as HTMLVideoElement;
+  };
+  const host = { createVideo, promoted: () => {}, changed: () => {} };
+  session = new Session({ src: `${A}/live/talk`, pin: 'hls', edges: B }, host);
+});
+
+afterEach(() => {
+  session.close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+/** Lets the newest video's picture move for so long. */
+async function play(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 250) {
+    await vi.advanceTimersByTimeAsync(250);
+    const video = videos.at(-1);
+    if (!video?.src) continue;
+    video.currentTime += 0.25;
+    video.dispatchEvent(new Event('timeupdate'));
+  }
+}
+
+test('an edge that stops is left as soon as there is somewhere to go', async () => {
+  draining.add(A);
+  vi.stubGlobal('navigator', { onLine: false });
+  await play(9_000);
+  expect(session.draining).toBe(true);
+  expect(session.src).toBe(`${A}/live/talk`);
+  vi.stubGlobal('navigator', { onLine: true });
+  await play(15_000);
+  expect(session.src).toBe(`${B}/live/talk`);
+  expect(session.draining).toBe(false);
+});
+
+test('an edge is told when its viewer has left for another, and not before', async () => {
+  await play(9_000);
+  expect(told).toEqual([[A, 'hls']]);
+  draining.add(A);
+  await play(15_000);
+  expect(told).toEqual([
+    [A, 'hls'],
+    [A, 'hls'],
+    [A, null],
+    [B, 'hls'],
+    [B, 'hls'],
+  ]);
+});

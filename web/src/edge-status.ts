@@ -39,5 +39,7 @@ export function listedStatus(list: unknown, id: string): Status {
   const { broadcasts, complete } = (list ?? {}) as { broadcasts?: unknown; complete?: unknown };
   const entry = (Array.isArray(broadcasts) ? broadcasts : []).find((entry) => entry?.id === id);
   if (!entry) return complete === false ? 'unreachable' : 'unknown';
+  // It has no T0 before its first frame: nobody has paused what nobody has begun.
+  if (entry.state === 'away' && entry.t0_ms === 0) return 'unbegun';
   return entry.state === 'away' || entry.state === 'ended' ? entry.state : 'live';
 }

@@ -510,7 +510,8 @@ export class Ladder {
       case 'live':
         return this.#stalled(now);
       case 'away':
-        this.#state = 'paused';
+      case 'unbegun':
+        this.#state = status === 'away' ? 'paused' : 'waiting';
         // An engine that gave up hears of no return: ask for a new one until there is media.
         if (this.#front?.dead && !trying) return this.#retry(now, PROBE_MS);
         break;
@@ -530,6 +531,7 @@ export class Ladder {
   /** What the viewer is told while a retry is pending. */
   #refine(status: Status): void {
     if (status === 'away') this.#state = 'paused';
+    else if (status === 'unbegun') this.#state = 'waiting';
     else if (status === 'ended') this.#state = 'ended';
     else if (status === 'unknown' && this.#absence === 'unknown') this.#state = 'unknown';
     // A picture was here, and the edge says nothing of a pause: it has lost what it knew.

@@ -178,7 +178,9 @@ export class LecternLobby extends LitElement {
         ({ id, state, t0_ms, title, starts_at }) => html`<li>
           <a href=${`watch/${id}`}>
             <strong dir="auto">${title ?? id}</strong>
-            <span class="state ${state}">${stateWord(this.#texts, state)}</span>
+            <span class="state ${state}">${
+              state === 'away' && !t0_ms ? this.#texts.words.waiting : stateWord(this.#texts, state)
+            }</span>
             ${
               state === 'live' && t0_ms
                 ? html`<span class="since">${this.#since(t0_ms)}</span>`

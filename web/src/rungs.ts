@@ -45,6 +45,7 @@ export type Failure =
 export type Status =
   | 'live'
   | 'away' // its encoder sends nothing now
+  | 'unbegun' // nor has it ever
   | 'ended'
   | 'unknown' // not in the edge's list: it has never had media, or does not exist
   | 'unreachable';

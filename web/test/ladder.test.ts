@@ -216,6 +216,7 @@ describe('the first picture', () => {
 describe('a broadcast that is not there', () => {
   test.each([
     ['away', 'paused'],
+    ['unbegun', 'waiting'],
     ['ended', 'ended'],
   ] as const)('a newcomer is told that it is %s, whatever the refusal', (status, state) => {
     const world = new World();

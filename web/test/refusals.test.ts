@@ -30,10 +30,12 @@ test('what an edge refuses with means what calls for the right answer', () => {
 test('what is missing in the list of an edge is unknown only if the list is complete', () => {
   const broadcasts = [
     { id: 'talk', state: 'live' },
-    { id: 'gone', state: 'away' },
+    { id: 'gone', state: 'away', t0_ms: 1_795_000_000_000 },
+    { id: 'soon', state: 'away', t0_ms: 0 },
   ];
   expect(listedStatus({ broadcasts, complete: true }, 'talk')).toBe('live');
   expect(listedStatus({ broadcasts, complete: false }, 'gone')).toBe('away');
+  expect(listedStatus({ broadcasts, complete: true }, 'soon')).toBe('unbegun');
   expect(listedStatus({ broadcasts, complete: true }, 'other')).toBe('unknown');
   expect(listedStatus({ broadcasts, complete: false }, 'other')).toBe('unreachable');
 });

@@ -1,11 +1,11 @@
 //! Whom a request comes from: the peer of the connection, or, behind proxies that the operator
 //! trusts, the address that they say.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
+pub(crate) use lectern_relay_proto::client::{Tally, network};
 
 /// Entries of `X-Forwarded-For` that are read: more proxies than anybody has in a row.
 const HOPS_MAX: usize = 16;
@@ -60,50 +60,6 @@ impl Proxies {
     }
 }
 
-/// What stands for a client: its IPv4 address, or the /64 that one subscriber of IPv6 has.
-pub(crate) fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
-    }
-}
-
-/// How many of something each client has; those who have none take no room.
-#[derive(Debug, Default)]
-pub(crate) struct Tally(HashMap<IpAddr, usize>);
-
-impl Tally {
-    /// How many the client at this address has.
-    pub(crate) fn of(&self, client: IpAddr) -> usize {
-        self.0.get(&network(client)).copied().unwrap_or(0)
-    }
-
-    /// One more.
-    pub(crate) fn add(&mut self, client: IpAddr) {
-        *self.0.entry(network(client)).or_default() += 1;
-    }
-
-    /// One less.
-    pub(crate) fn remove(&mut self, client: IpAddr) {
-        let client = network(client);
-        if let Some(count) = self.0.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(&client);
-            }
-        }
-    }
-
-    /// How many clients have any.
-    #[cfg(test)]
-    pub(crate) fn clients(&self) -> usize {
-        self.0.len()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,32 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_is_one_client_whatever_address_of_its_network_it_takes() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert_eq!(network(ip("2001:db8:0:1::1")), network(ip("2001:db8:0:1:ffff::2")));
-        assert_ne!(network(ip("2001:db8:0:1::1")), network(ip("2001:db8:0:2::1")));
-        assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
-        assert_ne!(network(ip("192.0.2.1")), network(ip("192.0.2.2")));
-    }
-
-    #[test]
     fn what_is_not_a_network_is_named() {
         let error = Proxies::parse(&["10.0.0.0/33".to_owned()]).unwrap_err();
         assert!(error.to_string().contains("10.0.0.0/33"));
-    }
-
-    #[test]
-    fn a_tally_forgets_who_has_none() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let mut tally = Tally::default();
-        tally.add(ip("2001:db8::1"));
-        tally.add(ip("2001:db8::2"));
-        tally.add(ip("192.0.2.1"));
-        assert_eq!((tally.of(ip("2001:db8::3")), tally.clients()), (2, 2));
-        tally.remove(ip("2001:db8::1"));
-        tally.remove(ip("::ffff:192.0.2.1"));
-        assert_eq!((tally.of(ip("2001:db8::1")), tally.clients()), (1, 1));
-        tally.remove(ip("203.0.113.1"));
-        assert_eq!(tally.clients(), 1);
     }
 }

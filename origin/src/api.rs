@@ -7,8 +7,8 @@
 mod csv;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +26,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::client::Tally;
 use lectern_relay_proto::comment::{Comment, ModeratorKey};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,9 +40,12 @@ const PAGE: u32 = 500;
 /// Files that are made at once. Whoever comes then waits, for so long at most.
 const FILES_MAX: usize = 4;
 const FILE_WAIT: Duration = Duration::from_secs(10);
-/// Connections at once, each of which may take so long to ask, and so long in all.
-const CONNECTIONS_MAX: usize = 64;
-const HEAD_MAX: Duration = Duration::from_secs(10);
+/// Connections at once, and from one client, by IPv4 address or IPv6 /64: whoever has more waits in vain,
+/// and nobody else does. Each brings one request, in so long and in so many bytes, and may last so long.
+const CONNECTIONS_MAX: usize = 512;
+const CONNECTIONS_PER_CLIENT_MAX: usize = 16;
+const HEAD_MAX: Duration = Duration::from_secs(5);
+const HEAD_BYTES_MAX: usize = 16 * 1024;
 const CONNECTION_MAX: Duration = Duration::from_secs(300);
 /// Pause after the system had no room for another.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -86,7 +90,7 @@ impl Api {
     /// Serves until `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let connections = TaskTracker::new();
+        let (connections, clients) = (TaskTracker::new(), Clients::default());
         loop {
             // Whoever comes when all places are taken waits with the kernel.
             let accepting = async {
@@ -96,28 +100,57 @@ impl Api {
             let Some((accepted, place)) = cancel.run_until_cancelled(accepting).await else {
                 break;
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, client) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the API was not accepted");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                     continue;
                 }
             };
+            // Dropped, which closes it.
+            let Some(share) = Share::take(&clients, client) else { continue };
             let service = TowerToHyperService::new(self.router.clone());
             connections.spawn(async move {
                 let mut http = http1::Builder::new();
                 http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+                http.keep_alive(false).max_buf_size(HEAD_BYTES_MAX);
                 let serving = http.serve_connection(TokioIo::new(stream), service);
                 // A file of the longest evening takes less, and whoever reads slower asks again.
                 if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_MAX, serving).await {
                     tracing::debug!(%error, "a connection to the API broke off");
                 }
-                drop(place);
+                drop((place, share));
             });
         }
         connections.close();
         let _ = tokio::time::timeout(FAREWELL_MAX, connections.wait()).await;
+    }
+}
+
+/// How many connections each client has.
+type Clients = Arc<Mutex<Tally>>;
+
+/// One of a client's connections, for as long as it lives.
+struct Share {
+    clients: Clients,
+    client: IpAddr,
+}
+
+impl Share {
+    fn take(clients: &Clients, client: IpAddr) -> Option<Self> {
+        let mut tally = clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if tally.of(client) >= CONNECTIONS_PER_CLIENT_MAX {
+            return None;
+        }
+        tally.add(client);
+        Some(Self { clients: clients.clone(), client })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).remove(self.client);
     }
 }
 

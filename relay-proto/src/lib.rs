@@ -8,6 +8,7 @@
 pub mod broadcast;
 pub mod bucket;
 pub mod catalog;
+pub mod client;
 pub mod cmaf;
 pub mod comment;
 pub mod frame;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { hueOf, initialOf, momentText } from '../src/comments/faces.ts';
-import { read, refusalOf } from '../src/comments/protocol.ts';
+import { read, refusalOf, wellFormed } from '../src/comments/protocol.ts';
 import { KEPT_MAX, Room, STEP_BACK_MS } from '../src/comments/room.ts';
 import { comment } from './comments.ts';
 
@@ -431,6 +431,7 @@ describe('the protocol', () => {
   });
 
   test('counts as the edge does', () => {
+    expect(wellFormed('a\ud83d b\ude00 😀')).toBe('a b 😀');
     expect(refusalOf(' \n ')).toBe('empty');
     expect(refusalOf('😀'.repeat(500))).toBeNull();
     expect(refusalOf('x'.repeat(501))).toBe('too-long');

@@ -17,11 +17,11 @@ use super::said::{self, Said, Told};
 use super::socket::{End, Viewer};
 
 /// Attempts of one player that wait for an answer.
-const IN_PROGRESS_MAX: usize = 8;
+const IN_PROGRESS_MAX: usize = 32;
 /// Refusals in a row after which a player is not listened to any more: none of ours writes on.
 const REFUSED_MAX: u32 = 50;
 /// What a player may send again after having been told that it is too fast.
-const TOO_MANY_AGAIN_MS: u32 = 2_000;
+const TOO_MANY_AGAIN_MS: u32 = 500;
 /// When the origin is asked again whether this is a moderator, after it could not say.
 const ROLE_AGAIN: Duration = Duration::from_secs(3);
 /// How often one viewer may feel something.

@@ -122,7 +122,10 @@ pub(super) async fn votes_count_once_for_each_and_are_told_together(database: &D
 pub(super) async fn who_is_blocked_writes_no_more_until_it_is_over(database: &Database) {
     let store = database.open().await;
     store.apply(&[question(1, "a"), post(4, "a")]).await.expect("applied");
-    let block = |id, whom, minutes| moderate(Action::Block { id, whom, minutes }, 0);
+    let block = |id, whom, minutes: Option<u32>| {
+        let minutes = minutes.map(|minutes| minutes.try_into().expect("some"));
+        moderate(Action::Block { id, whom, minutes }, 0)
+    };
     assert_eq!(apply_one(&store, block(1, Whom::Writer, Some(10))).await, already(1));
     assert_eq!(apply_one(&store, block(2, Whom::Address, None)).await, already(2));
     let nobody = apply_one(&store, block(3, Whom::Writer, None)).await;

@@ -1,5 +1,7 @@
 //! What edges and origins say to each other about comments, and what an origin tells everybody.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AddressId, AuthorId, ClientId, Comment, ModeratorKey, Name, Refusal, Text};
@@ -141,8 +143,9 @@ pub enum Action {
         id: u64,
         /// Them alone, or all from the same address.
         whom: Whom,
-        /// For so long; `None`: for good.
-        minutes: Option<u32>,
+        /// For so long; `None`: for good, which has to be said.
+        #[serde(deserialize_with = "Option::deserialize")]
+        minutes: Option<NonZeroU32>,
     },
     /// They may again.
     Unblock {
@@ -151,7 +154,7 @@ pub enum Action {
     },
     /// Who is blocked.
     Blocks,
-    /// What is in force from now on.
+    /// What is in force from now on. A longer `slow_ms` counts as the longest.
     Settings {
         /// Only moderators write.
         closed: bool,

@@ -173,7 +173,13 @@ fn what_a_moderator_does_is_read_with_all_that_it_needs() {
         action(r#""action":"settings","closed":true,"approval":false,"slow_ms":5000"#),
         Action::Settings { closed: true, approval: false, slow_ms: 5_000 }
     );
-    for bad in [r#""action":"settings","closed":true"#, r#""action":"rule""#, r#""id":7"#] {
+    for bad in [
+        r#""action":"settings","closed":true"#,
+        r#""action":"rule""#,
+        r#""id":7"#,
+        r#""action":"block","id":7,"whom":"writer""#,
+        r#""action":"block","id":7,"whom":"writer","minutes":0"#,
+    ] {
         assert!(read(bad).is_err(), "{bad}");
     }
     let request = read(r#""action":"blocks""#).expect("reads");

@@ -5,15 +5,16 @@
 import { Connection, type Link, type Socket } from './connection.ts';
 import { attemptName } from './identity.ts';
 import { Pace } from './pace.ts';
-import type {
-  Action,
-  Block,
-  Comment,
-  Comments,
-  Refused,
-  Request,
-  Settings,
-  Stored,
+import {
+  type Action,
+  type Block,
+  type Comment,
+  type Comments,
+  type Refused,
+  type Request,
+  type Settings,
+  type Stored,
+  wellFormed,
 } from './protocol.ts';
 import { type Felt, Reactions } from './reactions.ts';
 import { type Pending, Room } from './room.ts';
@@ -195,8 +196,9 @@ export class Desk {
   }
 
   /** False: it could not even be tried. */
-  write(user: string, text: string, question: boolean): boolean {
+  write(name: string, written: string, question: boolean): boolean {
     const client = attemptName();
+    const [user, text] = [wellFormed(name), wellFormed(written)];
     const post = { type: 'post', client, mt: this.#moment(), user, text, question } as const;
     if (!this.#say(post, 'written')) return false;
     this.room.write(post);
@@ -249,7 +251,11 @@ export class Desk {
     const { attending, settings } = this;
     // Where no list is kept, nobody is to be told.
     if (attending !== null && this.#present !== null && settings.attendance) {
-      this.#connection.attend({ type: 'present', client: this.#present, name: attending });
+      this.#connection.attend({
+        type: 'present',
+        client: this.#present,
+        name: wellFormed(attending),
+      });
     } else this.#connection.attend(null);
     this.#host.changed();
   }

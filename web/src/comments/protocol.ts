@@ -314,6 +314,17 @@ export function charsOf(text: string): number {
   return chars;
 }
 
+/**
+ * A text without halves of characters, which no UTF-8 has: where a field cut an emoji in two, the edge
+ * would take the whole message for nonsense.
+ */
+export function wellFormed(text: string): string {
+  return text.replace(
+    /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
+    '',
+  );
+}
+
 /** Why a text would be refused, as far as a page can tell by itself and at once. */
 export function refusalOf(text: string): 'empty' | 'too-long' | null {
   const trimmed = text.trim();

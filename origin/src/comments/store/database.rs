@@ -1,6 +1,8 @@
 //! Which database a URL names, and all in which SQLite and PostgreSQL are told apart.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::any::AnyConnectOptions;
@@ -38,9 +40,10 @@ pub(super) struct Database {
     name: Arc<str>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Kind {
-    Sqlite,
+    /// The file.
+    Sqlite(Arc<Path>),
     Postgres,
 }
 
@@ -64,7 +67,7 @@ impl Database {
     /// Statements for each new connection.
     pub(super) fn session(&self) -> &'static str {
         match self.kind {
-            Kind::Sqlite => SQLITE_SESSION,
+            Kind::Sqlite(_) => SQLITE_SESSION,
             Kind::Postgres => POSTGRES_SESSION,
         }
     }
@@ -73,7 +76,7 @@ impl Database {
     pub(super) fn begin(&self) -> &'static str {
         match self.kind {
             // One that began to read could not go on to write if another has written since.
-            Kind::Sqlite => "BEGIN IMMEDIATE",
+            Kind::Sqlite(_) => "BEGIN IMMEDIATE",
             // Whoever has waited for a room must see what its last holder wrote, whatever is usual in
             // this database.
             Kind::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -89,7 +92,7 @@ impl Database {
         match self.kind {
             // One can write at a time. Callers wait for it in line; several connections would try again
             // and again.
-            Kind::Sqlite => 1,
+            Kind::Sqlite(_) => 1,
             Kind::Postgres => 4,
         }
     }
@@ -97,6 +100,12 @@ impl Database {
     /// Brings the tables up to date. Of several origins that begin at once, one does it.
     pub(super) async fn migrate(&self) -> Result<(), Error> {
         sqlx::any::install_default_drivers();
+        if let Kind::Sqlite(file) = &self.kind {
+            make_private(file).map_err(|error| Error::Open {
+                database: self.to_string(),
+                source: sqlx::Error::Io(error),
+            })?;
+        }
         let open = |source| Error::Open { database: self.to_string(), source };
         let connection = timeout(CONNECTION_WAIT, self.options.connect()).await;
         let connection = connection.map_err(|_| Error::TimedOut { database: self.to_string() })?;
@@ -125,7 +134,18 @@ fn sqlite(path: &str) -> Result<(Kind, String, String), Error> {
         return Err(Error::Url("names no file after `sqlite:`".into()));
     }
     let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    Ok((Kind::Sqlite, format!("SQLite file {path}"), format!("sqlite:{escaped}?mode=rwc")))
+    let kind = Kind::Sqlite(Path::new(path).into());
+    Ok((kind, format!("SQLite file {path}"), format!("sqlite:{escaped}?mode=rwc")))
+}
+
+/// Makes the file, if there is none, for its owner alone: what people said and who was there is nobody
+/// else's. SQLite gives the files beside it the same mode.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
 }
 
 fn postgres(url: &str) -> Result<(Kind, String, String), Error> {
@@ -163,7 +183,12 @@ mod tests {
         let path = dir.path().join("50% of #1, why?.db");
         let database = Database::parse(&format!("sqlite:{}", path.display())).expect("a URL");
         database.migrate().await.expect("migrated");
-        assert!(path.exists());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "others read it");
+        }
         let mut connection: AnyConnection = database.options().connect().await.expect("connect");
         sqlx::raw_sql(database.session()).execute(&mut connection).await.expect("session");
         for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)]

@@ -2,6 +2,7 @@
 //! a moderator has settled holds for the very next comment, whichever origin takes it in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lectern_relay_proto::comment::{
@@ -58,7 +59,8 @@ const DELETE: &str =
 const APPROVE: &str = change!("rev = rev + 1, held = 0", "held = 1");
 const PIN: &str = change!("rev = rev + 1, pinned = 1", "pinned = 0 AND held = 0");
 const UNPIN: &str = change!("rev = rev + 1, pinned = 0", "pinned = 1");
-const ANSWER: &str = change!("rev = rev + 1, answered = 1", "answered = 0 AND question = 1");
+const ANSWER: &str =
+    change!("rev = rev + 1, answered = 1", "answered = 0 AND question = 1 AND held = 0");
 const REOPEN: &str = change!("rev = rev + 1, answered = 0", "answered = 1 AND question = 1");
 const TELL_VOTES: &str = change!("rev = rev", "votes <> votes_told");
 
@@ -326,7 +328,9 @@ impl Room<'_> {
             Action::Approve { id } => self.change(APPROVE, id, |_| true).await,
             Action::Pin { id } => self.pin(id).await,
             Action::Unpin { id } => self.change(UNPIN, id, |_| true).await,
-            Action::Answer { id } => self.change(ANSWER, id, |found| found.question).await,
+            Action::Answer { id } => {
+                self.change(ANSWER, id, |found| found.question && !found.held).await
+            }
             Action::Reopen { id } => self.change(REOPEN, id, |found| found.question).await,
             Action::Block { id, whom, minutes } => self.block(id, whom, minutes, at).await,
             Action::Unblock { block } => {
@@ -406,7 +410,7 @@ impl Room<'_> {
         &mut self,
         id: u64,
         whom: Whom,
-        minutes: Option<u32>,
+        minutes: Option<NonZeroU32>,
         at: UtcTime,
     ) -> Result<Applied, Error> {
         let unknown = Applied::Refused(Refusal::UnknownComment, None);
@@ -427,7 +431,7 @@ impl Room<'_> {
             return Ok(Applied::Refused(Refusal::Busy, Some(FULL_AGAIN)));
         }
         self.counts.last_block += 1;
-        let until = minutes.map(|minutes| clamp(at_ms + u64::from(minutes) * 60_000));
+        let until = minutes.map(|minutes| clamp(at_ms + u64::from(minutes.get()) * 60_000));
         let block = sqlx::query(BLOCK)
             .bind(self.broadcast.as_str())
             .bind(self.counts.last_block)

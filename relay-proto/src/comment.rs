@@ -4,6 +4,7 @@
 //! because it believes no edge. Order, storage and pace are the origin's; who is shown what, and when,
 //! is the edge's and the player's.
 
+mod felt;
 mod link;
 mod refusal;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::felt::Felt;
 pub use self::link::{
     Action, Attempt, Attendee, Block, News, Post, Reaction, Request, Response, Settings, Viewers,
     Whom,

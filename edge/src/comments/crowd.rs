@@ -1,12 +1,12 @@
 //! What viewers of one broadcast at this edge do together, as the origin is told of it: what they feel,
 //! added up; how many watch; and who of those attends who want to be on the list.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::BroadcastId;
-use lectern_relay_proto::comment::{Attendee, AuthorId, Name, Reaction, Request};
+use lectern_relay_proto::comment::{Attendee, AuthorId, Felt, Name, Request};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
@@ -28,8 +28,7 @@ const PRESENT_MAX: usize = 20_000;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Crowd {
-    /// By second of media time and kind, at most [`Reaction::TOLD_MAX`].
-    felt: Mutex<BTreeMap<(Option<u64>, usize), u32>>,
+    felt: Mutex<Felt>,
     feels: Notify,
     present: Mutex<Present>,
     comes: Notify,
@@ -52,16 +51,11 @@ pub(super) struct Attending {
 impl Crowd {
     /// Somebody feels something about the picture at `mt`. False if that is nothing that one may feel.
     pub(super) fn react(&self, emoji: &str, mt: Option<u64>) -> bool {
-        let Some(kind) = Reaction::EMOJIS.iter().position(|known| *known == emoji) else {
-            return false;
-        };
-        let mut felt = self.felt.lock().unwrap_or_else(PoisonError::into_inner);
-        let moment = (mt.map(|mt| mt / 1_000 * 1_000), kind);
-        if felt.len() < Reaction::TOLD_MAX || felt.contains_key(&moment) {
-            *felt.entry(moment).or_default() += 1;
+        let known = self.felt().add(mt, emoji, 1);
+        if known {
             self.feels.notify_one();
         }
-        true
+        known
     }
 
     /// Tells the origin, for ever.
@@ -82,17 +76,11 @@ impl Crowd {
         loop {
             self.feels.notified().await;
             tokio::time::sleep(FELT_EACH).await;
-            let felt = {
-                let mut felt = self.felt.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::take(&mut *felt)
-            };
-            let reaction = |((mt, kind), count): ((Option<u64>, usize), u32)| Reaction {
-                mt,
-                emoji: Reaction::EMOJIS[kind].to_owned(),
-                count,
-            };
-            let reactions = felt.into_iter().map(reaction).collect();
-            uplink.say(&Request::Reactions { broadcast: broadcast.clone(), reactions });
+            let reactions = self.felt().take();
+            // What came while this waited has woken it once more.
+            if !reactions.is_empty() {
+                uplink.say(&Request::Reactions { broadcast: broadcast.clone(), reactions });
+            }
         }
     }
 
@@ -114,6 +102,10 @@ impl Crowd {
                 uplink.say(&Request::Present { broadcast, present });
             }
         }
+    }
+
+    fn felt(&self) -> MutexGuard<'_, Felt> {
+        self.felt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn present(&self) -> MutexGuard<'_, Present> {

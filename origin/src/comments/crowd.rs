@@ -1,11 +1,11 @@
 //! What many viewers of one broadcast do together: what they feel, added up, and how many watch. Pure.
 //! Nothing of it is stored; it is over when the moment is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lectern_relay_proto::comment::{News, Reaction, Viewers};
+use lectern_relay_proto::comment::{Felt, News, Reaction, Viewers};
 
 /// What an edge said is forgotten after so long without another word: three times the pause between two.
 const EDGE_SILENT: Duration = Duration::from_secs(30);
@@ -19,8 +19,7 @@ const EDGES_MAX: usize = 10_000;
 /// What is to be told of one broadcast's viewers.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
-    /// By second of media time and kind, at most [`Reaction::TOLD_MAX`].
-    felt: BTreeMap<(u64, usize), u32>,
+    felt: Felt,
     watching: HashMap<Arc<str>, (Viewers, Instant)>,
     /// What everybody was told last, and when.
     told: Option<(u64, Instant)>,
@@ -31,17 +30,9 @@ impl Crowd {
     /// that anybody sees, or of no kind that there is, is left out.
     pub(super) fn react(&mut self, reactions: Vec<Reaction>, live_ms: u64) {
         for Reaction { mt, emoji, count } in reactions.into_iter().take(Reaction::TOLD_MAX) {
-            let Some(kind) = Reaction::EMOJIS.iter().position(|known| **known == *emoji) else {
-                continue;
-            };
             let mt = mt.unwrap_or(live_ms).min(live_ms);
-            if live_ms - mt > BEHIND_MAX_MS {
-                continue;
-            }
-            let moment = (mt / 1_000 * 1_000, kind);
-            if self.felt.len() < Reaction::TOLD_MAX || self.felt.contains_key(&moment) {
-                let felt = self.felt.entry(moment).or_default();
-                *felt = felt.saturating_add(count.min(Reaction::COUNT_MAX));
+            if live_ms - mt <= BEHIND_MAX_MS {
+                self.felt.add(Some(mt), &emoji, count.min(Reaction::COUNT_MAX));
             }
         }
     }
@@ -66,14 +57,9 @@ impl Crowd {
     /// What everybody is to be told now.
     pub(super) fn news(&mut self, now: Instant) -> Vec<News> {
         let mut news = Vec::new();
-        if !self.felt.is_empty() {
-            let felt = std::mem::take(&mut self.felt).into_iter();
-            let reaction = |((mt, kind), count): ((u64, usize), u32)| Reaction {
-                mt: Some(mt),
-                emoji: Reaction::EMOJIS[kind].to_owned(),
-                count,
-            };
-            news.push(News::Reactions { reactions: felt.map(reaction).collect() });
+        let reactions = self.felt.take();
+        if !reactions.is_empty() {
+            news.push(News::Reactions { reactions });
         }
         self.watching.retain(|_, (_, at)| now.duration_since(*at) < EDGE_SILENT);
         let viewers = self.viewers();
@@ -125,7 +111,7 @@ mod tests {
         for second in 0..100 {
             crowd.react(vec![felt(Some(second * 1_000), "👏", 1)], 100_000);
         }
-        assert_eq!(crowd.felt.len(), Reaction::TOLD_MAX);
+        assert_eq!(crowd.felt.take().len(), Reaction::TOLD_MAX);
     }
 
     #[test]

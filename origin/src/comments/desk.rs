@@ -84,7 +84,7 @@ impl Desk {
             crowd: Crowd::default(),
             told: None,
             behind: true,
-            voted: true,
+            voted: false,
         };
         let rooms = rooms.into_iter().map(|(id, room)| (id, open(room)));
         Self { store, rooms: rooms.collect(), metrics }
@@ -378,6 +378,8 @@ impl Open {
         let Some(told) = self.told else {
             self.told = Some(newest.seq);
             self.behind = false;
+            // Of those that came before this desk there may be some that nobody was told of.
+            self.voted |= newest.seq > 0;
             return Ok(());
         };
         self.behind = false;

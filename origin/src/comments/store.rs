@@ -186,6 +186,17 @@ pub enum Error {
     },
 }
 
+/// What comes of a call with a connection, which has to end in time. No function that takes a closure: of
+/// what such a one awaits the compiler cannot tell that it may be moved to another thread.
+macro_rules! call {
+    ($store:ident, |$connection:ident| $call:expr) => {{
+        let mut connection = $store.connection().await?;
+        let $connection = &mut connection;
+        let ended = timeout(CALL_MAX, $call).await;
+        $store.ended(connection, ended)
+    }};
+}
+
 impl Store {
     /// The database at `url`, opened by [`Store::ready`] or with the first call. `url` is `sqlite:PATH`, where the file is
     /// made if there is none but its directory must exist, or `postgres://USER:PASSWORD@HOST/DATABASE`.
@@ -218,9 +229,7 @@ impl Store {
 
     /// What a broadcast has.
     pub async fn newest(&self, broadcast: &BroadcastId) -> Result<Newest, Error> {
-        let mut connection = self.connection().await?;
-        let ended = timeout(CALL_MAX, rows::newest(&mut connection, broadcast)).await;
-        self.ended(connection, ended)
+        call!(self, |connection| rows::newest(connection, broadcast))
     }
 
     /// Applies all of `changes` in their order, or none of them, and says in the same order what came
@@ -231,9 +240,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let begin = self.database.begin();
-        let mut connection = self.connection().await?;
-        let ended = timeout(CALL_MAX, room::apply(&mut connection, begin, changes)).await;
-        self.ended(connection, ended)
+        call!(self, |connection| room::apply(connection, begin, changes))
     }
 
     /// The comments of `broadcast` that have changed since `after`, in the order of `seq`, at most
@@ -244,10 +251,7 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Comment>, Error> {
-        let mut connection = self.connection().await?;
-        let read = rows::comments(&mut connection, rows::CHANGES, broadcast, after, limit);
-        let ended = timeout(CALL_MAX, read).await;
-        self.ended(connection, ended)
+        call!(self, |connection| rows::comments(connection, rows::CHANGES, broadcast, after, limit))
     }
 
     /// The comments of `broadcast` behind number `after`, in the order of `id`, at most `limit`.
@@ -257,17 +261,12 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Comment>, Error> {
-        let mut connection = self.connection().await?;
-        let read = rows::comments(&mut connection, rows::BY_ID, broadcast, after, limit);
-        let ended = timeout(CALL_MAX, read).await;
-        self.ended(connection, ended)
+        call!(self, |connection| rows::comments(connection, rows::BY_ID, broadcast, after, limit))
     }
 
     /// Who may not write at `at`, the newest first, at most [`Block::TOLD_MAX`].
     pub async fn blocks(&self, broadcast: &BroadcastId, at: UtcTime) -> Result<Vec<Block>, Error> {
-        let mut connection = self.connection().await?;
-        let ended = timeout(CALL_MAX, rows::blocks(&mut connection, broadcast, at)).await;
-        self.ended(connection, ended)
+        call!(self, |connection| rows::blocks(connection, broadcast, at))
     }
 
     /// Notes that these were there at `at`. False if there is no room for another on the list.
@@ -278,10 +277,7 @@ impl Store {
         at: UtcTime,
     ) -> Result<bool, Error> {
         let begin = self.database.begin();
-        let mut connection = self.connection().await?;
-        let noting = attendance::note(&mut connection, begin, broadcast, present, at);
-        let ended = timeout(CALL_MAX, noting).await;
-        self.ended(connection, ended)
+        call!(self, |connection| attendance::note(connection, begin, broadcast, present, at))
     }
 
     /// Who was there, by when they came: at most `limit`, after the first `skip`.
@@ -291,10 +287,7 @@ impl Store {
         skip: u32,
         limit: u32,
     ) -> Result<Vec<Attendance>, Error> {
-        let mut connection = self.connection().await?;
-        let ended =
-            timeout(CALL_MAX, attendance::list(&mut connection, broadcast, skip, limit)).await;
-        self.ended(connection, ended)
+        call!(self, |connection| attendance::list(connection, broadcast, skip, limit))
     }
 
     /// Lets go of the database, once the calls that are under way have ended.

@@ -58,6 +58,8 @@ export default defineConfig({
     proxy: Object.fromEntries(['/live', '/whep', '/time'].map((path) => [path, edge])),
   },
   test: {
+    // What failed, said last.
+    reporters: ['default', here('test/last-words.ts')],
     projects: [
       { test: { name: 'unit', root: here('.'), include: ['test/**/*.test.ts'] } },
       {

@@ -65,6 +65,7 @@ pub(super) struct Span {
 /// The period before, if it is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Former {
+    /// Of what its last file covers.
     end_ms: u64,
     delay_ms: u64,
 }
@@ -106,7 +107,9 @@ impl Place {
         }
         let former = at.checked_sub(1).and_then(|before| snapshot.periods.get(before));
         let former = former.and_then(|former| {
-            Some(Former { end_ms: ms(former.end()?), delay_ms: delay_ms(former) })
+            // Not where its media ends: its last file was fetched before anybody knew where that would be.
+            let end_ms = ms(former.nominal_start(former.last_number?.saturating_add(1)));
+            Some(Former { end_ms, delay_ms: delay_ms(former) })
         });
         Ok(Span { t0: snapshot.t0, from_ms, to_ms, delay_ms: delay_ms(period), former })
     }
@@ -304,6 +307,24 @@ mod tests {
         // Begins at 9.9 s, before the end; and at 10.1 s, after it.
         assert!(shows(span(0, 4), 6_900) && !shows(span(1, 6), 6_900));
         assert!(!shows(span(0, 4), 7_100) && shows(span(1, 6), 7_100));
+    }
+
+    #[test]
+    fn a_period_that_ends_before_its_last_file_does_shows_nothing_twice() {
+        let second = Script { period: 1, start_ms: 9_500, sequence: 5, ..Script::new(&[2_000; 3]) };
+        let snapshot = snapshot(&[Script::new(&[2_000, 2_000, 2_000, 2_000, 1_500]), second]);
+        let shows = |period, number, at_ms| {
+            let place = Place { period: PeriodLocator::new(T0, period), number };
+            let span =
+                place.span(&snapshot, T0 + Duration::from_secs(18)).expect("covers something");
+            span.shows(&said(1, at_ms, "a").comment)
+        };
+        // Begins at 9.7 s: media of the first period has ended, but not its last file.
+        let files =
+            [(0, 4), (1, 5), (1, 6), (1, 7)].map(|(period, number)| shows(period, number, 6_700));
+        assert_eq!(files, [true, false, false, false]);
+        let files = [(0, 4), (1, 5), (1, 6)].map(|(period, number)| shows(period, number, 7_100));
+        assert_eq!(files, [false, true, true]);
     }
 
     #[test]

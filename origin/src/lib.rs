@@ -11,6 +11,7 @@ pub mod broadcasts;
 pub mod clock;
 pub mod comments;
 pub mod config;
+pub mod database;
 pub mod demo;
 pub mod ingest;
 pub mod metrics;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::broadcasts::Broadcasts;
 use crate::config::{BroadcastConfig, Config};
+use crate::database::Database;
 use crate::ingest::rtmp;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -75,9 +77,9 @@ pub enum Error {
     /// The API's port is taken or not allowed.
     #[error("origin.http: cannot listen on {0}: {1}")]
     Http(SocketAddr, std::io::Error),
-    /// The database of comments.
+    /// The database.
     #[error("origin.database: {0}")]
-    Comments(#[from] comments::store::Error),
+    Database(#[from] database::Error),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -112,15 +114,16 @@ impl Origin {
         let (broadcasts, rooms) =
             Broadcasts::announce(broadcasts, &relay, &store, Metrics::register(registry)?)?;
         let database = config.database(data_dir);
-        let comments = comments::store::Store::new(database.expose())?;
-        match comments.ready().await {
+        let database = Database::new(database.expose())?;
+        match database.ready().await {
             Ok(()) => {}
             // The lecture goes on air without it.
-            Err(error) if comments.is_remote() => {
+            Err(error) if database.is_remote() => {
                 tracing::error!(%error, "comments cannot be stored; trying again");
             }
             Err(error) => return Err(error.into()),
         }
+        let comments = comments::store::Store::new(database);
         if config.relay_token.is_none() {
             tracing::info!("without origin.relay_token edges cannot send comments");
         }

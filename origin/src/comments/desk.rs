@@ -94,7 +94,6 @@ impl Desk {
     pub async fn run(mut self, edges: mpsc::Receiver<EdgeLink>, cancel: CancellationToken) {
         // What is being stored may be given up: nobody has been told that it is.
         cancel.run_until_cancelled(self.serve(edges)).await;
-        self.store.close().await;
     }
 
     async fn serve(&mut self, mut edges: mpsc::Receiver<EdgeLink>) {

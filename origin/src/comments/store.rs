@@ -6,41 +6,22 @@
 //! a comment is checked before; who may write, and how fast, is the caller's.
 
 mod attendance;
-mod database;
 mod room;
 mod rows;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use lectern_relay_proto::comment::{
     Action, AddressId, Attempt, Attendee, Block, Comment, Post, Refusal, Settings,
 };
 use lectern_relay_proto::{BroadcastId, UtcTime};
-use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::MigrateError;
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool};
-use tokio::sync::OnceCell;
-use tokio::time::error::Elapsed;
-use tokio::time::timeout;
 
-use self::database::Database;
-
-/// How long to wait for a connection.
-const CONNECTION_WAIT: Duration = Duration::from_secs(5);
-
-/// How long one call may take with a connection at hand. More than a statement may take, so that a
-/// database that works can say itself what is wrong.
-const CALL_MAX: Duration = Duration::from_secs(10);
+use crate::database::{self, Database, call};
 
 /// Where comments are kept. Clones share the connections.
 #[derive(Clone)]
 pub struct Store {
-    pool: AnyPool,
     database: Database,
-    /// Set once the tables are as they are to be.
-    ready: Arc<OnceCell<()>>,
 }
 
 /// What is to happen to a broadcast's comments.
@@ -146,34 +127,9 @@ pub struct Attendance {
 /// Why comments cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL names no database.
-    #[error("the URL of the database of comments {0}")]
-    Url(String),
-    /// The database is not there, or does not let us in.
-    #[error("cannot open {database}: {source}")]
-    Open {
-        /// Which, without the password.
-        database: String,
-        /// Why.
-        source: sqlx::Error,
-    },
-    /// Its tables are of a version that this program does not know, or cannot be changed.
-    #[error("cannot bring the tables of {database} up to date: {source}")]
-    Migrate {
-        /// Which, without the password.
-        database: String,
-        /// Why.
-        source: MigrateError,
-    },
-    /// Nothing is known of what was to be stored; the same may be asked again.
-    #[error("{database} does not answer")]
-    TimedOut {
-        /// Which, without the password.
-        database: String,
-    },
-    /// As [`Error::TimedOut`], but there was an answer.
-    #[error("the database of comments: {0}")]
-    Query(#[from] sqlx::Error),
+    /// The database does not do what it is asked to.
+    #[error(transparent)]
+    Database(#[from] database::Error),
     /// The database holds what this program never wrote.
     #[error("a comment of broadcast {broadcast} is damaged: its {column} is {value}")]
     Damaged {
@@ -186,50 +142,20 @@ pub enum Error {
     },
 }
 
-/// What comes of a call with a connection, which has to end in time. No function that takes a closure: of
-/// what such a one awaits the compiler cannot tell that it may be moved to another thread.
-macro_rules! call {
-    ($store:ident, |$connection:ident| $call:expr) => {{
-        let mut connection = $store.connection().await?;
-        let $connection = &mut connection;
-        let ended = timeout(CALL_MAX, $call).await;
-        $store.ended(connection, ended)
-    }};
-}
-
 impl Store {
-    /// The database at `url`, opened by [`Store::ready`] or with the first call. `url` is `sqlite:PATH`, where the file is
-    /// made if there is none but its directory must exist, or `postgres://USER:PASSWORD@HOST/DATABASE`.
-    ///
-    /// SQLite syncs each batch to disk before it counts as stored. PostgreSQL does so unless its
-    /// operator has turned `synchronous_commit` off.
-    pub fn new(url: &str) -> Result<Self, Error> {
-        let database = Database::parse(url)?;
-        let session = database.session();
-        let pool = AnyPoolOptions::new()
-            .max_connections(database.connections_max())
-            .acquire_timeout(CONNECTION_WAIT)
-            .after_connect(move |connection, _| {
-                Box::pin(async move { sqlx::raw_sql(session).execute(connection).await.map(drop) })
-            })
-            .connect_lazy_with(database.options());
-        Ok(Self { pool, database, ready: Arc::default() })
+    /// Keeps comments in `database`.
+    pub fn new(database: Database) -> Self {
+        Self { database }
     }
 
-    /// Opens the database, if it is not open, and brings its tables up to date.
-    pub async fn ready(&self) -> Result<(), Error> {
-        let database = self.database.clone();
-        self.ready.get_or_try_init(|| migrate(database)).await.map(|_| ())
-    }
-
-    /// Whether the database is one that may be away for a while, and back.
-    pub fn is_remote(&self) -> bool {
-        self.database.is_remote()
+    /// Where it keeps them.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// What a broadcast has.
     pub async fn newest(&self, broadcast: &BroadcastId) -> Result<Newest, Error> {
-        call!(self, |connection| rows::newest(connection, broadcast))
+        call!(self.database, |connection| rows::newest(connection, broadcast))
     }
 
     /// Applies all of `changes` in their order, or none of them, and says in the same order what came
@@ -239,8 +165,8 @@ impl Store {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let begin = self.database.begin();
-        call!(self, |connection| room::apply(connection, begin, changes))
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| room::apply(connection, begin, changes))
     }
 
     /// The comments of `broadcast` that have changed since `after`, in the order of `seq`, at most
@@ -251,7 +177,13 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Comment>, Error> {
-        call!(self, |connection| rows::comments(connection, rows::CHANGES, broadcast, after, limit))
+        call!(self.database, |connection| rows::comments(
+            connection,
+            rows::CHANGES,
+            broadcast,
+            after,
+            limit
+        ))
     }
 
     /// The comments of `broadcast` behind number `after`, in the order of `id`, at most `limit`.
@@ -261,12 +193,18 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Comment>, Error> {
-        call!(self, |connection| rows::comments(connection, rows::BY_ID, broadcast, after, limit))
+        call!(self.database, |connection| rows::comments(
+            connection,
+            rows::BY_ID,
+            broadcast,
+            after,
+            limit
+        ))
     }
 
     /// Who may not write at `at`, the newest first, at most [`Block::TOLD_MAX`].
     pub async fn blocks(&self, broadcast: &BroadcastId, at: UtcTime) -> Result<Vec<Block>, Error> {
-        call!(self, |connection| rows::blocks(connection, broadcast, at))
+        call!(self.database, |connection| rows::blocks(connection, broadcast, at))
     }
 
     /// Notes that these were there at `at`. False if there is no room for another on the list.
@@ -276,8 +214,10 @@ impl Store {
         present: &[Attendee],
         at: UtcTime,
     ) -> Result<bool, Error> {
-        let begin = self.database.begin();
-        call!(self, |connection| attendance::note(connection, begin, broadcast, present, at))
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| attendance::note(
+            connection, begin, broadcast, present, at
+        ))
     }
 
     /// Who was there, by when they came: at most `limit`, after the first `skip`.
@@ -287,51 +227,12 @@ impl Store {
         skip: u32,
         limit: u32,
     ) -> Result<Vec<Attendance>, Error> {
-        call!(self, |connection| attendance::list(connection, broadcast, skip, limit))
-    }
-
-    /// Lets go of the database, once the calls that are under way have ended.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
-
-    async fn connection(&self) -> Result<PoolConnection<Any>, Error> {
-        self.ready().await?;
-        self.pool.acquire().await.map_err(|error| match error {
-            sqlx::Error::PoolTimedOut => self.timed_out(),
-            error => error.into(),
-        })
-    }
-
-    /// What a call on `connection` came to, which had to end in time.
-    fn ended<T>(
-        &self,
-        mut connection: PoolConnection<Any>,
-        ended: Result<Result<T, Error>, Elapsed>,
-    ) -> Result<T, Error> {
-        let ended = ended.unwrap_or_else(|_| Err(self.timed_out()));
-        if ended.is_err() {
-            // It may answer what nobody waits for any more, or be in a transaction that the database
-            // has ended by itself, as SQLite does when the disk is full.
-            connection.close_on_drop();
-        }
-        ended
-    }
-
-    fn timed_out(&self) -> Error {
-        Error::TimedOut { database: self.database.to_string() }
+        call!(self.database, |connection| attendance::list(connection, broadcast, skip, limit))
     }
 }
 
-async fn migrate(database: Database) -> Result<(), Error> {
-    // On a thread of its own: of the migrator's future the compiler cannot tell that it may be moved to
-    // another.
-    let runtime = tokio::runtime::Handle::current();
-    let migrating = tokio::task::spawn_blocking(move || {
-        // A pool would try again until its time is up, and say no more than that.
-        let migrated = runtime.block_on(async { timeout(CALL_MAX, database.migrate()).await });
-        migrated.unwrap_or_else(|_| Err(Error::TimedOut { database: database.to_string() }))
-    });
-    // It ends in time, or panics.
-    migrating.await.unwrap_or_else(|error| Err(sqlx::Error::Protocol(error.to_string()).into()))
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
 }

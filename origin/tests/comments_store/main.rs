@@ -7,6 +7,7 @@ mod postgres;
 use std::time::{Duration, Instant};
 
 use lectern_origin::comments::store::{Applied, Change, Done, Error, Store};
+use lectern_origin::database::{self, Database as Opened};
 use lectern_relay_proto::comment::{
     AddressId, Attempt, AuthorId, ClientId, Comment, Marks, Name, Post, Refusal, Text,
 };
@@ -18,9 +19,9 @@ use self::moderation::*;
 use self::postgres::Postgres;
 
 async fn open(url: &str) -> Result<Store, Error> {
-    let store = Store::new(url)?;
-    store.ready().await?;
-    Ok(store)
+    let database = Opened::new(url)?;
+    database.ready().await?;
+    Ok(Store::new(database))
 }
 
 /// An empty database, which ends with the test.
@@ -216,8 +217,8 @@ async fn numbers_have_no_gap_however_many_write(database: &Database) {
             assert_eq!(numbers, (1..=count).map(|n| (n, n)).collect::<Vec<_>>());
         }
     }
-    one.close().await;
-    other.close().await;
+    one.database().close().await;
+    other.database().close().await;
 }
 
 async fn sent_again_it_is_stored_once(database: &Database) {
@@ -310,8 +311,11 @@ async fn what_was_stored_is_there_when_opened_again(database: &Database) {
     apply_one(&store, post(2, "a")).await;
     apply_one(&store, delete(1, 1)).await;
     let before = all(&store, "demo").await;
-    store.close().await;
-    assert!(matches!(store.apply(&[post(1, "b")]).await, Err(Error::Query(_))));
+    store.database().close().await;
+    assert!(matches!(
+        store.apply(&[post(1, "b")]).await,
+        Err(Error::Database(database::Error::Query(_)))
+    ));
 
     let store = database.open().await;
     assert_eq!(all(&store, "demo").await, before);
@@ -375,7 +379,7 @@ async fn a_room_that_somebody_else_holds_is_an_error_and_no_wait_forever(databas
     sqlx::raw_sql(hold).execute(&mut *holds).await.expect("held");
     let began = Instant::now();
     let error = store.apply(&[post(1, "b")]).await.expect_err("held");
-    assert!(matches!(error, Error::Query(_)), "{error}");
+    assert!(matches!(error, Error::Database(database::Error::Query(_))), "{error}");
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
     holds.rollback().await.expect("let go");
     // Nothing of it was stored, and nothing is in the way of the next.
@@ -398,7 +402,7 @@ async fn a_connection_that_hangs_is_an_error_and_then_replaced() {
     };
     signal("STOP");
     let error = store.apply(&[post(1, "b")]).await.expect_err("silence");
-    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+    assert!(matches!(error, Error::Database(database::Error::TimedOut { .. })), "{error}");
     assert_eq!(apply_one(&store, post(1, "b")).await, changed(comment(1, 2, 2)));
     signal("CONT");
 }
@@ -410,7 +414,7 @@ async fn a_database_out_of_reach_is_said_without_its_password() {
     drop(closed);
     let url = format!("postgres://lectern:hunter2@{addr}/lectern");
     let error = open(&url).await.err().expect("nobody there");
-    assert!(matches!(error, Error::Open { .. }), "{error}");
+    assert!(matches!(error, Error::Database(database::Error::Open { .. })), "{error}");
     let said = error.to_string();
     assert!(said.starts_with(&format!("cannot open PostgreSQL at {addr}: ")), "{said}");
     assert!(said.contains("refused") && !format!("{error:?} {said}").contains("hunter2"), "{said}");

@@ -15,8 +15,8 @@ use super::{CONNECTION_WAIT, Error};
 
 /// What the database's tables have become, in this order. What has been released is never edited.
 const MIGRATIONS: [(&str, &str); 2] = [
-    ("comments", include_str!("../../../migrations/1_comments.sql")),
-    ("rooms", include_str!("../../../migrations/2_rooms.sql")),
+    ("comments", include_str!("../../migrations/1_comments.sql")),
+    ("rooms", include_str!("../../migrations/2_rooms.sql")),
 ];
 
 /// The journal is synced before a comment counts as stored: power may fail right after.
@@ -33,7 +33,7 @@ const POSTGRES_SESSION: &str = "SET statement_timeout = '5s'; \
 
 /// Which database, and how to reach it.
 #[derive(Clone)]
-pub(super) struct Database {
+pub(super) struct Server {
     kind: Kind,
     options: Arc<AnyConnectOptions>,
     /// For people: without the password.
@@ -47,7 +47,7 @@ enum Kind {
     Postgres,
 }
 
-impl Database {
+impl Server {
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
         let (kind, name, url) = if let Some(path) = url.strip_prefix("sqlite:") {
             sqlite(path.strip_prefix("//").unwrap_or(path))?
@@ -122,7 +122,7 @@ impl Database {
 }
 
 /// `PostgreSQL at db.example:5432` or `SQLite file /data/lectern.db`.
-impl fmt::Display for Database {
+impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -181,16 +181,16 @@ mod tests {
     async fn sqlite_syncs_each_commit_whatever_the_path_is_called() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("50% of #1, why?.db");
-        let database = Database::parse(&format!("sqlite:{}", path.display())).expect("a URL");
-        database.migrate().await.expect("migrated");
+        let server = Server::parse(&format!("sqlite:{}", path.display())).expect("a URL");
+        server.migrate().await.expect("migrated");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
             let mode = std::fs::metadata(&path).expect("there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "others read it");
         }
-        let mut connection: AnyConnection = database.options().connect().await.expect("connect");
-        sqlx::raw_sql(database.session()).execute(&mut connection).await.expect("session");
+        let mut connection: AnyConnection = server.options().connect().await.expect("connect");
+        sqlx::raw_sql(server.session()).execute(&mut connection).await.expect("session");
         for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)]
         {
             let sql = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
@@ -219,14 +219,14 @@ mod tests {
             "postgres://root:7#hunter2@host/x",
             "postgres://root:7/hunter2@host/x",
         ] {
-            let error = Database::parse(url).err().expect(url).to_string();
+            let error = Server::parse(url).err().expect(url).to_string();
             assert!(!error.contains("ter2"), "{error}");
         }
     }
 
     #[test]
     fn a_database_is_called_by_its_place_and_not_by_its_password() {
-        let name = |url| Database::parse(url).expect(url).to_string();
+        let name = |url| Server::parse(url).expect(url).to_string();
         assert_eq!(name("sqlite:/data/lectern.db"), "SQLite file /data/lectern.db");
         assert_eq!(name("sqlite://data/lectern.db"), "SQLite file data/lectern.db");
         assert_eq!(name("postgres://u:p@ss@db.example/x"), "PostgreSQL at db.example:5432");

@@ -1,0 +1,162 @@
+//! The database of this origin: an SQLite file of its own, or PostgreSQL, which several origins may share.
+//! Both speak the same statements. Owns connections, how long anything may take, and the tables' versions;
+//! what stands in them is [`crate::comments::store`]'s and [`crate::control::store`]'s.
+
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::MigrateError;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool};
+use tokio::sync::OnceCell;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+use self::server::Server;
+
+/// How long to wait for a connection.
+const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+
+/// How long one call may take with a connection at hand. More than a statement may take, so that a
+/// database that works can say itself what is wrong.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(10);
+
+/// A database. Clones share the connections.
+#[derive(Clone)]
+pub struct Database {
+    pool: AnyPool,
+    server: Server,
+    /// Set once the tables are as they are to be.
+    ready: Arc<OnceCell<()>>,
+}
+
+/// Why nothing can be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL names no database.
+    #[error("the URL of the database {0}")]
+    Url(String),
+    /// The database is not there, or does not let us in.
+    #[error("cannot open {database}: {source}")]
+    Open {
+        /// Which, without the password.
+        database: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// Its tables are of a version that this program does not know, or cannot be changed.
+    #[error("cannot bring the tables of {database} up to date: {source}")]
+    Migrate {
+        /// Which, without the password.
+        database: String,
+        /// Why.
+        source: MigrateError,
+    },
+    /// Nothing is known of what was to be stored; the same may be asked again.
+    #[error("{database} does not answer")]
+    TimedOut {
+        /// Which, without the password.
+        database: String,
+    },
+    /// As [`Error::TimedOut`], but there was an answer.
+    #[error("the database: {0}")]
+    Query(#[from] sqlx::Error),
+}
+
+/// What comes of a call with a connection of a [`Database`], which has to end in time. No function that
+/// takes a closure: of what such a one awaits the compiler cannot tell that it may be moved to another
+/// thread.
+macro_rules! call {
+    ($database:expr, |$connection:ident| $call:expr) => {{
+        let mut connection = $database.connection().await?;
+        let $connection = &mut connection;
+        let ended = tokio::time::timeout($crate::database::CALL_MAX, $call).await;
+        $database.ended(connection, ended)
+    }};
+}
+pub(crate) use call;
+
+impl Database {
+    /// The database at `url`, opened by [`Database::ready`] or with the first call. `url` is
+    /// `sqlite:PATH`, where the file is made if there is none but its directory must exist, or
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`.
+    ///
+    /// SQLite syncs each transaction to disk before it counts as stored. PostgreSQL does so unless its
+    /// operator has turned `synchronous_commit` off.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let server = Server::parse(url)?;
+        let session = server.session();
+        let pool = AnyPoolOptions::new()
+            .max_connections(server.connections_max())
+            .acquire_timeout(CONNECTION_WAIT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { sqlx::raw_sql(session).execute(connection).await.map(drop) })
+            })
+            .connect_lazy_with(server.options());
+        Ok(Self { pool, server, ready: Arc::default() })
+    }
+
+    /// Opens the database, if it is not open, and brings its tables up to date.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let server = self.server.clone();
+        self.ready.get_or_try_init(|| migrate(server)).await.map(|_| ())
+    }
+
+    /// Whether the database is one that may be away for a while, and back.
+    pub fn is_remote(&self) -> bool {
+        self.server.is_remote()
+    }
+
+    /// Lets go of the database, once the calls that are under way have ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) fn begin_sql(&self) -> &'static str {
+        self.server.begin()
+    }
+
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Any>, Error> {
+        self.ready().await?;
+        self.pool.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => self.timed_out(),
+            error => error.into(),
+        })
+    }
+
+    /// What a call on `connection` came to, which had to end in time.
+    pub(crate) fn ended<T, E: From<Error>>(
+        &self,
+        mut connection: PoolConnection<Any>,
+        ended: Result<Result<T, E>, Elapsed>,
+    ) -> Result<T, E> {
+        let ended = ended.unwrap_or_else(|_| Err(self.timed_out().into()));
+        if ended.is_err() {
+            // It may answer what nobody waits for any more, or be in a transaction that the database
+            // has ended by itself, as SQLite does when the disk is full.
+            connection.close_on_drop();
+        }
+        ended
+    }
+
+    fn timed_out(&self) -> Error {
+        Error::TimedOut { database: self.server.to_string() }
+    }
+}
+
+async fn migrate(server: Server) -> Result<(), Error> {
+    // On a thread of its own: of the migrator's future the compiler cannot tell that it may be moved to
+    // another.
+    let runtime = tokio::runtime::Handle::current();
+    let migrating = tokio::task::spawn_blocking(move || {
+        // A pool would try again until its time is up, and say no more than that.
+        let migrated = runtime.block_on(async { timeout(CALL_MAX, server.migrate()).await });
+        migrated.unwrap_or_else(|_| Err(Error::TimedOut { database: server.to_string() }))
+    });
+    // It ends in time, or panics.
+    migrating.await.unwrap_or_else(|error| Err(sqlx::Error::Protocol(error.to_string()).into()))
+}

@@ -9,5 +9,6 @@ mod metrics;
 mod rules;
 pub mod store;
 
-pub use desk::{Desk, Room};
+pub use crowd::Audience;
+pub use desk::{Desk, Room, Rooms};
 pub use metrics::Metrics;

@@ -11,9 +11,11 @@ pub mod broadcasts;
 pub mod clock;
 pub mod comments;
 pub mod config;
+pub mod control;
 pub mod database;
 pub mod demo;
 pub mod ingest;
+pub mod instant;
 pub mod metrics;
 pub mod package;
 pub mod store;
@@ -25,6 +27,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use lectern_relay_proto::client::{Proxies, ProxyError};
 use lectern_relay_proto::net::{
     self, EdgeLink, Identity, Publisher, PublisherConfig, PublisherMetrics,
 };
@@ -33,9 +37,10 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
+use crate::api::server::Server;
 use crate::broadcasts::Broadcasts;
 use crate::config::{BroadcastConfig, Config};
+use crate::control::Control;
 use crate::database::Database;
 use crate::ingest::rtmp;
 use crate::metrics::Metrics;
@@ -49,7 +54,11 @@ pub struct Origin {
     rtmp_addr: SocketAddr,
     certificate_pem: String,
     desk: comments::Desk,
-    api: Api,
+    api: Server,
+    /// The API's, for a server beside this one.
+    routes: Router,
+    control: Arc<Control>,
+    database: Database,
     edges: mpsc::Receiver<EdgeLink>,
 }
 
@@ -68,9 +77,12 @@ pub enum Error {
     /// `relay_certificate` and `relay_key` go together.
     #[error("relay_certificate and relay_key must be given together")]
     HalfACertificate,
-    /// A `[[broadcast]]` cannot be provisioned.
+    /// A `[[broadcast]]` cannot be provisioned, or those of the database cannot be read.
     #[error(transparent)]
-    Broadcasts(#[from] broadcasts::Error),
+    Control(#[from] control::Error),
+    /// A proxy is neither an address nor a network.
+    #[error("origin.trusted_proxies: {0}")]
+    Proxies(#[from] ProxyError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -87,11 +99,12 @@ pub enum Error {
 
 impl Origin {
     /// Binds the ports and announces the broadcasts. What must outlive the process lives in
-    /// `data_dir`.
+    /// `data_dir`; `pages` is what is served beside the API.
     pub async fn start(
         config: &Config,
-        broadcasts: &[BroadcastConfig],
+        provisioned: &[BroadcastConfig],
         data_dir: &Path,
+        pages: Option<Router>,
         registry: &Registry,
     ) -> Result<Self, Error> {
         let identity = match (&config.relay_certificate, &config.relay_key) {
@@ -111,8 +124,9 @@ impl Origin {
         })?;
         let relay_addr = relay.local_addr()?;
         let store = Store::open(data_dir)?;
-        let (broadcasts, rooms) =
-            Broadcasts::announce(broadcasts, &relay, &store, Metrics::register(registry)?)?;
+        let announcer = relay.announcer().clone();
+        let metrics = Metrics::register(registry)?;
+        let broadcasts = Arc::new(Broadcasts::new(announcer, store, metrics));
         let database = config.database(data_dir);
         let database = Database::new(database.expose())?;
         match database.ready().await {
@@ -123,21 +137,48 @@ impl Origin {
             }
             Err(error) => return Err(error.into()),
         }
-        let comments = comments::store::Store::new(database);
+        let comments = comments::store::Store::new(database.clone());
         if config.relay_token.is_none() {
             tracing::info!("without origin.relay_token edges cannot send comments");
         }
-        let keys = rooms.iter().map(|(id, room)| (id.clone(), room.moderator_key.clone()));
-        let api = Api::bind(config.http, comments.clone(), keys.collect()).await;
-        let api = api.map_err(|error| Error::Http(config.http, error))?;
-        let desk = comments::Desk::new(comments, rooms, comments::Metrics::register(registry)?);
+        let metrics = comments::Metrics::register(registry)?;
+        let (desk, rooms) = comments::Desk::new(comments.clone(), metrics);
+        let store = control::store::Store::new(database.clone());
+        let control = Control::new(store, broadcasts.clone(), rooms, provisioned).await?;
+        match control.load().await {
+            Ok(()) => {}
+            // What the configuration file provisions goes on air without it.
+            Err(error) if database.is_remote() => {
+                tracing::error!(%error, "the broadcasts of the database cannot be read; trying again");
+            }
+            Err(error) => return Err(control::Error::from(error).into()),
+        }
+        let control = Arc::new(control);
         let listener = TcpListener::bind(config.rtmp).await;
         let listener = listener.map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let rtmp_addr = listener.local_addr().map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let metrics = rtmp::Metrics::register(registry)?;
-        let rtmp =
-            rtmp::Server::new(listener, Arc::new(broadcasts), config.limits.clone(), metrics);
-        Ok(Self { relay, relay_addr, rtmp, rtmp_addr, certificate_pem, desk, edges, api })
+        let rtmp = rtmp::Server::new(listener, broadcasts, config.limits.clone(), metrics);
+        let settings =
+            api::Settings { rtmp_port: rtmp_addr.port(), watch_url: config.watch_url.clone() };
+        let routes = api::routes(control.clone(), comments, settings);
+        let router = pages.unwrap_or_default().merge(routes.clone());
+        let proxies = Proxies::parse(&config.trusted_proxies)?;
+        let api = Server::bind(config.http, router, proxies).await;
+        let api = api.map_err(|error| Error::Http(config.http, error))?;
+        Ok(Self {
+            relay,
+            relay_addr,
+            rtmp,
+            rtmp_addr,
+            certificate_pem,
+            desk,
+            edges,
+            api,
+            routes,
+            control,
+            database,
+        })
     }
 
     /// Where RTMP is accepted.
@@ -148,6 +189,17 @@ impl Origin {
     /// Where the API is served.
     pub fn http_addr(&self) -> SocketAddr {
         self.api.addr()
+    }
+
+    /// The API, to be served elsewhere too. There each request says whom it comes from
+    /// ([`Client`](lectern_relay_proto::client::Client)).
+    pub fn routes(&self) -> Router {
+        self.routes.clone()
+    }
+
+    /// What makes the first account, while there is none.
+    pub fn setup_token(&self) -> Option<String> {
+        self.control.setup_token()
     }
 
     /// Where edges subscribe.
@@ -165,8 +217,10 @@ impl Origin {
         tokio::join!(
             self.rtmp.run(cancel.clone()),
             self.api.run(cancel.clone()),
+            self.control.run(cancel.clone()),
             self.desk.run(self.edges, cancel)
         );
+        self.database.close().await;
         self.relay.close().await;
     }
 }

@@ -1,7 +1,10 @@
-//! Who is one client, by address, and how many of something each has. Pure.
+//! Who is one client, by address, also behind proxies that are trusted, and how many of something each
+//! has. Pure.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 /// What stands for a client: its IPv4 address, or the /64 that one subscriber of IPv6 has.
 pub fn network(client: IpAddr) -> IpAddr {
@@ -46,6 +49,62 @@ impl Tally {
     }
 }
 
+/// Entries of `X-Forwarded-For` that are read: more proxies than anybody has in a row.
+const HOPS_MAX: usize = 16;
+
+/// The address that a request comes from, as a request extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client(pub IpAddr);
+
+/// The proxies whose word is taken.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies(Vec<IpNet>);
+
+/// An entry that is neither an address nor a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither an IP address nor a network such as 10.0.0.0/8")]
+pub struct ProxyError(String);
+
+impl Proxies {
+    /// Reads addresses and networks.
+    pub fn parse(entries: &[String]) -> Result<Self, ProxyError> {
+        let read = |entry: &String| {
+            let net = entry.parse::<IpNet>().ok();
+            let net = net.or_else(|| entry.parse::<IpAddr>().ok().map(IpNet::from));
+            net.ok_or_else(|| ProxyError(entry.clone()))
+        };
+        entries.iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether this is one of them.
+    pub fn trust(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.0.iter().any(|net| net.contains(&ip))
+    }
+
+    /// Whom a request comes from that `peer` sent. Of its lines of `X-Forwarded-For` the entries are read from
+    /// the end, where the nearest proxy wrote: what stands before the first address that is not a
+    /// trusted proxy, anybody may have written.
+    pub fn client<'a>(
+        &self,
+        peer: IpAddr,
+        forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> Client {
+        let entries = forwarded_for.rev().flat_map(|line| line.rsplit(','));
+        let mut client = peer;
+        for entry in entries.take(HOPS_MAX) {
+            if !self.trust(client) {
+                break;
+            }
+            match entry.trim().parse() {
+                Ok(ip) => client = ip,
+                Err(_) => break,
+            }
+        }
+        Client(client.to_canonical())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +131,29 @@ mod tests {
         assert_eq!((tally.of(ip("2001:db8::1")), tally.clients()), (1, 1));
         tally.remove(ip("203.0.113.1"));
         assert_eq!(tally.clients(), 1);
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed_and_only_about_the_hop_before_them() {
+        let proxies = ["10.0.0.0/8".to_owned(), "2001:db8::1".to_owned()];
+        let proxies = Proxies::parse(&proxies).unwrap();
+        let check = |peer: &str, lines: &[&str], expect: &str| {
+            let client = proxies.client(peer.parse().unwrap(), lines.iter().copied());
+            assert_eq!(client, Client(expect.parse().unwrap()), "{peer} {lines:?}");
+        };
+        check("192.0.2.1", &["198.51.100.1"], "192.0.2.1");
+        check("10.0.0.1", &[], "10.0.0.1");
+        check("10.0.0.1", &["198.51.100.1"], "198.51.100.1");
+        check("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1");
+        check("10.0.0.1", &["203.0.113.9, 198.51.100.1, 10.2.3.4"], "198.51.100.1");
+        check("2001:db8::1", &["203.0.113.9", "198.51.100.1"], "198.51.100.1");
+        check("10.0.0.1", &["198.51.100.1, nonsense"], "10.0.0.1");
+        check("10.0.0.1", &["198.51.100.1, 10.2.3.4:80"], "10.0.0.1");
+    }
+
+    #[test]
+    fn what_is_not_a_network_is_named() {
+        let error = Proxies::parse(&["10.0.0.0/33".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("10.0.0.0/33"));
     }
 }

@@ -32,7 +32,7 @@ use tower::Service as _;
 
 use self::door::{Door, Guest, Place};
 pub use self::metrics::Metrics;
-use crate::client::Proxies;
+use crate::client::{Proxies, client_of};
 use crate::throttle::Throttle;
 
 /// How long a request's head may take to arrive, and how long a connection may rest between two
@@ -172,7 +172,7 @@ impl Visit {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let client = self.site.door.limits.proxies.client(self.peer, request.headers());
+        let client = client_of(&self.site.door.limits.proxies, self.peer, request.headers());
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(Seat { _place: self._place.clone() });
         // RFC 9112 §3.2: exactly one, or 400.

@@ -1,7 +1,7 @@
 //! What many viewers of one broadcast do together: what they feel, added up, and how many watch. Pure.
 //! Nothing of it is stored; it is over when the moment is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ const VIEWERS_EACH: Duration = Duration::from_secs(2);
 const BEHIND_MAX_MS: u64 = 120_000;
 /// Edges that are remembered; more than are connected to one origin.
 const EDGES_MAX: usize = 10_000;
+
+/// Who watches a broadcast at which edge, by the edge's name.
+pub type Audience = BTreeMap<Arc<str>, Viewers>;
 
 /// What is to be told of one broadcast's viewers.
 #[derive(Debug, Default)]
@@ -52,6 +55,11 @@ impl Crowd {
     /// How many watch, as far as edges have said.
     pub(super) fn viewers(&self) -> u64 {
         self.watching.values().map(|(viewers, _)| viewers.total()).sum()
+    }
+
+    /// Where they are.
+    pub(super) fn audience(&self) -> Audience {
+        self.watching.iter().map(|(edge, (viewers, _))| (edge.clone(), *viewers)).collect()
     }
 
     /// What everybody is to be told now.

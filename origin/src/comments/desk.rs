@@ -1,9 +1,9 @@
 //! The desk at which all comments of this origin are taken in: one task, so that what edges hear is in
 //! the order in which it is stored. Requests that wait together are stored in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use lectern_relay_proto::comment::{
@@ -11,16 +11,17 @@ use lectern_relay_proto::comment::{
 };
 use lectern_relay_proto::net::{EdgeLink, RecordPublisher};
 use lectern_relay_proto::{BroadcastId, UtcTime};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
-use super::crowd::Crowd;
+use super::crowd::{Audience, Crowd};
 use super::listener::{Asked, Heard, Listener};
 use super::rules::{For, Refused, Rules};
 use super::store::{self, Applied, Change, Done, Store, TALLY_MAX};
+use crate::broadcasts::BROADCASTS_MAX;
 
 /// Requests of all edges that wait to be stored. When full, the edges' wait with the relay.
 const QUEUE_MAX: usize = 1_024;
@@ -30,6 +31,8 @@ const BATCH_MAX: usize = 256;
 pub(super) const HISTORY_MAX: u32 = 200;
 /// Answers of history, and of who is blocked or was there, that use the store at once.
 const READS_MAX: usize = 2;
+/// Rooms that wait to be opened or closed: at the start all do, before there is a desk.
+const CHANGES_MAX: usize = 2 * BROADCASTS_MAX;
 /// How far a player's clock may be ahead of this one.
 const AHEAD_MAX_MS: u64 = 3_000;
 /// When to try again what could not be stored.
@@ -49,13 +52,56 @@ pub struct Room {
     pub moderator_key: Option<ModeratorKey>,
     /// Whether a list is kept of who attends.
     pub attendance: bool,
+    /// Who watches, for the host.
+    pub audience: watch::Sender<Audience>,
 }
 
 /// Takes in what edges ask.
 pub struct Desk {
     store: Store,
     rooms: HashMap<BroadcastId, Open>,
+    changes: mpsc::Receiver<RoomChange>,
+    /// Those of whose audience a list is kept, for all who answer edges.
+    attendance: Arc<RwLock<HashSet<BroadcastId>>>,
     metrics: Metrics,
+}
+
+/// Opens and closes the rooms of a [`Desk`].
+#[derive(Clone)]
+pub struct Rooms(mpsc::Sender<RoomChange>);
+
+/// What is to happen to a room.
+enum RoomChange {
+    Open(BroadcastId, Box<Room>),
+    Set { id: BroadcastId, moderator_key: Option<ModeratorKey>, attendance: bool },
+    Close(BroadcastId),
+}
+
+impl Rooms {
+    /// Lets viewers comment on a broadcast.
+    pub async fn open(&self, id: BroadcastId, room: Room) {
+        self.change(RoomChange::Open(id, Box::new(room))).await;
+    }
+
+    /// From now on this makes one a moderator, and a list of who attends is kept or not.
+    pub async fn set(
+        &self,
+        id: BroadcastId,
+        moderator_key: Option<ModeratorKey>,
+        attendance: bool,
+    ) {
+        self.change(RoomChange::Set { id, moderator_key, attendance }).await;
+    }
+
+    /// There is no such broadcast any more.
+    pub async fn close(&self, id: BroadcastId) {
+        self.change(RoomChange::Close(id)).await;
+    }
+
+    async fn change(&self, change: RoomChange) {
+        // Without a desk the origin is about to stop.
+        let _ = self.0.send(change).await;
+    }
 }
 
 /// A room while comments are taken in.
@@ -76,18 +122,12 @@ struct Open {
 pub(super) type Answers = Arc<Mutex<RecordPublisher>>;
 
 impl Desk {
-    /// A desk for `rooms`, which keeps what is written in `store`.
-    pub fn new(store: Store, rooms: HashMap<BroadcastId, Room>, metrics: Metrics) -> Self {
-        let open = |room| Open {
-            room,
-            rules: Rules::default(),
-            crowd: Crowd::default(),
-            told: None,
-            behind: true,
-            voted: false,
-        };
-        let rooms = rooms.into_iter().map(|(id, room)| (id, open(room)));
-        Self { store, rooms: rooms.collect(), metrics }
+    /// A desk that keeps what is written in `store`, and what opens its rooms.
+    pub fn new(store: Store, metrics: Metrics) -> (Self, Rooms) {
+        let (sender, changes) = mpsc::channel(CHANGES_MAX);
+        let desk =
+            Self { store, rooms: HashMap::new(), changes, attendance: Arc::default(), metrics };
+        (desk, Rooms(sender))
     }
 
     /// Serves the edges that arrive, until `cancel`.
@@ -98,16 +138,11 @@ impl Desk {
 
     async fn serve(&mut self, mut edges: mpsc::Receiver<EdgeLink>) {
         let (sender, mut heard) = mpsc::channel(QUEUE_MAX);
-        let attendance = |open: &Open| open.room.attendance;
         let listener = Listener {
             store: self.store.clone(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             desk: sender,
-            attendance: self
-                .rooms
-                .iter()
-                .map(|(id, open)| (id.clone(), attendance(open)))
-                .collect(),
+            attendance: self.attendance.clone(),
             metrics: self.metrics.clone(),
         };
         let listener = Arc::new(listener);
@@ -119,6 +154,7 @@ impl Desk {
                 _ = again.tick() => self.make_up().await,
                 _ = tally.tick() => self.tally().await,
                 _ = crowd.tick() => self.tell_of_the_crowd(),
+                Some(change) = self.changes.recv() => self.change(change),
                 Some(edge) = edges.recv() => {
                     listening.spawn(listener.clone().listen(edge));
                 }
@@ -130,6 +166,31 @@ impl Desk {
                 _ = heard.recv_many(&mut batch, BATCH_MAX) => {
                     self.take_in(std::mem::take(&mut batch)).await;
                 }
+            }
+        }
+    }
+
+    fn change(&mut self, change: RoomChange) {
+        let mut attended = self.attendance.write().unwrap_or_else(PoisonError::into_inner);
+        let mut attend = |id: &BroadcastId, attendance| match attendance {
+            true => attended.insert(id.clone()),
+            false => attended.remove(id),
+        };
+        match change {
+            RoomChange::Open(id, room) => {
+                attend(&id, room.attendance);
+                self.rooms.insert(id, Open::new(*room));
+            }
+            RoomChange::Set { id, moderator_key, attendance } => {
+                let Some(open) = self.rooms.get_mut(&id) else { return };
+                attend(&id, attendance);
+                // Edges are told by being told once more what is in force.
+                open.behind |= open.room.attendance != attendance;
+                (open.room.moderator_key, open.room.attendance) = (moderator_key, attendance);
+            }
+            RoomChange::Close(id) => {
+                attend(&id, false);
+                self.rooms.remove(&id);
             }
         }
     }
@@ -298,6 +359,12 @@ impl Desk {
                 let _ = open.publish(&news);
             }
             viewers += open.crowd.viewers();
+            let audience = open.crowd.audience();
+            open.room.audience.send_if_modified(|told| {
+                let modified = *told != audience;
+                *told = audience;
+                modified
+            });
         }
         self.metrics.viewers.set(viewers.try_into().unwrap_or(i64::MAX));
     }
@@ -360,6 +427,11 @@ impl Room {
 }
 
 impl Open {
+    fn new(room: Room) -> Self {
+        let (rules, crowd) = (Rules::default(), Crowd::default());
+        Self { room, rules, crowd, told: None, behind: true, voted: false }
+    }
+
     fn check_post(&mut self, post: Post, now: Instant, at: UtcTime) -> Result<Change, Refused> {
         // Who waits for the host talks already, at the very beginning.
         let live_ms = self.room.live_ms(at).unwrap_or(0);

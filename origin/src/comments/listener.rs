@@ -1,8 +1,8 @@
 //! Reads what one edge asks: what changes nothing is answered here, in the way of that edge's later
 //! requests and not of other edges'; the rest goes to the desk.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Instant, SystemTime};
 
 use lectern_relay_proto::comment::{Attendee, Request, Response, Settings};
@@ -43,8 +43,8 @@ pub(super) struct Listener {
     pub(super) store: Store,
     pub(super) reads: Arc<Semaphore>,
     pub(super) desk: mpsc::Sender<Heard>,
-    /// All broadcasts, and whether a list is kept of who attends.
-    pub(super) attendance: HashMap<BroadcastId, bool>,
+    /// Of which broadcasts a list is kept of who attends.
+    pub(super) attendance: Arc<RwLock<HashSet<BroadcastId>>>,
     pub(super) metrics: Metrics,
 }
 
@@ -108,15 +108,16 @@ impl Listener {
             newest: comments.last().map_or(newest.seq, |comment| comment.seq),
             complete: comments.len() < HISTORY_MAX as usize,
             comments,
-            settings: Settings {
-                attendance: self.attendance.get(broadcast).copied().unwrap_or(false),
-                ..newest.settings
-            },
+            settings: Settings { attendance: self.is_attended(broadcast), ..newest.settings },
         })
     }
 
+    fn is_attended(&self, broadcast: &BroadcastId) -> bool {
+        self.attendance.read().unwrap_or_else(PoisonError::into_inner).contains(broadcast)
+    }
+
     async fn attend(&self, broadcast: &BroadcastId, present: &[Attendee]) {
-        if !self.attendance.get(broadcast).copied().unwrap_or(false) {
+        if !self.is_attended(broadcast) {
             return;
         }
         let present = &present[..present.len().min(Attendee::TOLD_MAX)];

@@ -41,9 +41,14 @@ pub trait Take: Send + 'static {
     /// Does what is due at `now`. An error ends the connection.
     fn handle_timeout(&mut self, now: UtcTime) -> Result<(), TakeError>;
 
-    /// Cancelled once a newer publisher has taken over the key: the older one is told, and closed.
-    /// Asked for once, right after the claim.
+    /// Cancelled once a newer publisher has taken over, or the host has ended the broadcast: the
+    /// publisher is told why, and closed. Asked for once, right after the claim.
     fn superseded(&self) -> CancellationToken;
+
+    /// Whether it was the host who ended it.
+    fn is_ended(&self) -> bool {
+        false
+    }
 
     /// No tag follows. `clean` if the encoder said that it ends; otherwise it just went away, was
     /// superseded, or was stopped. Called exactly once, even when the connection's task panics.

@@ -22,7 +22,9 @@ mod transport;
 
 pub use self::error::Error;
 pub use self::metrics::{PublisherMetrics, SubscriberMetrics};
-pub use self::publish::{BroadcastPublisher, Publisher, PublisherConfig, TrackPublisher};
+pub use self::publish::{
+    Announcer, BroadcastPublisher, Publisher, PublisherConfig, TrackPublisher,
+};
 pub use self::records::{
     EdgeLink, Lost, OriginLink, RECORD_BYTES_MAX, RecordPublisher, RecordSubscription,
     RequestSender,

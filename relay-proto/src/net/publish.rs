@@ -80,14 +80,20 @@ impl PublisherConfig {
 /// A running QUIC server. Dropping it closes all sessions.
 pub struct Publisher {
     endpoint: quinn::Endpoint,
-    origin: origin::Producer,
-    /// The broadcasts that live, so that no second one takes their path.
-    ids: Arc<Mutex<BTreeSet<BroadcastId>>>,
-    keep: Duration,
+    announcer: Announcer,
     /// Aborted on drop.
     tasks: JoinSet<()>,
     /// What the endpoint runs; it owns the socket.
     transport: TaskTracker,
+}
+
+/// Begins broadcasts of a [`Publisher`]. Once that is closed, nobody hears of them.
+#[derive(Clone)]
+pub struct Announcer {
+    origin: origin::Producer,
+    /// The broadcasts that live, so that no second one takes their path.
+    ids: Arc<Mutex<BTreeSet<BroadcastId>>>,
+    keep: Duration,
 }
 
 impl Publisher {
@@ -107,7 +113,8 @@ impl Publisher {
             moq_net::time::run(driver).await;
         });
         tasks.spawn(accept(endpoint.clone(), origin.clone(), config));
-        Ok(Self { endpoint, origin, ids: Arc::default(), keep, tasks, transport })
+        let announcer = Announcer { origin, ids: Arc::default(), keep };
+        Ok(Self { endpoint, announcer, tasks, transport })
     }
 
     /// The address that it listens on.
@@ -115,15 +122,14 @@ impl Publisher {
         self.endpoint.local_addr().map_err(|error| Error::Connection(error.to_string()))
     }
 
-    /// Begins a broadcast. Subscribers hear of it with its first catalog.
+    /// What begins broadcasts.
+    pub fn announcer(&self) -> &Announcer {
+        &self.announcer
+    }
+
+    /// See [`Announcer::broadcast`].
     pub fn broadcast(&self, id: &BroadcastId) -> Result<BroadcastPublisher, Error> {
-        let claim = Claim::new(&self.ids, id).ok_or(Error::BroadcastExists)?;
-        let broadcast = self.origin.create_broadcast(broadcast_path(id)).map_err(from_moq)?;
-        let info = track::Info::default().with_max_age(self.keep).with_priority(CATALOG_PRIORITY);
-        let catalog = broadcast.create_track(TrackName::CATALOG, info).map_err(from_moq)?;
-        let (tracks, keep) = (BTreeSet::new(), self.keep);
-        let announced = false;
-        Ok(BroadcastPublisher { broadcast, catalog, tracks, keep, announced, _claim: claim })
+        self.announcer.broadcast(id)
     }
 
     /// Closes all sessions and waits until their peers have been told and the port is free.
@@ -145,7 +151,20 @@ impl Publisher {
     /// Where broadcasts of another shape than ours can be published, to see what subscribers do.
     #[cfg(test)]
     pub(super) fn origin(&self) -> &origin::Producer {
-        &self.origin
+        &self.announcer.origin
+    }
+}
+
+impl Announcer {
+    /// Begins a broadcast. Subscribers hear of it with its first catalog.
+    pub fn broadcast(&self, id: &BroadcastId) -> Result<BroadcastPublisher, Error> {
+        let claim = Claim::new(&self.ids, id).ok_or(Error::BroadcastExists)?;
+        let broadcast = self.origin.create_broadcast(broadcast_path(id)).map_err(from_moq)?;
+        let info = track::Info::default().with_max_age(self.keep).with_priority(CATALOG_PRIORITY);
+        let catalog = broadcast.create_track(TrackName::CATALOG, info).map_err(from_moq)?;
+        let (tracks, keep) = (BTreeSet::new(), self.keep);
+        let announced = false;
+        Ok(BroadcastPublisher { broadcast, catalog, tracks, keep, announced, _claim: claim })
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use super::patch::{self, Condition};
 use super::{Asked, WAIT_MAX, is_type, prefer};
-use crate::client::{Client, Proxies, network};
+use crate::client::{Client, Proxies, client_of, network};
 use crate::whep::fuzzing::script::Script;
 use crate::whep::ice_servers::{self, Credential, IceServer};
 use crate::whep::layer::Selection;
@@ -60,8 +60,8 @@ fn forwarded(headers: &HeaderMap) {
     let trusted = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
     let proxies = Proxies::parse(&["10.0.0.0/8".to_owned(), "2001:db8::/32".to_owned()]);
     let proxies = proxies.expect("networks");
-    assert_eq!(proxies.client(stranger, headers), Client(stranger));
-    let Client(ip) = proxies.client(trusted, headers);
+    assert_eq!(client_of(&proxies, stranger, headers), Client(stranger));
+    let Client(ip) = client_of(&proxies, trusted, headers);
     assert!(ip == trusted || headers.contains_key("x-forwarded-for"));
     assert_eq!(network(network(ip)), network(ip));
 }

@@ -178,6 +178,10 @@ impl<'a, G: Gate> Connection<'a, G> {
                     Ok(())
                 }
                 () = cancelled(superseded) => {
+                    if self.live.as_ref().is_some_and(Live::is_ended) {
+                        self.session.fail_publish(&TakeError::Ended.to_string());
+                        return Err(Ended::Take(TakeError::Ended));
+                    }
                     self.session.supersede();
                     return Err(Ended::Superseded);
                 }
@@ -307,6 +311,10 @@ impl<T: Take> Live<T> {
         let due = self.take.as_ref()?.poll_timeout()?;
         let wait = due.saturating_since(SystemTime::now().into());
         Some(std::time::Instant::now() + wait)
+    }
+
+    fn is_ended(&self) -> bool {
+        self.take.as_ref().is_some_and(Take::is_ended)
     }
 
     fn push(&mut self, tag: Tag, arrived: UtcTime) -> Result<(), TakeError> {

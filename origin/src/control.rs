@@ -1,0 +1,481 @@
+//! The control plane: which broadcasts there are and who may do what with them. What is written down is
+//! [`store`]'s; here is what follows from it, for the relay, for the comments and for edges. How it is
+//! asked is [`crate::api`]'s.
+//!
+//! All broadcasts are also in memory: those of the configuration file, which nobody changes here, and those
+//! of the database, which are changed there first.
+
+pub mod password;
+pub mod records;
+pub mod secret;
+pub mod store;
+pub mod throttle;
+pub mod viewer_token;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, SystemTime};
+
+use lectern_relay_proto::about::{ViewerKeys, Visibility};
+use lectern_relay_proto::comment::ModeratorKey;
+use lectern_relay_proto::{About, BroadcastId, UtcTime};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use self::password::Passwords;
+use self::records::{Broadcast, KeySource, KeyUse, StreamKey, ViewerKey};
+use self::store::{Conflict, Store};
+use self::throttle::Throttle;
+use crate::broadcasts::{self, Broadcasts, Key, Spec, Status};
+use crate::comments::Rooms;
+use crate::config::BroadcastConfig;
+
+/// When to try again to read what there is.
+const LOAD_AGAIN: Duration = Duration::from_secs(2);
+/// How often sessions that are over are let go of.
+const SWEEP_EACH: Duration = Duration::from_secs(3_600);
+/// What the one key of a broadcast from the configuration file is called.
+const FILE_KEY: &str = "config";
+
+/// Which broadcasts there are, and who may do what.
+pub struct Control {
+    store: Store,
+    broadcasts: Arc<Broadcasts>,
+    rooms: Rooms,
+    directory: RwLock<Directory>,
+    /// Held by whoever changes something, so that the directory and the database agree.
+    changing: tokio::sync::Mutex<()>,
+    passwords: Passwords,
+    throttle: Mutex<Throttle>,
+    setup: Mutex<Option<String>>,
+}
+
+#[derive(Default)]
+struct Directory {
+    broadcasts: BTreeMap<BroadcastId, Arc<Listed>>,
+    viewer_keys: ViewerKeys,
+    /// Whether those of the database are in it.
+    loaded: bool,
+}
+
+/// A broadcast that there is.
+#[derive(Debug)]
+pub struct Listed {
+    /// What is known of it; of one from the configuration file, as far as the file says.
+    pub broadcast: Broadcast,
+    /// Whether the configuration file provisions it: nobody changes it here.
+    pub provisioned: bool,
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not fit what there is.
+    #[error("it does not fit what there is: {0:?}")]
+    Conflict(Conflict),
+    /// The broadcast stands in the configuration file.
+    #[error("this broadcast stands in the origin's configuration file, and is changed there")]
+    Provisioned,
+    /// The database does not do what it is asked to, or what is in it is not known yet.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// What is in the database is not known yet.
+    #[error("the database has not been read yet")]
+    NotLoaded,
+    /// Nothing can be announced.
+    #[error(transparent)]
+    Broadcasts(#[from] broadcasts::Error),
+}
+
+impl From<Conflict> for Error {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict)
+    }
+}
+
+impl Control {
+    /// Announces what the configuration file provisions. What is in the database follows with
+    /// [`Control::load`].
+    pub async fn new(
+        store: Store,
+        broadcasts: Arc<Broadcasts>,
+        rooms: Rooms,
+        provisioned: &[BroadcastConfig],
+    ) -> Result<Self, Error> {
+        let mut directory = Directory::default();
+        for config in provisioned {
+            let secret = config.stream_key.expose();
+            if secret.is_empty() {
+                return Err(broadcasts::Error::EmptyKey(config.id.clone()).into());
+            }
+            let digest = broadcasts::key_digest(secret);
+            let key = Key { id: FILE_KEY.into(), digest, backup: false };
+            let spec = Spec::from(config);
+            let broadcast = Broadcast {
+                id: spec.id.clone(),
+                rev: 0,
+                about: spec.about.clone(),
+                moderator_key: spec.moderator_key.clone(),
+                attendance: spec.attendance,
+                blocked: false,
+                created_at: UtcTime::default().into(),
+                updated_at: UtcTime::default().into(),
+            };
+            let room = broadcasts.open(spec, &[key])?;
+            rooms.open(broadcast.id.clone(), room).await;
+            let listed = Listed { broadcast, provisioned: true };
+            directory.broadcasts.insert(listed.broadcast.id.clone(), Arc::new(listed));
+        }
+        Ok(Self {
+            store,
+            broadcasts,
+            rooms,
+            directory: RwLock::new(directory),
+            changing: tokio::sync::Mutex::default(),
+            passwords: Passwords::default(),
+            throttle: Mutex::default(),
+            setup: Mutex::default(),
+        })
+    }
+
+    /// Announces what is in the database, and makes a token for the first account if there is none.
+    pub async fn load(&self) -> Result<(), store::Error> {
+        let _changing = self.changing.lock().await;
+        let viewer_keys = in_force(&self.store.viewer_keys().await?);
+        let all = self.store.broadcasts().await?;
+        let set_up = self.store.has_accounts().await?;
+        for (broadcast, keys) in all {
+            let id = broadcast.id.clone();
+            if self.read().broadcasts.contains_key(&id) {
+                tracing::warn!(broadcast = %id, "the configuration file hides one of the same name in the database");
+                continue;
+            }
+            let keys: Vec<_> =
+                keys.iter().filter_map(|(digest, key)| key_of(digest, key)).collect();
+            let opened = self.broadcasts.open(spec(&broadcast, &viewer_keys), &keys);
+            match opened {
+                Ok(room) => self.rooms.open(id.clone(), room).await,
+                Err(error) => {
+                    tracing::error!(broadcast = %id, %error, "it cannot be announced");
+                    continue;
+                }
+            }
+            let listed = Arc::new(Listed { broadcast, provisioned: false });
+            self.write(|directory| directory.broadcasts.insert(id, listed));
+        }
+        self.write(|directory| {
+            directory.viewer_keys = viewer_keys;
+            directory.loaded = true;
+        });
+        if !set_up {
+            *lock(&self.setup) = Some(secret::generate(""));
+        }
+        Ok(())
+    }
+
+    /// Notes what happens, until `cancel`.
+    pub async fn run(&self, cancel: CancellationToken) {
+        cancel.run_until_cancelled(self.serve()).await;
+    }
+
+    async fn serve(&self) {
+        while !self.read().loaded {
+            tokio::time::sleep(LOAD_AGAIN).await;
+            if let Err(error) = self.load().await {
+                tracing::warn!(%error, "the broadcasts of the database cannot be read");
+            }
+        }
+        let mut signals = self.broadcasts.signals();
+        let mut sweep = tokio::time::interval(SWEEP_EACH);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut noted = HashMap::new();
+        loop {
+            tokio::select! {
+                signal = signals.recv() => match signal {
+                    Ok(id) => self.note_key(&id, &mut noted).await,
+                    // When a key was used last is not worth more.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+                _ = sweep.tick() => {
+                    if let Err(error) = self.store.sweep(now()).await {
+                        tracing::warn!(%error, "sessions that are over cannot be let go of");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes with which key somebody has begun to publish.
+    async fn note_key(&self, id: &BroadcastId, noted: &mut HashMap<BroadcastId, UtcTime>) {
+        let publisher = self.broadcasts.status(id).and_then(|status| status.publisher);
+        let Some(publisher) = publisher.filter(|publisher| &*publisher.key != FILE_KEY) else {
+            noted.remove(id);
+            return;
+        };
+        if noted.insert(id.clone(), publisher.since) == Some(publisher.since) {
+            return;
+        }
+        if let Err(error) = self.store.key_used(&publisher.key, publisher.since).await {
+            tracing::warn!(broadcast = %id, %error, "when its key was used is not noted");
+        }
+    }
+
+    /// Where everything is written down.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How the broadcasts are.
+    pub fn broadcasts(&self) -> &Broadcasts {
+        &self.broadcasts
+    }
+
+    /// Hashes passwords, and checks them.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// How often one may try to sign in.
+    pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        lock(&self.throttle)
+    }
+
+    /// What makes the first account, while there is none.
+    pub fn setup_token(&self) -> Option<String> {
+        lock(&self.setup).clone()
+    }
+
+    /// There is an account now.
+    pub fn is_set_up(&self) {
+        *lock(&self.setup) = None;
+    }
+
+    /// The broadcast of this id.
+    pub fn get(&self, id: &BroadcastId) -> Option<Arc<Listed>> {
+        self.read().broadcasts.get(id).cloned()
+    }
+
+    /// All of them, by id.
+    pub fn all(&self) -> Vec<Arc<Listed>> {
+        self.read().broadcasts.values().cloned().collect()
+    }
+
+    /// How a broadcast is.
+    pub fn status(&self, id: &BroadcastId) -> Option<Status> {
+        self.broadcasts.status(id)
+    }
+
+    /// Makes a broadcast, with this account as its host.
+    pub async fn add(&self, broadcast: Broadcast, host: &str) -> Result<Arc<Listed>, Error> {
+        let _changing = self.change().await?;
+        let id = broadcast.id.clone();
+        if self.get(&id).is_some() {
+            return Err(Conflict::Exists.into());
+        }
+        // First here, where there may be no room for it; a name that is in the database alone is not.
+        let spec = spec(&broadcast, &self.read().viewer_keys);
+        let room = self.broadcasts.open(spec, &[])?;
+        match self.store.add_broadcast(&broadcast, host).await {
+            Ok(Ok(())) => {}
+            Ok(Err(conflict)) => {
+                self.broadcasts.close(&id);
+                return Err(conflict.into());
+            }
+            Err(error) => {
+                self.broadcasts.close(&id);
+                return Err(error.into());
+            }
+        }
+        self.rooms.open(id.clone(), room).await;
+        Ok(self.list(broadcast))
+    }
+
+    /// Makes a broadcast as given, if it is still as `broadcast.rev` says.
+    pub async fn set(&self, broadcast: Broadcast) -> Result<Arc<Listed>, Error> {
+        let _changing = self.change().await?;
+        let was = self.changeable(&broadcast.id)?;
+        let rev = self.store.set_broadcast(&broadcast).await??;
+        let broadcast = Broadcast { rev, ..broadcast };
+        let id = &broadcast.id;
+        self.broadcasts.set_about(id, told(&broadcast.about, &self.viewer_keys()))?;
+        if was.broadcast.blocked != broadcast.blocked {
+            self.broadcasts.block(id, broadcast.blocked);
+        }
+        self.rooms.set(id.clone(), broadcast.moderator_key.clone(), broadcast.attendance).await;
+        Ok(self.list(broadcast))
+    }
+
+    /// Removes a broadcast with all that was said in it, if it is still as `rev` says.
+    pub async fn remove(&self, id: &BroadcastId, rev: u64) -> Result<(), Error> {
+        let _changing = self.change().await?;
+        self.changeable(id)?;
+        self.store.remove_broadcast(id, rev).await??;
+        self.write(|directory| directory.broadcasts.remove(id));
+        self.rooms.close(id.clone()).await;
+        self.broadcasts.close(id);
+        self.broadcasts.signal(id);
+        Ok(())
+    }
+
+    /// Makes a stream key, of which `secret` opens the broadcast.
+    pub async fn add_key(
+        &self,
+        id: &BroadcastId,
+        key: &StreamKey,
+        secret: &str,
+    ) -> Result<(), Error> {
+        let _changing = self.change().await?;
+        self.changeable(id)?;
+        let digest = broadcasts::key_digest(secret);
+        self.store.add_key(&hex(&digest), id, key).await??;
+        let backup = key.usage == KeyUse::Backup;
+        self.broadcasts.grant(id, &Key { id: key.id.as_str().into(), digest, backup });
+        Ok(())
+    }
+
+    /// Ends a stream key, and whoever publishes with it.
+    pub async fn revoke_key(&self, id: &BroadcastId, key: &str) -> Result<(), Error> {
+        let _changing = self.change().await?;
+        self.changeable(id)?;
+        self.store.revoke_key(id, key, now()).await??;
+        self.broadcasts.revoke(id, key);
+        Ok(())
+    }
+
+    /// Adds a key for viewer tokens, and tells edges of it.
+    pub async fn add_viewer_key(&self, key: &ViewerKey, secret: Option<&str>) -> Result<(), Error> {
+        let _changing = self.change().await?;
+        self.store.add_viewer_key(key, secret).await??;
+        self.tell_viewer_keys().await
+    }
+
+    /// Ends a key for viewer tokens: edges refuse what it signed.
+    pub async fn retire_viewer_key(&self, kid: &str) -> Result<(), Error> {
+        let _changing = self.change().await?;
+        self.store.retire_viewer_key(kid, now()).await??;
+        self.tell_viewer_keys().await
+    }
+
+    /// A key of our own that signs viewer tokens, the newest; made if there is none.
+    pub async fn signing_key(&self) -> Result<viewer_token::SigningKey, Error> {
+        if let Some(key) = self.newest_own_key().await? {
+            return Ok(key);
+        }
+        let key = viewer_token::SigningKey::generate();
+        self.add_viewer_key(&key.public(now()), Some(&key.secret())).await?;
+        Ok(key)
+    }
+
+    async fn newest_own_key(&self) -> Result<Option<viewer_token::SigningKey>, Error> {
+        let keys = self.store.viewer_keys().await?;
+        let own = keys
+            .into_iter()
+            .filter(|(key, _)| key.retired_at.is_none() && key.source == KeySource::Own);
+        let newest = own.max_by_key(|(key, _)| key.created_at);
+        Ok(newest.and_then(|(key, secret)| viewer_token::SigningKey::parse(key.kid, &secret?)))
+    }
+
+    async fn tell_viewer_keys(&self) -> Result<(), Error> {
+        let keys = in_force(&self.store.viewer_keys().await?);
+        self.write(|directory| directory.viewer_keys = keys.clone());
+        for listed in self.all().iter().filter(|listed| !listed.provisioned) {
+            let Broadcast { id, about, .. } = &listed.broadcast;
+            if about.visibility == Visibility::Token {
+                self.broadcasts.set_about(id, told(about, &keys))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn viewer_keys(&self) -> ViewerKeys {
+        self.read().viewer_keys.clone()
+    }
+
+    fn changeable(&self, id: &BroadcastId) -> Result<Arc<Listed>, Error> {
+        let listed = self.get(id).ok_or(Conflict::Missing)?;
+        if listed.provisioned { Err(Error::Provisioned) } else { Ok(listed) }
+    }
+
+    fn list(&self, broadcast: Broadcast) -> Arc<Listed> {
+        let listed = Arc::new(Listed { broadcast, provisioned: false });
+        let id = listed.broadcast.id.clone();
+        self.write(|directory| directory.broadcasts.insert(id.clone(), listed.clone()));
+        self.broadcasts.signal(&id);
+        listed
+    }
+
+    async fn change(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        let guard = self.changing.lock().await;
+        if self.read().loaded { Ok(guard) } else { Err(Error::NotLoaded) }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Directory) -> T) -> T {
+        change(&mut self.directory.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A moderator key that nobody has.
+pub fn new_moderator_key() -> ModeratorKey {
+    secret::generate("").try_into().expect("43 of a-z A-Z 0-9 - _")
+}
+
+fn now() -> UtcTime {
+    SystemTime::now().into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spec(broadcast: &Broadcast, viewer_keys: &ViewerKeys) -> Spec {
+    Spec {
+        id: broadcast.id.clone(),
+        about: told(&broadcast.about, viewer_keys),
+        moderator_key: broadcast.moderator_key.clone(),
+        attendance: broadcast.attendance,
+        blocked: broadcast.blocked,
+    }
+}
+
+/// What edges are told: with the keys for viewer tokens, where one needs one.
+fn told(about: &About, viewer_keys: &ViewerKeys) -> About {
+    let needed = about.visibility == Visibility::Token;
+    let viewer_keys = if needed { viewer_keys.clone() } else { ViewerKeys::default() };
+    About { viewer_keys, ..about.clone() }
+}
+
+fn in_force(keys: &[(ViewerKey, Option<String>)]) -> ViewerKeys {
+    let keys = keys.iter().filter(|(key, _)| key.retired_at.is_none());
+    let keys = keys.map(|(key, _)| lectern_relay_proto::about::ViewerKey {
+        kid: key.kid.clone(),
+        public_key: key.public_key,
+    });
+    // The database has no more than fit, and none twice.
+    ViewerKeys::try_from(keys.collect::<Vec<_>>()).unwrap_or_default()
+}
+
+fn key_of(digest: &str, key: &StreamKey) -> Option<Key> {
+    let backup = key.usage == KeyUse::Backup;
+    Some(Key { id: key.id.as_str().into(), digest: unhex(digest)?, backup })
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<broadcasts::KeyDigest> {
+    let mut digest = broadcasts::KeyDigest::default();
+    if text.len() != 2 * digest.len() || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(digest)
+}

@@ -1,0 +1,340 @@
+//! What the control plane knows, in the database. What is written is checked before; here is who has
+//! changed it meanwhile ([`Conflict`]) and that nothing in the tables is believed to be as this program
+//! wrote it.
+
+mod accounts;
+mod broadcasts;
+mod keys;
+mod members;
+mod sessions;
+mod tokens;
+mod viewer_keys;
+
+use lectern_relay_proto::{BroadcastId, UtcTime};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::records::{
+    Account, ApiToken, Broadcast, Member, MemberRole, Session, StreamKey, ViewerKey,
+};
+use crate::database::{self, Database, call};
+
+/// Where the control plane keeps what it knows. Clones share the connections.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+}
+
+/// Why nothing can be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database does not do what it is asked to.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The database holds what this program never wrote.
+    #[error("a row is damaged: {column} is {value:?}")]
+    Damaged {
+        /// What of it.
+        column: &'static str,
+        /// What stands there.
+        value: String,
+    },
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// Why something is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// There is one of this name already.
+    Exists,
+    /// There is none.
+    Missing,
+    /// It has changed since.
+    Stale,
+    /// There are as many as may be.
+    Full,
+    /// Nobody would be left who may manage accounts.
+    LastAdmin,
+}
+
+/// What came of a change.
+pub type Changed<T = ()> = Result<Result<T, Conflict>, Error>;
+
+/// How many of a list, and after which.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// Behind this one, by its id.
+    pub after: Option<&'a str>,
+    /// At most.
+    pub limit: u32,
+}
+
+impl Store {
+    /// Keeps it in `database`.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Whether there is anybody who could sign in.
+    pub async fn has_accounts(&self) -> Result<bool, Error> {
+        call!(self.database, |connection| accounts::any(connection))
+    }
+
+    /// Adds an account with what is kept of its password; if `first`, only where there is none yet.
+    pub async fn add_account(
+        &self,
+        account: &Account,
+        password: Option<&str>,
+        first: bool,
+    ) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| accounts::add(
+            connection, begin, account, password, first
+        ))
+    }
+
+    /// The account of this id.
+    pub async fn account(&self, id: &str) -> Result<Option<Account>, Error> {
+        call!(self.database, |connection| accounts::by_id(connection, id))
+    }
+
+    /// The account of this login, and what is kept of its password.
+    pub async fn login(&self, login: &str) -> Result<Option<(Account, Option<String>)>, Error> {
+        call!(self.database, |connection| accounts::by_login(connection, login))
+    }
+
+    /// The account of somebody at the OpenID provider.
+    pub async fn oidc_account(&self, oidc: &str) -> Result<Option<Account>, Error> {
+        call!(self.database, |connection| accounts::by_oidc(connection, oidc))
+    }
+
+    /// Accounts, by login.
+    pub async fn accounts(&self, page: Page<'_>) -> Result<Vec<Account>, Error> {
+        call!(self.database, |connection| accounts::list(connection, page))
+    }
+
+    /// Makes an account as given, if it is still as `account.rev` says; its sessions end if it is disabled.
+    pub async fn set_account(&self, account: &Account) -> Changed<Account> {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| accounts::set(connection, begin, account))
+    }
+
+    /// Sets what is kept of a password, and ends all sessions but this one.
+    pub async fn set_password(&self, id: &str, password: &str, but: Option<&str>) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| accounts::set_password(
+            connection, begin, id, password, but
+        ))
+    }
+
+    /// Removes an account with its sessions and tokens, if it is still as `rev` says.
+    pub async fn remove_account(&self, id: &str, rev: u64) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| accounts::remove(connection, begin, id, rev))
+    }
+
+    /// Notes that somebody signed in, and lets go of their oldest sessions beyond what one may have.
+    pub async fn add_session(&self, digest: &str, session: &Session) -> Result<(), Error> {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| sessions::add(connection, begin, digest, session))
+    }
+
+    /// The session of this digest, if it is not over at `now`, and whose it is.
+    pub async fn session(
+        &self,
+        digest: &str,
+        now: UtcTime,
+    ) -> Result<Option<(Session, Account)>, Error> {
+        call!(self.database, |connection| sessions::find(connection, digest, now))
+    }
+
+    /// The sessions of an account, the newest first.
+    pub async fn sessions(&self, account: &str, now: UtcTime) -> Result<Vec<Session>, Error> {
+        call!(self.database, |connection| sessions::list(connection, account, now))
+    }
+
+    /// Ends a session.
+    pub async fn end_session(&self, digest: &str) -> Result<(), Error> {
+        call!(self.database, |connection| sessions::end(connection, digest))
+    }
+
+    /// Ends all sessions of an account but this one.
+    pub async fn end_sessions(&self, account: &str, but: Option<&str>) -> Result<(), Error> {
+        call!(self.database, |connection| sessions::end_all(connection, account, but))
+    }
+
+    /// Lets go of sessions and tokens that are over.
+    pub async fn sweep(&self, now: UtcTime) -> Result<(), Error> {
+        call!(self.database, |connection| sessions::sweep(connection, now))
+    }
+
+    /// Adds a token.
+    pub async fn add_token(&self, digest: &str, token: &ApiToken) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| tokens::add(connection, begin, digest, token))
+    }
+
+    /// The token of this digest, if it is not over at `now`, and whose it is.
+    pub async fn token(
+        &self,
+        digest: &str,
+        now: UtcTime,
+    ) -> Result<Option<(ApiToken, Account)>, Error> {
+        call!(self.database, |connection| tokens::find(connection, digest, now))
+    }
+
+    /// The tokens of an account, by id.
+    pub async fn tokens(&self, account: &str, page: Page<'_>) -> Result<Vec<ApiToken>, Error> {
+        call!(self.database, |connection| tokens::list(connection, account, page))
+    }
+
+    /// Removes a token of an account.
+    pub async fn remove_token(&self, account: &str, id: &str) -> Changed {
+        call!(self.database, |connection| tokens::remove(connection, account, id))
+    }
+
+    /// All broadcasts, with the keys that open them.
+    pub async fn broadcasts(&self) -> Result<Vec<(Broadcast, Vec<(String, StreamKey)>)>, Error> {
+        call!(self.database, |connection| broadcasts::all(connection))
+    }
+
+    /// Adds a broadcast, with `host` as its host.
+    pub async fn add_broadcast(&self, broadcast: &Broadcast, host: &str) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| broadcasts::add(connection, begin, broadcast, host))
+    }
+
+    /// Makes a broadcast as given, if it is still as `broadcast.rev` says.
+    pub async fn set_broadcast(&self, broadcast: &Broadcast) -> Changed<u64> {
+        call!(self.database, |connection| broadcasts::set(connection, broadcast))
+    }
+
+    /// Removes a broadcast, and all that was said in it, if it is still as `rev` says.
+    pub async fn remove_broadcast(&self, id: &BroadcastId, rev: u64) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| broadcasts::remove(connection, begin, id, rev))
+    }
+
+    /// Adds a stream key.
+    pub async fn add_key(&self, digest: &str, broadcast: &BroadcastId, key: &StreamKey) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| keys::add(connection, begin, digest, broadcast, key))
+    }
+
+    /// The keys of a broadcast, by id.
+    pub async fn keys(
+        &self,
+        broadcast: &BroadcastId,
+        page: Page<'_>,
+    ) -> Result<Vec<StreamKey>, Error> {
+        call!(self.database, |connection| keys::list(connection, broadcast, page))
+    }
+
+    /// Ends a key.
+    pub async fn revoke_key(&self, broadcast: &BroadcastId, id: &str, now: UtcTime) -> Changed {
+        call!(self.database, |connection| keys::revoke(connection, broadcast, id, now))
+    }
+
+    /// Notes that somebody publishes with a key.
+    pub async fn key_used(&self, id: &str, now: UtcTime) -> Result<(), Error> {
+        call!(self.database, |connection| keys::used(connection, id, now))
+    }
+
+    /// Who has a part in a broadcast, by id of the account.
+    pub async fn members(
+        &self,
+        broadcast: &BroadcastId,
+        page: Page<'_>,
+    ) -> Result<Vec<Member>, Error> {
+        call!(self.database, |connection| members::list(connection, broadcast, page))
+    }
+
+    /// What part an account has in which broadcasts.
+    pub async fn parts(&self, account: &str) -> Result<Vec<(BroadcastId, MemberRole)>, Error> {
+        call!(self.database, |connection| members::parts(connection, account))
+    }
+
+    /// Gives an account a part in a broadcast.
+    pub async fn set_member(
+        &self,
+        broadcast: &BroadcastId,
+        account: &str,
+        role: MemberRole,
+    ) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| members::set(connection, begin, broadcast, account, role))
+    }
+
+    /// Takes it away.
+    pub async fn remove_member(&self, broadcast: &BroadcastId, account: &str) -> Changed {
+        call!(self.database, |connection| members::remove(connection, broadcast, account))
+    }
+
+    /// The keys by which viewer tokens are signed, by their names, with the secret part of our own.
+    pub async fn viewer_keys(&self) -> Result<Vec<(ViewerKey, Option<String>)>, Error> {
+        call!(self.database, |connection| viewer_keys::all(connection))
+    }
+
+    /// Adds one.
+    pub async fn add_viewer_key(&self, key: &ViewerKey, secret: Option<&str>) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| viewer_keys::add(connection, begin, key, secret))
+    }
+
+    /// Ends one.
+    pub async fn retire_viewer_key(&self, kid: &str, now: UtcTime) -> Changed {
+        call!(self.database, |connection| viewer_keys::retire(connection, kid, now))
+    }
+}
+
+/// A change that touched one row, or else found none.
+fn one_row(rows: u64) -> Result<(), Conflict> {
+    if rows == 1 { Ok(()) } else { Err(Conflict::Missing) }
+}
+
+fn millis(at: UtcTime) -> i64 {
+    number_of(at.as_millis())
+}
+
+/// Databases count no further.
+fn number_of(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn damaged(column: &'static str, value: impl ToString) -> Error {
+    Error::Damaged { column, value: value.to_string() }
+}
+
+/// Reads what stands in a column as what it is to be.
+fn parsed<T: TryFrom<String>>(row: &AnyRow, column: &'static str) -> Result<T, Error> {
+    let text: String = row.try_get(column)?;
+    T::try_from(text.clone()).map_err(|_| damaged(column, text))
+}
+
+fn number(row: &AnyRow, column: &'static str) -> Result<u64, Error> {
+    let number: i64 = row.try_get(column)?;
+    u64::try_from(number).map_err(|_| damaged(column, number))
+}
+
+fn truth(row: &AnyRow, column: &'static str) -> Result<bool, Error> {
+    match row.try_get::<i64, _>(column)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(damaged(column, other)),
+    }
+}
+
+fn instant(row: &AnyRow, column: &'static str) -> Result<UtcTime, Error> {
+    Ok(UtcTime::from_millis(number(row, column)?))
+}
+
+fn maybe_instant(row: &AnyRow, column: &'static str) -> Result<Option<UtcTime>, Error> {
+    let ms: Option<i64> = row.try_get(column)?;
+    let ms = ms.map(|ms| u64::try_from(ms).map_err(|_| damaged(column, ms))).transpose()?;
+    Ok(ms.map(UtcTime::from_millis))
+}

@@ -1,0 +1,138 @@
+//! Broadcasts.
+
+use lectern_relay_proto::BroadcastId;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Connection, Row};
+
+use super::{
+    Changed, Conflict, Error, damaged, instant, keys, members, millis, number, number_of, parsed,
+    truth,
+};
+use crate::broadcasts::BROADCASTS_MAX;
+use crate::control::records::{Broadcast, MemberRole, StreamKey};
+
+const COUNT: &str = "SELECT count(*) AS broadcasts FROM broadcasts";
+
+const ALL: &str = "SELECT id, rev, about, moderator_key, attendance, blocked, created_ms, \
+     updated_ms FROM broadcasts ORDER BY id";
+
+const ADD: &str = "INSERT INTO broadcasts \
+     (id, rev, about, moderator_key, attendance, blocked, created_ms, updated_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+
+const SET: &str = "UPDATE broadcasts SET rev = rev + 1, about = $3, moderator_key = $4, \
+     attendance = $5, blocked = $6, updated_ms = $7 WHERE id = $1 AND rev = $2";
+
+const THERE: &str = "SELECT rev FROM broadcasts WHERE id = $1";
+
+const REMOVE: &str = "DELETE FROM broadcasts WHERE id = $1 AND rev = $2";
+
+/// What people said and who was there goes with the broadcast; in the order of what refers to what.
+const REMOVE_WITH_IT: [&str; 6] = [
+    "DELETE FROM members WHERE broadcast = $1",
+    "DELETE FROM comment_votes WHERE broadcast = $1",
+    "DELETE FROM comment_blocks WHERE broadcast = $1",
+    "DELETE FROM comments WHERE broadcast = $1",
+    "DELETE FROM comment_rooms WHERE broadcast = $1",
+    "DELETE FROM attendance WHERE broadcast = $1",
+];
+
+pub(super) async fn all(
+    connection: &mut AnyConnection,
+) -> Result<Vec<(Broadcast, Vec<(String, StreamKey)>)>, Error> {
+    let rows = sqlx::query(ALL).fetch_all(&mut *connection).await?;
+    let mut keys = keys::all(connection).await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let broadcast = broadcast(row)?;
+        let its = keys.remove(broadcast.id.as_str()).unwrap_or_default();
+        all.push((broadcast, its));
+    }
+    Ok(all)
+}
+
+pub(super) async fn add(
+    connection: &mut AnyConnection,
+    begin: &'static str,
+    broadcast: &Broadcast,
+    host: &str,
+) -> Changed {
+    let mut transaction = connection.begin_with(begin).await?;
+    let count = sqlx::query(COUNT).fetch_one(&mut *transaction).await?;
+    if count.try_get::<i64, _>("broadcasts")? >= BROADCASTS_MAX as i64 {
+        return Ok(Err(Conflict::Full));
+    }
+    let added = bind(sqlx::query(ADD), broadcast)?.bind(millis(broadcast.created_at.into()));
+    let added = added.bind(millis(broadcast.updated_at.into()));
+    if added.execute(&mut *transaction).await?.rows_affected() == 0 {
+        return Ok(Err(Conflict::Exists));
+    }
+    members::put(&mut transaction, &broadcast.id, host, MemberRole::Host).await?;
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
+pub(super) async fn set(connection: &mut AnyConnection, broadcast: &Broadcast) -> Changed<u64> {
+    let set = bind(sqlx::query(SET), broadcast)?.bind(millis(broadcast.updated_at.into()));
+    if set.execute(&mut *connection).await?.rows_affected() == 1 {
+        return Ok(Ok(broadcast.rev + 1));
+    }
+    stale_or_missing(connection, &broadcast.id).await.map(Err)
+}
+
+pub(super) async fn remove(
+    connection: &mut AnyConnection,
+    begin: &'static str,
+    id: &BroadcastId,
+    rev: u64,
+) -> Changed {
+    let mut transaction = connection.begin_with(begin).await?;
+    let removed = sqlx::query(REMOVE).bind(id.as_str()).bind(number_of(rev));
+    if removed.execute(&mut *transaction).await?.rows_affected() == 0 {
+        return stale_or_missing(&mut transaction, id).await.map(Err);
+    }
+    for statement in REMOVE_WITH_IT {
+        sqlx::query(statement).bind(id.as_str()).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
+async fn stale_or_missing(
+    connection: &mut AnyConnection,
+    id: &BroadcastId,
+) -> Result<Conflict, Error> {
+    let there = sqlx::query(THERE).bind(id.as_str()).fetch_optional(connection).await?;
+    Ok(if there.is_some() { Conflict::Stale } else { Conflict::Missing })
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>;
+
+fn bind<'q>(query: Query<'q>, broadcast: &Broadcast) -> Result<Query<'q>, Error> {
+    let about = serde_json::to_string(&broadcast.about).map_err(|error| damaged("about", error))?;
+    let key = broadcast.moderator_key.clone().map(String::from);
+    Ok(query
+        .bind(broadcast.id.as_str().to_owned())
+        .bind(number_of(broadcast.rev))
+        .bind(about)
+        .bind(key)
+        .bind(i64::from(broadcast.attendance))
+        .bind(i64::from(broadcast.blocked)))
+}
+
+fn broadcast(row: &AnyRow) -> Result<Broadcast, Error> {
+    let about: String = row.try_get("about")?;
+    Ok(Broadcast {
+        id: parsed(row, "id")?,
+        rev: number(row, "rev")?,
+        about: serde_json::from_str(&about).map_err(|_| damaged("about", &about))?,
+        moderator_key: match row.try_get::<Option<String>, _>("moderator_key")? {
+            Some(_) => Some(parsed(row, "moderator_key")?),
+            None => None,
+        },
+        attendance: truth(row, "attendance")?,
+        blocked: truth(row, "blocked")?,
+        created_at: instant(row, "created_ms")?.into(),
+        updated_at: instant(row, "updated_ms")?.into(),
+    })
+}

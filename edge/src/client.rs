@@ -14,6 +14,11 @@ const HOPS_MAX: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client(pub IpAddr);
 
+/// Whether a request came over TLS, to this edge or to a proxy that the operator trusts, as a request
+/// extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secured(pub bool);
+
 /// The proxies whose word is taken.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(Vec<IpNet>);
@@ -38,6 +43,12 @@ impl Proxies {
     pub fn trust(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.0.iter().any(|net| net.contains(&ip))
+    }
+
+    /// Whether a request that `peer` sent came over TLS to it, as far as it is believed.
+    pub fn secured(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let said = headers.get("x-forwarded-proto").and_then(|said| said.to_str().ok());
+        said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https")) && self.trust(peer)
     }
 
     /// Whom a request comes from that `peer` sent. Of `X-Forwarded-For` the entries are read from
@@ -85,6 +96,20 @@ mod tests {
         check("2001:db8::1", &["203.0.113.9", "198.51.100.1"], "198.51.100.1");
         check("10.0.0.1", &["198.51.100.1, nonsense"], "10.0.0.1");
         check("10.0.0.1", &["198.51.100.1, 10.2.3.4:80"], "10.0.0.1");
+    }
+
+    #[test]
+    fn only_trusted_proxies_say_that_it_was_tls() {
+        let proxies = Proxies::parse(&["10.0.0.1".to_owned()]).unwrap();
+        let mut headers = HeaderMap::new();
+        let said = |headers: &HeaderMap| {
+            ["10.0.0.1", "10.0.0.2"].map(|peer| proxies.secured(peer.parse().unwrap(), headers))
+        };
+        assert_eq!(said(&headers), [false, false]);
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        assert_eq!(said(&headers), [true, false]);
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+        assert_eq!(said(&headers), [false, false]);
     }
 
     #[test]

@@ -175,10 +175,7 @@ impl Broadcast {
             moderator_key: config.moderator_key.clone(),
             attendance: config.attendance,
         };
-        let about = About {
-            title: config.title.clone().map(String::from),
-            starts_at: config.starts_at.map(UtcTime::from),
-        };
+        let about = config.about();
         publication.set_catalog(&empty_catalog(timeline.as_ref(), about.clone()))?;
         let state = State {
             publication,

@@ -3,6 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use lectern_relay_proto::about::Title;
+use lectern_relay_proto::about::{
+    About, Description, Invalid, Kid, Language, Limited, Line, Link, Links, PublicKey, SecureUrl,
+    Topics, ViewerKey, ViewerKeys, Visibility, WebUrl,
+};
 use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::net::{self, Token};
 use lectern_relay_proto::{BroadcastId, UtcTime};
@@ -93,30 +98,114 @@ pub struct BroadcastConfig {
     /// Whether a list is kept of who attends, of those viewers who want to be on it.
     #[serde(default)]
     pub attendance: bool,
+    /// What it is about: 1 to 2000 characters of plain text.
+    #[serde(default)]
+    pub description: Option<Description>,
+    /// What the lobby finds it by: at most 10, of 1 to 40 characters.
+    #[serde(default)]
+    pub topics: Topics,
+    /// In which language it is, as BCP 47 names it.
+    #[serde(default)]
+    pub language: Option<Language>,
+    /// A picture of the host's, `https://…`. Viewers' browsers fetch it from there.
+    #[serde(default)]
+    pub logo: Option<SecureUrl>,
+    /// What belongs to it elsewhere, at most 8 with a `title` and a `url`.
+    #[serde(default)]
+    pub links: LinksConfig,
+    /// `public`: everybody, and the lobby lists it; `unlisted`: whoever has the link; `token`: whoever
+    /// has a viewer token that one of [`Self::viewer_keys`] signed.
+    #[serde(default)]
+    pub visibility: Visibility,
+    /// How many may watch at once, on all edges and paths; those who watch stay when it is lowered.
+    #[serde(default)]
+    pub viewers_max: Option<u32>,
+    /// The keys of the file's `[[viewer_key]]`, which whoever reads the file gives to each broadcast
+    /// that needs them.
+    #[serde(skip)]
+    pub viewer_keys: ViewerKeys,
 }
 
-/// See [`BroadcastConfig::title`].
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Title(String);
+impl BroadcastConfig {
+    /// A public broadcast of which nothing else is said.
+    pub fn new(id: BroadcastId, stream_key: Secret) -> Self {
+        Self {
+            id,
+            stream_key,
+            title: None,
+            starts_at: None,
+            moderator_key: None,
+            attendance: false,
+            description: None,
+            topics: Topics::default(),
+            language: None,
+            logo: None,
+            links: LinksConfig::default(),
+            visibility: Visibility::default(),
+            viewers_max: None,
+            viewer_keys: ViewerKeys::default(),
+        }
+    }
 
-impl TryFrom<String> for Title {
-    type Error = &'static str;
-
-    fn try_from(title: String) -> Result<Self, Self::Error> {
-        let title = title.trim();
-        let fits = (1..=120).contains(&title.chars().count());
-        if fits && !title.chars().any(char::is_control) {
-            Ok(Self(title.to_owned()))
-        } else {
-            Err("a title is 1 to 120 characters in one line")
+    /// What edges and viewers are told of it. Keys are for broadcasts that need them.
+    pub fn about(&self) -> About {
+        let keys = match self.visibility {
+            Visibility::Token => self.viewer_keys.clone(),
+            Visibility::Public | Visibility::Unlisted => ViewerKeys::default(),
+        };
+        About {
+            title: self.title.clone(),
+            starts_at: self.starts_at.map(UtcTime::from),
+            description: self.description.clone(),
+            topics: self.topics.clone(),
+            language: self.language.clone(),
+            logo: self.logo.clone(),
+            links: self.links.0.clone(),
+            visibility: self.visibility,
+            viewer_keys: keys,
+            viewers_max: self.viewers_max,
+            registration: None,
         }
     }
 }
 
-impl From<Title> for String {
-    fn from(title: Title) -> Self {
-        title.0
+/// `[[viewer_key]]`: a key by which edges check the viewer tokens of the file's broadcasts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewerKeyConfig {
+    /// Its name, which tokens carry: 1 to 64 of `a-z A-Z 0-9 - _`.
+    pub kid: Kid,
+    /// The Ed25519 public key, 32 bytes in base64url.
+    pub public_key: PublicKey,
+}
+
+impl ViewerKeyConfig {
+    /// All of a file's.
+    pub fn all(keys: &[Self]) -> Result<ViewerKeys, Invalid> {
+        let key = |key: &Self| ViewerKey { kid: key.kid.clone(), public_key: key.public_key };
+        keys.iter().map(key).collect::<Vec<_>>().try_into()
+    }
+}
+
+/// See [`BroadcastConfig::links`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<LinkConfig>")]
+pub struct LinksConfig(pub Links);
+
+/// A link as the file has it, where an unknown key is a mistake.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkConfig {
+    title: Line<120>,
+    url: WebUrl,
+}
+
+impl TryFrom<Vec<LinkConfig>> for LinksConfig {
+    type Error = Invalid;
+
+    fn try_from(links: Vec<LinkConfig>) -> Result<Self, Invalid> {
+        let links = links.into_iter().map(|LinkConfig { title, url }| Link { title, url });
+        Limited::try_from(links.collect::<Vec<_>>()).map(Self)
     }
 }
 

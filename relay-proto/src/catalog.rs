@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::about::About;
 use crate::segment::SegmentGrid;
 use crate::time::{MediaTime, UtcTime};
 
@@ -98,15 +99,6 @@ pub struct Catalog {
     pub video: Vec<VideoTrack>,
     /// Audio tracks: Opus first.
     pub audio: Vec<AudioTrack>,
-}
-
-/// What a broadcast is about, as its host says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
-    /// Its title.
-    pub title: Option<String>,
-    /// When it is to begin.
-    pub starts_at: Option<UtcTime>,
 }
 
 /// Whether an encoder is publishing to the broadcast.
@@ -307,10 +299,8 @@ struct WireTrack {
 struct WireLectern {
     t0_ms: u64,
     state: PublisherState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    title: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    starts_at_ms: Option<u64>,
+    #[serde(flatten)]
+    about: About,
     period: WirePeriod,
 }
 
@@ -364,8 +354,7 @@ impl From<&Catalog> for Wire {
             lectern: WireLectern {
                 t0_ms: catalog.t0.as_millis(),
                 state: catalog.state,
-                title: catalog.about.title.clone(),
-                starts_at_ms: catalog.about.starts_at.map(UtcTime::as_millis),
+                about: catalog.about.clone(),
                 period: WirePeriod {
                     id: catalog.period.id,
                     take: catalog.period.take,
@@ -427,10 +416,7 @@ impl TryFrom<Wire> for Catalog {
         Ok(Self {
             t0: UtcTime::from_millis(wire.lectern.t0_ms),
             state: wire.lectern.state,
-            about: About {
-                title: wire.lectern.title,
-                starts_at: wire.lectern.starts_at_ms.map(UtcTime::from_millis),
-            },
+            about: wire.lectern.about,
             period: Period {
                 id: period.id,
                 take: period.take,
@@ -455,6 +441,7 @@ fn decode(text: &str, field: &'static str) -> Result<Bytes, CatalogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::about::Visibility;
 
     fn name(name: &str) -> TrackName {
         TrackName::new(name).expect("valid")
@@ -465,8 +452,11 @@ mod tests {
             t0: UtcTime::from_millis(1_795_000_000_123),
             state: PublisherState::Live,
             about: About {
-                title: Some("Algebra I".into()),
+                title: Some("Algebra I".to_owned().try_into().expect("a title")),
                 starts_at: Some(UtcTime::from_millis(1_795_000_000_000)),
+                visibility: Visibility::Unlisted,
+                viewers_max: Some(40),
+                ..About::default()
             },
             period: Period {
                 id: 4,
@@ -507,6 +497,18 @@ mod tests {
     }
 
     #[test]
+    fn one_that_says_little_of_itself_is_public() {
+        let mut json: serde_json::Value =
+            serde_json::from_slice(&catalog().to_json()).expect("JSON");
+        let ours = json["lectern"].as_object_mut().expect("an object");
+        ours.retain(|key, _| matches!(key.as_str(), "t0Ms" | "state" | "period"));
+        let read =
+            Catalog::from_json(json.to_string().as_bytes()).expect("as an older origin writes");
+        assert_eq!(read.about, About::default());
+        assert!(read.about.visibility.is_public());
+    }
+
+    #[test]
     fn a_stock_moq_player_finds_what_it_looks_for() {
         let json: serde_json::Value = serde_json::from_slice(&catalog().to_json()).expect("JSON");
         let video = &json["video"]["renditions"]["video/main"];
@@ -531,5 +533,8 @@ mod tests {
         check(json.replace("video/main", "../etc/passwd").as_bytes(), "track name");
         check(json.replace("48000", "0").as_bytes(), "sample rate");
         check(json.replace("ZnR5cG1vb3Y=", "%").as_bytes(), "init");
+        check(json.replace("Algebra I", &"x".repeat(121)).as_bytes(), "1 to 120 characters");
+        // Who may watch is never guessed.
+        check(json.replace("unlisted", "members").as_bytes(), "unknown variant");
     }
 }

@@ -1,10 +1,11 @@
 //! What travels between Lectern's origins and edges, and how.
 //!
-//! The media model ([`time`], [`frame`], [`catalog`], [`segment`]) and the CMAF reader and writer
+//! The media model ([`time`], [`frame`], [`catalog`], [`segment`]), what a broadcast is [`about`], and the CMAF reader and writer
 //! ([`cmaf`]) are pure: no socket, no task, no clock. The relay itself ([`net`], feature `net`) is a
 //! thin facade over Media over QUIC that speaks the words of this crate and lets no type of the
 //! library beneath it leak out; what both roles count is made by [`metrics`].
 
+pub mod about;
 pub mod broadcast;
 pub mod bucket;
 pub mod catalog;
@@ -19,8 +20,9 @@ pub mod net;
 pub mod segment;
 pub mod time;
 
+pub use about::About;
 pub use broadcast::{BroadcastId, InvalidBroadcastId};
-pub use catalog::{About, AudioTrack, Catalog, Period, PublisherState, TrackName, VideoTrack};
+pub use catalog::{AudioTrack, Catalog, Period, PublisherState, TrackName, VideoTrack};
 pub use frame::{Frame, GroupId};
 pub use segment::SegmentGrid;
 pub use time::{MediaTime, Timescale, UtcTime};

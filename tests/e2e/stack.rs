@@ -196,14 +196,8 @@ async fn start_origin(
 ) -> (Running, SocketAddr, SocketAddr, String) {
     let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = lectern_origin::config::Config { rtmp, relay, http, ..Default::default() };
-    let broadcast = |id: &str| BroadcastConfig {
-        id: id.parse().unwrap(),
-        stream_key: Secret::new(format!("{id}-key")),
-        title: None,
-        starts_at: None,
-        moderator_key: None,
-        attendance: false,
-    };
+    let broadcast =
+        |id: &str| BroadcastConfig::new(id.parse().unwrap(), Secret::new(format!("{id}-key")));
     let broadcasts = ["a", "b"].map(broadcast);
     let origin = Origin::start(&config, &broadcasts, &data_dir, &Registry::new()).await.unwrap();
     let (rtmp, relay) = (origin.rtmp_addr(), origin.relay_addr());

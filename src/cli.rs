@@ -57,6 +57,9 @@ CONFIGURATION
     trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed
     comment_origins = [\"https://uni.example\"]
                                      sites whose pages may write comments, besides the edge's own
+    lobby = true                     whether / and GET /live list the public broadcasts
+    shared_cache = false             a CDN in front checks viewer tokens itself and may keep media of
+                                     broadcasts that need them for all (docs/access.md)
     siblings = [\"https://edge2.example\"]
                                      other edges, where players go when this one is lost or stops
     drain_secs = 15                  seconds to let them go there before it stops; none without
@@ -78,6 +81,19 @@ CONFIGURATION
     moderator_key = \"…\"              who has this keeps order in the comments, at
                                      /watch/<id>#moderate=<key>; 16 to 64 of a-z A-Z 0-9 - _
     attendance = false               whether a list is kept of who attends and wants to be on it
+    description = \"…\"                what it is about, up to 2000 characters of plain text
+    topics = [\"algebra\"]             up to 10, of 40 characters
+    language = \"de\"                  BCP 47
+    logo = \"https://…\"               viewers' browsers fetch it from there
+    links = [{ title = \"…\", url = \"https://…\" }]
+                                     up to 8
+    visibility = \"public\"            or unlisted: not in the lobby; or token: for those who have a
+                                     viewer token (docs/access.md)
+    viewers_max = 500                how many may watch at once; no limit when absent
+
+    [[viewer_key]]                   who signs viewer tokens for these broadcasts, up to 16
+    kid = \"…\"                        the key's name, which tokens carry
+    public_key = \"…\"                 Ed25519, 32 bytes in base64url
 
   In `all` the edge subscribes to the origin beside it; upstream and token are set for it.";
 

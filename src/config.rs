@@ -8,7 +8,8 @@ use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format as _, Toml};
 use figment::value::UncasedStr;
-use lectern_origin::config::{BroadcastConfig, Secret};
+use lectern_origin::config::{BroadcastConfig, Secret, ViewerKeyConfig};
+use lectern_relay_proto::about::Visibility;
 use serde::Deserialize;
 
 use crate::cli::Role;
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) edge: lectern_edge::config::Config,
     /// Broadcasts provisioned without the console.
     pub(crate) broadcast: Vec<BroadcastConfig>,
+    /// Keys by which edges check the viewer tokens of these broadcasts.
+    pub(crate) viewer_key: Vec<ViewerKeyConfig>,
 }
 
 impl Default for Config {
@@ -37,6 +40,7 @@ impl Default for Config {
             origin: Default::default(),
             edge: Default::default(),
             broadcast: Vec::new(),
+            viewer_key: Vec::new(),
         }
     }
 }
@@ -62,6 +66,7 @@ impl Config {
         if let Some(data_dir) = role.data_dir() {
             config.data_dir.clone_from(data_dir);
         }
+        config.hand_out_viewer_keys()?;
         match role {
             Role::All { demo: true, .. } => config.provision_demo(),
             Role::All { .. } | Role::Origin { .. } if config.broadcast.is_empty() => {
@@ -74,17 +79,28 @@ impl Config {
         Ok(config)
     }
 
+    /// Gives the keys to the broadcasts whose viewers need tokens.
+    fn hand_out_viewer_keys(&mut self) -> anyhow::Result<()> {
+        let keys = ViewerKeyConfig::all(&self.viewer_key)
+            .map_err(|error| anyhow!("the configuration is not valid: viewer_key: {error}"))?;
+        let wanting = self.broadcast.iter_mut();
+        for broadcast in wanting.filter(|each| each.visibility == Visibility::Token) {
+            if keys.is_empty() {
+                let id = &broadcast.id;
+                tracing::warn!(%id, "nobody can watch: its viewers need tokens; add a [[viewer_key]]");
+            }
+            broadcast.viewer_keys = keys.clone();
+        }
+        Ok(())
+    }
+
     fn provision_demo(&mut self) {
         let id = "demo".parse().expect("a valid id");
         if !self.broadcast.iter().any(|broadcast| broadcast.id == id) {
             let key = DEMO_MODERATOR_KEY.to_owned().try_into().expect("a key");
             self.broadcast.push(BroadcastConfig {
-                id,
-                stream_key: Secret::new("demo"),
-                title: None,
-                starts_at: None,
                 moderator_key: Some(key),
-                attendance: false,
+                ..BroadcastConfig::new(id, Secret::new("demo"))
             });
         }
     }
@@ -148,6 +164,26 @@ mod tests {
     }
 
     #[test]
+    fn a_broadcast_says_what_it_is_about_and_only_those_with_tokens_get_the_keys() {
+        let toml = format!(
+            "[[viewer_key]]\nkid = \"2026\"\npublic_key = \"{}\"\n\
+             [[broadcast]]\nid = \"a\"\nstream_key = \"k\"\nvisibility = \"token\"\n\
+             description = \"Groups\"\ntopics = [\"algebra\"]\nlanguage = \"de\"\nviewers_max = 40\n\
+             logo = \"https://uni.example/l.png\"\n\
+             links = [{{title = \"Script\", url = \"https://uni.example/s.pdf\"}}]\n\
+             [[broadcast]]\nid = \"b\"\nstream_key = \"l\"\nvisibility = \"unlisted\"",
+            "A".repeat(43)
+        );
+        let config = load(&toml).expect("valid");
+        let [a, b] = [0, 1].map(|at: usize| config.broadcast[at].about());
+        assert_eq!((a.visibility, b.visibility), (Visibility::Token, Visibility::Unlisted));
+        assert_eq!((a.viewer_keys.len(), b.viewer_keys.len()), (1, 0));
+        assert_eq!(a.viewer_keys[0].kid.as_str(), "2026");
+        assert_eq!((a.topics.len(), a.links.len(), a.viewers_max), (1, 1, Some(40)));
+        assert_eq!(a.links[0].url.as_str(), "https://uni.example/s.pdf");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let check = |toml: &str, expect: &str| {
             let error = format!("{:#}", load(toml).expect_err(toml));
@@ -165,6 +201,13 @@ mod tests {
         check("[edge]\nmedia_addresses = [\"edge.example\"]", "no address that viewers can reach");
         check("[[broadcast]]\nid = \"a/b\"\nstream_key = \"x\"", "a-z A-Z 0-9");
         check("[[broadcast]]\nid = \"a\"", "stream_key");
+        check(&format!("{broadcast}visibility = \"friends\""), "visibility");
+        check(&format!("{broadcast}logo = \"http://a/b.png\""), "begins with https://");
+        check(&format!("{broadcast}topics = [\"x\", \"X\"]"), "twice");
+        check(&format!("{broadcast}links = [{{title = \"x\", href = \"y\"}}]"), "href");
+        check("[[viewer_key]]\nkid = \"a\"\npublic_key = \"AAAA\"", "32 bytes");
+        let key = format!("[[viewer_key]]\nkid = \"a\"\npublic_key = \"{}\"\n", "A".repeat(43));
+        check(&key.repeat(2), "viewer_key: \"a\" is there twice");
     }
 
     #[test]

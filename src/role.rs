@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lectern_edge::{Edge, Upstream};
+use axum::Router;
+use lectern_edge::{Edge, Upstream, pages};
 use lectern_origin::{Origin, demo};
 use lectern_relay_proto::net::{Token, Trust};
 use prometheus::Registry;
@@ -27,7 +28,9 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
     let mut parts = Parts::default();
     match role {
         Role::Origin { .. } => {
-            start_origin(&config, &mut parts).await?;
+            let origin = start_origin(&config, &mut parts).await?;
+            let console = format!("http://{}/console", loopback_name(origin.http));
+            say_console(&console, origin.setup_token.as_deref());
         }
         Role::Edge => {
             let trust = match &config.edge.upstream_ca {
@@ -40,7 +43,7 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
                 trust,
                 token: config.edge.relay_token.clone(),
             };
-            start_edge(&config, upstream, &mut parts).await?;
+            start_edge(&config, upstream, Router::new(), &mut parts).await?;
         }
         Role::All { demo, .. } => start_all(config, demo, &mut parts).await?,
     }
@@ -54,7 +57,8 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
         None => kept_token(&config.data_dir)?,
     };
     config.origin.relay_token = Some(token.clone());
-    let origin = start_origin(&config, parts).await?;
+    let mut origin = start_origin(&config, parts).await?;
+    let setup_token = origin.setup_token.take();
     let upstream = Upstream {
         address: loopback(origin.relay).to_string(),
         name: Some("localhost".to_owned()),
@@ -62,7 +66,8 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
         token: Some(token),
     };
     config.edge.data_dir = Some(config.data_dir.clone());
-    let watch = start_edge(&config, upstream, parts).await?;
+    let beside = pages::console(false, None).merge(origin.routes);
+    let watch = start_edge(&config, upstream, beside, parts).await?;
     if demo {
         start_demo(&config, origin.rtmp, parts)?;
     }
@@ -75,13 +80,35 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
         }
     }
     println!("publish  rtmp://{}/live with the broadcast's stream key", loopback_name(origin.rtmp));
+    if let Some(server) = watch.first() {
+        say_console(&format!("{server}/console"), setup_token.as_deref());
+    }
     Ok(())
+}
+
+/// Says where hosts are at home, and how the first of them gets in.
+fn say_console(console: &str, setup_token: Option<&str>) {
+    match setup_token {
+        // In the part of an address that no server, and no log of a proxy, sees.
+        Some(token) => println!("set up   {console}#setup={token}   (once, for the first account)"),
+        None => println!("console  {console}"),
+    }
+}
+
+/// The scheme, host and port of a URL that has them.
+fn origin_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let host_len = rest.find('/').unwrap_or(rest.len());
+    Some(&url[..url.len() - rest.len() + host_len])
 }
 
 struct StartedOrigin {
     rtmp: SocketAddr,
     relay: SocketAddr,
+    http: SocketAddr,
     certificate_pem: String,
+    routes: Router,
+    setup_token: Option<String>,
 }
 
 async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<StartedOrigin> {
@@ -89,13 +116,18 @@ async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<Star
     let data_dir = &config.data_dir;
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
-    let origin = Origin::start(&config.origin, &config.broadcast, data_dir, &registry)
+    let watched = origin_of(&config.origin.watch_url);
+    let pages = pages::console(true, watched);
+    let origin = Origin::start(&config.origin, &config.broadcast, data_dir, pages, &registry)
         .await
         .context("the origin cannot start")?;
     let started = StartedOrigin {
         rtmp: origin.rtmp_addr(),
         relay: origin.relay_addr(),
+        http: origin.http_addr(),
         certificate_pem: origin.certificate_pem().to_owned(),
+        routes: origin.routes(),
+        setup_token: origin.setup_token(),
     };
     tracing::info!(rtmp = %started.rtmp, relay = %started.relay, ops = %config.origin.ops, "origin is up");
     parts.serve_ops("origin.ops", config.origin.ops, registry, Arc::new(|| Ok(()))).await?;
@@ -111,11 +143,13 @@ async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<Star
 async fn start_edge(
     config: &Config,
     upstream: Upstream,
+    beside: Router,
     parts: &mut Parts,
 ) -> anyhow::Result<Vec<String>> {
     let registry = Registry::new();
-    let edge =
-        Edge::start(&config.edge, upstream, &registry).await.context("the edge cannot start")?;
+    let edge = Edge::start(&config.edge, upstream, beside, &registry)
+        .await
+        .context("the edge cannot start")?;
     let (http, https) = (edge.http_addr(), edge.https_addr());
     let mut watch = vec![format!("http://{}", loopback_name(http))];
     watch.extend(https.map(|https| format!("https://{}", loopback_name(https))));

@@ -61,6 +61,11 @@ pub struct Config {
     /// Sites whose pages may write comments, such as `https://uni.example`, besides pages of the edge's
     /// own host. Pages of other sites may show the comments only.
     pub comment_origins: Vec<String>,
+    /// Whether the lobby at `/` and the list of broadcasts behind it are there.
+    pub lobby: bool,
+    /// A CDN before this edge checks viewer tokens itself, so that it may keep the media of broadcasts
+    /// that need them for all viewers. Without one, caches that several share must not.
+    pub shared_cache: bool,
     /// Other edges of the same broadcasts, such as `https://edge2.example`: players go there when this
     /// one cannot be reached or is about to stop.
     pub siblings: Vec<Sibling>,
@@ -132,6 +137,8 @@ impl Default for Config {
             http_connections_per_client_max: const { NonZeroUsize::new(4_096).unwrap() },
             trusted_proxies: Vec::new(),
             comment_origins: Vec::new(),
+            lobby: true,
+            shared_cache: false,
             siblings: Vec::new(),
             drain_secs: 15,
             sessions_max: whep.sessions_max,

@@ -4,8 +4,9 @@
 //! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
 //! player and its pages), [`experience`] (what viewers say of it), [`audience`] (how many they are),
 //! [`server`] (the HTTP listeners), [`client`] (whom a request comes from), [`comments`] (what viewers
-//! say), [`siblings`] (where else they may go).
+//! say), [`access`] (who may watch), [`siblings`] (where else they may go).
 
+pub mod access;
 pub mod audience;
 pub mod client;
 pub mod comments;
@@ -37,6 +38,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::audience::Audience;
 use crate::comments::Comments;
 use crate::config::Config;
@@ -134,10 +136,12 @@ pub struct Upstream {
 }
 
 impl Edge {
-    /// Binds the ports and begins to follow `upstream`, now or whenever it can be reached.
+    /// Binds the ports and begins to follow `upstream`, now or whenever it can be reached. `beside` is
+    /// served on the same ports.
     pub async fn start(
         config: &Config,
         upstream: Upstream,
+        beside: Router,
         registry: &Registry,
     ) -> Result<Self, Error> {
         let (http, http_addr) = listen("http", config.http).await?;
@@ -180,9 +184,15 @@ impl Edge {
         let upward = link.as_ref().zip(upstream.token);
         let metrics = comments::Metrics::register(registry)?;
         let comments = Comments::new(upward, audience.clone(), metrics);
-        let router = Router::new()
-            .merge(pages::routes(&siblings))
-            .merge(live::routes(directory.clone(), audience.clone()))
+        let access = Access::new(
+            directory.clone(),
+            audience.clone(),
+            engine.clone(),
+            config.shared_cache,
+            access::Metrics::register(registry)?,
+        );
+        let broadcasts = Router::new()
+            .merge(live::routes(directory.clone(), audience.clone(), config.lobby))
             .merge(experience::routes(directory.clone(), audience.clone(), experience))
             .merge(comments::routes(
                 comments.clone(),
@@ -190,6 +200,10 @@ impl Edge {
                 config.comment_origins.clone(),
             ))
             .merge(whep::routes(engine.clone()));
+        let router = Router::new()
+            .merge(pages::routes(&siblings, config.lobby))
+            .merge(access.guard(broadcasts))
+            .merge(beside);
         Ok(Self {
             listeners: server::Listeners { http, https },
             http_addr,

@@ -12,7 +12,7 @@ use axum::http::header::{
     CONTENT_TYPE, ETAG, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use lectern_relay_proto::broadcast::BroadcastId;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -25,15 +25,23 @@ const REVALIDATE: &str = "no-cache";
 /// An asset's name has a hash of its content in it.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
+const NO_LOBBY: &str = "<!doctype html>\n<html lang=\"en\"><title>Lectern</title>\n\
+    <h1>Not found</h1>\n<p>There is no list of broadcasts here. Please use the link that you were \
+    given.</p></html>\n";
+
 /// What a page may load: its own scripts and styles, and media that the player assembles (`blob:`).
 /// `connect-src` covers WHEP, manifests and segments, of this edge and of its siblings. The player's
 /// controls make `<style>` elements (docs/decisions/0017), which is what `style-src-elem` is for; style
 /// attributes and scripts in the page stay forbidden.
 fn policy(siblings: &Siblings, ancestors: &str) -> HeaderValue {
-    let (others, sockets) = (siblings.sources(), siblings.socket_sources());
+    policy_of(&siblings.sources(), &siblings.socket_sources(), ancestors)
+}
+
+/// The same, with other places that pages may fetch from and connect to, each after a space.
+fn policy_of(others: &str, sockets: &str, ancestors: &str) -> HeaderValue {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; \
-         style-src-elem 'self' 'unsafe-inline'; img-src 'self' data:; \
+         style-src-elem 'self' 'unsafe-inline'; img-src 'self' data: https:; \
          media-src 'self' blob:{others}; connect-src 'self'{others}{sockets}; \
          worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
     );
@@ -63,11 +71,12 @@ enum Kind {
     Hashed,
 }
 
-/// The routes of all pages and of the player's script.
-pub fn routes(siblings: &Siblings) -> Router {
+/// The routes of all pages and of the player's script; with `lobby`, that of the lobby.
+pub fn routes(siblings: &Siblings, lobby: bool) -> Router {
+    let front = if lobby { get(self::lobby) } else { get(no_lobby) };
     let policies = Policies { page: policy(siblings, "'self'"), embed: policy(siblings, "*") };
     Router::new()
-        .route("/", get(lobby))
+        .route("/", front)
         .route("/watch/{id}", get(watch))
         .route("/embed/{id}", get(embed))
         .with_state(policies)
@@ -82,8 +91,33 @@ pub fn routes(siblings: &Siblings) -> Router {
         .route("/assets/{*name}", get(asset))
 }
 
+/// The console, at `/console` and, on a port of its own, also at `/` with whatever it loads. There the edge
+/// whose pictures it shows is elsewhere: at `watched`, as `https://edge.example`.
+pub fn console(alone: bool, watched: Option<&str>) -> Router {
+    let others = watched.map_or_else(String::new, |origin| format!(" {origin}"));
+    let sockets = others.replacen(" http", " ws", 1);
+    // Nobody lays another page over the buttons of this one.
+    let policy = policy_of(&others, &sockets, "'none'");
+    let page = get(async |State(policy): State<HeaderValue>, headers: HeaderMap| {
+        page("console.html", policy, &headers)
+    });
+    let router = Router::new().route("/console", page.clone());
+    let router = match alone {
+        true => router.route("/", page).route("/assets/{*name}", get(asset)),
+        false => router,
+    };
+    router.with_state(policy)
+}
+
 async fn lobby(State(policies): State<Policies>, headers: HeaderMap) -> Response {
     page("index.html", policies.page, &headers)
+}
+
+/// Instead of the lobby, where there is none: nothing that tells what else there is.
+async fn no_lobby(State(policies): State<Policies>) -> Response {
+    let mut response = (StatusCode::NOT_FOUND, Html(NO_LOBBY)).into_response();
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policies.page);
+    response
 }
 
 async fn watch(
@@ -197,7 +231,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let routes = routes(&Siblings::default());
+        let routes = routes(&Siblings::default(), true);
         routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
@@ -342,6 +376,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lobby_that_is_off_is_not_there_and_the_rest_is() {
+        let routes = routes(&Siblings::default(), false);
+        for (path, status) in [("/", StatusCode::NOT_FOUND), ("/watch/demo", StatusCode::OK)] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            let response = routes.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            assert_eq!(header(&response, CONTENT_TYPE), "text/html; charset=utf-8");
+            assert!(header(&response, CONTENT_SECURITY_POLICY).contains("default-src 'none'"));
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_not_there_is_not_found() {
         for path in [
             "/assets/none.js",
@@ -361,7 +407,7 @@ mod tests {
     #[tokio::test]
     async fn head_has_no_body_and_post_is_refused() {
         let request = |method| Request::builder().method(method).uri("/").body(Body::empty());
-        let routes = || routes(&Siblings::default());
+        let routes = || routes(&Siblings::default(), true);
         let head = routes().oneshot(request(Method::HEAD).unwrap()).await.unwrap();
         assert_eq!(head.status(), StatusCode::OK);
         assert_eq!(text(head).await, "");

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use lectern_relay_proto::about::{About, Visibility};
 use lectern_relay_proto::net::{
     Announcement, BroadcastSubscription, Error, Priority, Status, Subscriber, TrackEvent,
     TrackSubscription,
@@ -90,19 +91,21 @@ pub async fn run(
                 let id = subscription.id().clone();
                 let broadcast = match broadcasts.get(&id) {
                     Some(followed) => followed.broadcast.clone(),
-                    None => match Broadcast::open(id.clone(), &directory, &engine, &fetcher) {
-                        Ok(broadcast) => Arc::new(broadcast),
-                        Err(full) => {
-                            tracing::warn!(broadcast = %id, error = %full, "not carried");
-                            continue;
+                    None => {
+                        match Broadcast::open(id.clone(), &directory, &engine, &comments, &fetcher)
+                        {
+                            Ok(broadcast) => Arc::new(broadcast),
+                            Err(full) => {
+                                tracing::warn!(broadcast = %id, error = %full, "not carried");
+                                continue;
+                            }
                         }
-                    },
+                    }
                 };
                 tracing::info!(broadcast = %id, "broadcast announced");
                 let renewed = CancellationToken::new();
                 let span = tracing::info_span!("broadcast", broadcast = %id);
-                let follow =
-                    broadcast.clone().follow(subscription, comments.clone(), renewed.clone());
+                let follow = broadcast.clone().follow(subscription, renewed.clone());
                 let task = tasks.spawn(follow.instrument(span)).id();
                 let current = Followed { broadcast, task, _renewed: renewed.drop_guard() };
                 // Ends the subscription to the announcement before this one.
@@ -166,6 +169,7 @@ struct Broadcast {
     id: BroadcastId,
     live: Arc<Live>,
     feed: Feed,
+    comments: Arc<Comments>,
     catalog: watch::Sender<Option<Catalog>>,
     /// The newest group of each track, over all subscriptions to it.
     newest: Mutex<HashMap<TrackName, Newest>>,
@@ -190,11 +194,13 @@ impl Broadcast {
         id: BroadcastId,
         directory: &Directory,
         engine: &Engine,
+        comments: &Arc<Comments>,
         fetcher: &Arc<Fetcher>,
     ) -> Result<Self, DirectoryFull> {
         Ok(Self {
             live: directory.open(id.clone())?,
             feed: engine.feed(id.clone()),
+            comments: comments.clone(),
             id,
             catalog: watch::Sender::new(None),
             newest: Mutex::default(),
@@ -209,7 +215,6 @@ impl Broadcast {
     async fn follow(
         self: Arc<Self>,
         subscription: BroadcastSubscription,
-        comments: Arc<Comments>,
         renewed: CancellationToken,
     ) -> Option<BroadcastId> {
         let following = async {
@@ -225,7 +230,7 @@ impl Broadcast {
             };
             // Comments end with the announcement, and what fails of them ends nothing else.
             let commenting = async {
-                comments.follow(&subscription).await;
+                self.comments.follow(&subscription).await;
                 std::future::pending().await
             };
             self.heard().clear();
@@ -413,8 +418,13 @@ impl Broadcast {
     }
 
     fn set_catalog(&self, catalog: Catalog) {
-        self.feed.set_catalog(&catalog);
+        let was_open = self.live.about().is_some_and(|about| !is_for_tokens(&about));
+        // First where it is decided who may watch.
         self.live.set_catalog(catalog.clone());
+        self.feed.set_catalog(&catalog);
+        if was_open && is_for_tokens(&catalog.about) {
+            self.comments.part(&self.id);
+        }
         self.catalog.send_replace(Some(catalog));
     }
 
@@ -426,6 +436,10 @@ impl Broadcast {
             self.set_catalog(Catalog { state: PublisherState::Away, ..catalog });
         }
     }
+}
+
+fn is_for_tokens(about: &About) -> bool {
+    about.visibility == Visibility::Token
 }
 
 /// A track that is being followed, until this is dropped.

@@ -86,7 +86,7 @@ async fn serve(t0: UtcTime, broadcast: &Broadcast) -> (SocketAddr, Arc<Live>, Ar
     live.set_catalog(broadcast.catalog(t0));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = live::routes(directory.clone(), audience);
+    let routes = live::routes(directory.clone(), audience, true);
     tokio::spawn(async move { axum::serve(listener, routes).await });
     (address, live, directory)
 }

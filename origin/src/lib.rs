@@ -104,7 +104,7 @@ impl Origin {
         config: &Config,
         provisioned: &[BroadcastConfig],
         data_dir: &Path,
-        pages: Option<Router>,
+        pages: Router,
         registry: &Registry,
     ) -> Result<Self, Error> {
         let identity = match (&config.relay_certificate, &config.relay_key) {
@@ -162,7 +162,7 @@ impl Origin {
         let settings =
             api::Settings { rtmp_port: rtmp_addr.port(), watch_url: config.watch_url.clone() };
         let routes = api::routes(control.clone(), comments, settings);
-        let router = pages.unwrap_or_default().merge(routes.clone());
+        let router = pages.merge(routes.clone());
         let proxies = Proxies::parse(&config.trusted_proxies)?;
         let api = Server::bind(config.http, router, proxies).await;
         let api = api.map_err(|error| Error::Http(config.http, error))?;

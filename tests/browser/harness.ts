@@ -116,6 +116,10 @@ export interface StackOptions {
   readonly broadcasts?: readonly string[];
   /** What makes one a moderator of each of them; those of `--demo` have none. */
   readonly moderatorKey?: string;
+  /** Further settings of a broadcast, as lines of TOML. */
+  readonly settings?: Readonly<Record<string, readonly string[]>>;
+  /** Ed25519 public keys of those who sign viewer tokens, in base64url, by kid. */
+  readonly viewerKeys?: Readonly<Record<string, string>>;
   /** A list is kept of who attends each of them. */
   readonly attendance?: boolean;
   /** Addresses that the edge tells WebRTC viewers. */
@@ -231,6 +235,7 @@ export class Stack {
     const lines = [`id = "${id}"`, `stream_key = "${id}"`];
     if (moderatorKey !== undefined) lines.push(`moderator_key = ${JSON.stringify(moderatorKey)}`);
     if (attendance) lines.push('attendance = true');
+    lines.push(...(this.#options.settings?.[id] ?? []));
     return `\n[[broadcast]]\n${lines.join('\n')}\n`;
   }
 
@@ -261,9 +266,11 @@ upstream_ca = "${join(data, 'relay/relay-cert.pem')}"
 upstream_name = "localhost"
 relay_token = "browser-tests"
 `;
-    const broadcast = (this.#options.demo ? [] : (this.#options.broadcasts ?? ['demo']))
-      .map((id) => this.#broadcast(id))
-      .join('');
+    const keys = Object.entries(this.#options.viewerKeys ?? {}).map(
+      ([kid, key]) => `\n[[viewer_key]]\nkid = "${kid}"\npublic_key = "${key}"\n`,
+    );
+    const ids = this.#options.demo ? [] : (this.#options.broadcasts ?? ['demo']);
+    const broadcast = [...ids.map((id) => this.#broadcast(id)), ...keys].join('');
     switch (role) {
       case 'all':
         return `data_dir = "${data}"\n${origin}${first}${broadcast}`;

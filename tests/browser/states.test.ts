@@ -32,10 +32,8 @@ test('scheduled: when it begins, in how long, and by which name', async () => {
 test('ended: offers the recording', async () => {
   const it = await page();
   await it.route('**/whep/demo', (route) => route.fulfill({ status: 410 }));
-  await it.route('**/live', (route) =>
-    route.fulfill({ json: { broadcasts: [{ id: 'demo', state: 'ended' }], complete: true } }),
-  );
-  await it.route('**/live/demo', (route) => route.fulfill({ json: { replay: '/vod/demo' } }));
+  const json = { id: 'demo', state: 'ended', replay: '/vod/demo' };
+  await it.route('**/live/demo', (route) => route.fulfill({ json }));
   await it.goto(`${s.stack.url}/watch/demo`);
   await until(it, { state: 'ended' }, 20_000);
   const link = it.getByRole('link', { name: 'Watch the recording' });

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use axum::Router;
 use lectern_edge::{Edge, Upstream};
 use lectern_origin::Origin;
 use lectern_origin::config::{BroadcastConfig, Secret};
@@ -184,7 +185,7 @@ async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAdd
         trust: Trust::Certificates(certificate.to_owned()),
         token: None,
     };
-    let edge = Edge::start(&config, upstream, &Registry::new()).await.unwrap();
+    let edge = Edge::start(&config, upstream, Router::new(), &Registry::new()).await.unwrap();
     let http = edge.http_addr();
     (Running::spawn(async |cancel| edge.run(cancel).await), http)
 }
@@ -196,16 +197,12 @@ async fn start_origin(
 ) -> (Running, SocketAddr, SocketAddr, String) {
     let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = lectern_origin::config::Config { rtmp, relay, http, ..Default::default() };
-    let broadcast = |id: &str| BroadcastConfig {
-        id: id.parse().unwrap(),
-        stream_key: Secret::new(format!("{id}-key")),
-        title: None,
-        starts_at: None,
-        moderator_key: None,
-        attendance: false,
-    };
+    let broadcast =
+        |id: &str| BroadcastConfig::new(id.parse().unwrap(), Secret::new(format!("{id}-key")));
     let broadcasts = ["a", "b"].map(broadcast);
-    let origin = Origin::start(&config, &broadcasts, &data_dir, &Registry::new()).await.unwrap();
+    let origin = Origin::start(&config, &broadcasts, &data_dir, Router::new(), &Registry::new())
+        .await
+        .unwrap();
     let (rtmp, relay) = (origin.rtmp_addr(), origin.relay_addr());
     let certificate = origin.certificate_pem().to_owned();
     (Running::spawn(async |cancel| origin.run(cancel).await), rtmp, relay, certificate)

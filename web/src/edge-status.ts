@@ -1,5 +1,6 @@
 // What an edge is asked of a broadcast while it plays, or does not.
 
+import type { Headers } from './access.ts';
 import type { Endpoints } from './endpoints.ts';
 import { type Info, infoOf } from './info.ts';
 import type { Status } from './ladder.ts';
@@ -7,10 +8,18 @@ import type { Status } from './ladder.ts';
 /** A question to the edge that takes longer is a "no". */
 const PROBE_TIMEOUT_MS = 3_000;
 
+/** How a broadcast stands, and why this viewer may not watch it. */
+export interface Standing {
+  readonly status: Status;
+  readonly reason?: string;
+}
+
 /** What the edge says of the broadcast; null for nothing. */
-export async function askInfo({ base, id, live }: Endpoints): Promise<Info | null> {
+export async function askInfo({ base, status }: Endpoints, headers: Headers): Promise<Info | null> {
   try {
-    const answer = await fetch(`${live}/${id}`, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    const answer = await ask(status, headers);
+    // What went wrong has a title as well.
+    if (answer.headers.get('Content-Type')?.includes('problem')) return null;
     // Of one that has not begun there may be no more than when it will, whatever the status.
     return infoOf(await answer.json(), base);
   } catch {
@@ -18,28 +27,36 @@ export async function askInfo({ base, id, live }: Endpoints): Promise<Info | nul
   }
 }
 
-/** What the edge says of the broadcast in its list of those it knows. */
-export async function askStatus({ id, live }: Endpoints): Promise<Status> {
+/** How the broadcast stands, as far as the edge knows. */
+export async function askStatus({ status }: Endpoints, headers: Headers): Promise<Standing> {
   try {
-    const answer = await fetch(live, {
-      cache: 'no-store',
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
-    return answer.ok ? listedStatus(await answer.json(), id) : 'unreachable';
+    const answer = await ask(status, headers);
+    const said = answer.ok ? await answer.json() : null;
+    return standingOf(answer.status, answer.headers.get('Lectern-Reason'), said);
   } catch {
-    return 'unreachable';
+    return { status: 'unreachable' };
   }
 }
 
+function ask(url: string, headers: Headers): Promise<Response> {
+  const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+  return fetch(url, { cache: 'no-store', headers, signal });
+}
+
 /**
- * The status of one broadcast in the edge's list; whatever is not understood counts as live. An edge
- * that cannot reach its upstream does not know what is missing in it.
+ * What the edge's answer means; whatever is not understood counts as live. An edge that cannot reach its
+ * upstream does not know what is missing there, and one that has just heard of a broadcast knows nothing
+ * of it.
  */
-export function listedStatus(list: unknown, id: string): Status {
-  const { broadcasts, complete } = (list ?? {}) as { broadcasts?: unknown; complete?: unknown };
-  const entry = (Array.isArray(broadcasts) ? broadcasts : []).find((entry) => entry?.id === id);
-  if (!entry) return complete === false ? 'unreachable' : 'unknown';
+export function standingOf(http: number, reason: string | null, said: unknown): Standing {
+  if (http === 401 || http === 403 || http === 451) {
+    return { status: 'refused', reason: reason ?? 'not-allowed' };
+  }
+  if (http === 404) return { status: 'unknown' };
+  if (http === 503 && reason !== 'unheard') return { status: 'unknown' };
+  if (http !== 200) return { status: 'unreachable' };
+  const { state, t0_ms } = (said ?? {}) as { state?: unknown; t0_ms?: unknown };
   // It has no T0 before its first frame: nobody has paused what nobody has begun.
-  if (entry.state === 'away' && entry.t0_ms === 0) return 'unbegun';
-  return entry.state === 'away' || entry.state === 'ended' ? entry.state : 'live';
+  if (state === 'away' && t0_ms === 0) return { status: 'unbegun' };
+  return { status: state === 'away' || state === 'ended' ? state : 'live' };
 }

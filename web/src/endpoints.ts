@@ -13,14 +13,16 @@ export interface Endpoints {
   readonly manifest: string;
   /** The multivariant playlist of LL-HLS. */
   readonly playlist: string;
+  /** POST here with a viewer token for the cookie that carries it. */
+  readonly access: string;
+  /** What the edge says of the broadcast. */
+  readonly status: string;
   /** POST here what the viewer experiences. */
   readonly experience: string;
   /** The WebSocket of the broadcast's comments (docs/comments.md). */
   readonly comments: string;
   /** The server's clock, ISO 8601. */
   readonly time: string;
-  /** The broadcasts that the edge knows, with their states. */
-  readonly live: string;
 }
 
 /**
@@ -41,9 +43,10 @@ export function endpoints(src: string, page: string): Endpoints {
     whep: `${base}/whep/${id}`,
     manifest: `${base}/live/${id}/manifest.mpd`,
     playlist: `${base}/live/${id}/index.m3u8`,
+    access: `${base}/live/${id}/access`,
+    status: `${base}/live/${id}`,
     experience: `${base}/live/${id}/experience`,
     comments: `${base.replace(/^http/, 'ws')}/live/${id}/comments`,
     time: `${base}/time`,
-    live: `${base}/live`,
   };
 }

@@ -11,6 +11,12 @@ export interface Rendition {
   readonly bitrate: number | null;
 }
 
+/** What belongs to a broadcast elsewhere. */
+export interface Link {
+  readonly title: string;
+  readonly url: string;
+}
+
 export interface Info {
   /** What to add to T0 plus media time to get the time at which a picture was taken, ms. */
   readonly captureOffsetMs: number | null;
@@ -23,6 +29,15 @@ export interface Info {
   /** When it is to begin, Unix ms. */
   readonly startsAtMs: number | null;
   readonly title: string | null;
+  readonly description: string | null;
+  readonly topics: readonly string[];
+  /** BCP 47. */
+  readonly language: string | null;
+  /** A picture, an absolute URL over HTTPS. */
+  readonly logo: string | null;
+  readonly links: readonly Link[];
+  /** How many may watch at once. */
+  readonly viewersMax: number | null;
   /** Where it can be watched once it is over, an absolute URL. */
   readonly replay: string | null;
   /** Best first. */
@@ -53,6 +68,12 @@ export function infoOf(answer: unknown, base: string): Info {
     windowMs: number(said.window_ms),
     startsAtMs: number(said.starts_at),
     title: text(said.title),
+    description: text(said.description),
+    topics: list(said.topics).flatMap((topic) => text(topic) ?? []),
+    language: text(said.language),
+    logo: text(said.logo)?.startsWith('https://') ? link(said.logo, base) : null,
+    links: list(said.links).flatMap((each) => linkOf(each, base)),
+    viewersMax: number(said.viewers_max),
     replay: link(said.replay, base),
     renditions: list(said.tracks)
       .flatMap((track) => rendition(track))
@@ -68,6 +89,12 @@ function link(value: unknown, base: string): string | null {
   if (given === null || !URL.canParse(given, base)) return null;
   const url = new URL(given, base);
   return /^https?:$/.test(url.protocol) ? url.href : null;
+}
+
+function linkOf(value: unknown, base: string): Link[] {
+  const said = (value ?? {}) as Record<string, unknown>;
+  const [title, url] = [text(said.title), link(said.url, base)];
+  return title === null || url === null ? [] : [{ title, url }];
 }
 
 function rendition(track: unknown): Rendition[] {

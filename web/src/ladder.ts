@@ -53,6 +53,9 @@ export const PUT_OFF_MAX_MS = 60_000;
 /** A viewer who is refused, and not told for how long, asks again after this. */
 export const REFUSED_MS = 30_000;
 
+/** A viewer whose token is no good asks again after this: only another link helps, or the host. */
+export const TOKEN_MS = 60_000;
+
 /** Reasons of an edge, which another may not have; all others are the path's, or the broadcast's. */
 export const OF_THE_EDGE: ReadonlySet<string> = new Set([
   'busy',
@@ -62,6 +65,9 @@ export const OF_THE_EDGE: ReadonlySet<string> = new Set([
   'full',
   'refused',
 ]);
+
+/** Reasons that mean that all places are taken, at the edge or of the broadcast. */
+const NO_PLACE: ReadonlySet<string> = new Set(['full', 'egress', 'broadcast-full']);
 
 /** So many failures of every path without a first picture, and the viewer is told that it is no use. */
 export const FAILURES_UNPLAYABLE = 2;
@@ -142,7 +148,8 @@ export class Ladder {
 
   /** Why the edge refuses this viewer, or has no place; null while it does neither. */
   get refusal(): string | null {
-    return this.#state === 'refused' || this.#state === 'full' ? this.#refusal : null;
+    const told = ['refused', 'expired', 'full'].includes(this.#state);
+    return told ? this.#refusal : null;
   }
 
   /** When the next attempt is made by itself; null while none is waited for. */
@@ -195,7 +202,7 @@ export class Ladder {
         return this.#failed(event.attempt, event.failure, now);
       case 'status':
         this.#probing = false;
-        return this.#status(event.status, now);
+        return this.#status(event.status, event.reason, now);
       case 'hold':
         this.#held = event.held;
         if (this.#front) this.#front.lastFrameAt = now;
@@ -417,7 +424,7 @@ export class Ladder {
         const next = this.#best(now);
         if (next && next !== path) return this.#try(now);
         this.#reconnecting();
-        if (failure.reason === 'full' || failure.reason === 'egress') {
+        if (NO_PLACE.has(failure.reason)) {
           if (!this.#front) this.#state = 'full';
           this.#refusal = failure.reason;
         } else if (!this.#front && this.#failures >= FAILURES_UNPLAYABLE) {
@@ -434,9 +441,8 @@ export class Ladder {
         this.#state = 'ended';
         return this.#retry(now, RETRY_MS.last);
       case 'refused':
-        this.#state = 'refused';
-        this.#refusal = failure.reason;
-        return this.#putOff(now, failure.retryAfterMs, REFUSED_MS, PUT_OFF_MAX_MS);
+        this.#turnedAway(failure.reason);
+        return this.#putOff(now, failure.retryAfterMs, patience(failure.reason), PUT_OFF_MAX_MS);
       case 'unknown':
         this.#absent(this.#unknownState(now));
         return this.#retry(now);
@@ -499,12 +505,18 @@ export class Ladder {
     this.#actions.push({ type: 'probe' });
   }
 
+  /** The edge does not let this viewer in, or no longer. */
+  #turnedAway(reason: string): void {
+    this.#state = reason === 'token-expired' ? 'expired' : 'refused';
+    this.#refusal = reason;
+  }
+
   /** The edge has said what it knows, because frames are missing or an engine was refused. */
-  #status(status: Status, now: number): void {
+  #status(status: Status, reason: string | undefined, now: number): void {
     if (this.#alive() && this.#front && now - this.#front.lastFrameAt < STALL_ASK_MS) return;
     if (status !== 'unknown') this.#unknownSince = null;
     if (this.#front && status !== 'live') this.#front.excused = true;
-    if (this.#retryAt !== null) return this.#refine(status);
+    if (this.#retryAt !== null) return this.#refine(status, reason);
     const trying = this.#trying;
     switch (status) {
       case 'live':
@@ -521,6 +533,12 @@ export class Ladder {
       case 'unknown':
         this.#state = this.#unknownState(now);
         break;
+      case 'refused':
+        this.#turnedAway(reason ?? 'not-allowed');
+        if (trying) this.#stop(trying.id);
+        // What is on its way to nobody is not waited for.
+        if (this.#front) this.#front.dead = true;
+        return this.#retry(now, patience(reason), PUT_OFF_MAX_MS);
       case 'unreachable':
         this.#reconnecting();
         break;
@@ -529,8 +547,9 @@ export class Ladder {
   }
 
   /** What the viewer is told while a retry is pending. */
-  #refine(status: Status): void {
-    if (status === 'away') this.#state = 'paused';
+  #refine(status: Status, reason: string | undefined): void {
+    if (status === 'refused') this.#turnedAway(reason ?? 'not-allowed');
+    else if (status === 'away') this.#state = 'paused';
     else if (status === 'unbegun') this.#state = 'waiting';
     else if (status === 'ended') this.#state = 'ended';
     else if (status === 'unknown' && this.#absence === 'unknown') this.#state = 'unknown';
@@ -567,4 +586,9 @@ export class Ladder {
     this.#stop(trying.id);
     this.#resolve(trying.path, { kind: 'unsuitable', reason: 'no-media' }, now);
   }
+}
+
+/** How long whoever is refused for this waits before they ask again, unless the edge says when. */
+function patience(reason = ''): number {
+  return reason.startsWith('token-') ? TOKEN_MS : REFUSED_MS;
 }

@@ -344,6 +344,7 @@ export class LecternComments extends LitElement {
         url,
         secret: secretFor(new URL(this.#home).origin),
         key: this.moderatorKey,
+        token: this.#player?.token ?? '',
         voted: readIds(recall(votes)),
         host: {
           changed: () => this.requestUpdate(),

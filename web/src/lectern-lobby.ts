@@ -1,155 +1,53 @@
-// `<lectern-lobby>`: the list of broadcasts. Asks again only while somebody is looking.
+// `<lectern-lobby>`: what is on and what is coming, with a search where that is much. Owns what is shown
+// of it and when the edge is asked again, which is only while somebody is looking; in which order, and
+// what is found, is `lobby-list`'s.
 
-import { css, html, LitElement, nothing } from 'lit';
+import { html, LitElement, nothing } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
 import { unsafeHTML } from 'lit/directives/unsafe-html.js';
-import { type Texts, textsFor } from './texts/texts.ts';
+import {
+  arrange,
+  type Entry,
+  FEW,
+  found,
+  inText,
+  type List,
+  readList,
+  topicsOf,
+} from './lobby-list.ts';
+import { lobbyStyles } from './lobby-styles.ts';
+import { momentText } from './message.ts';
+import { languageText, textsFor } from './texts/texts.ts';
 
 /** People wait in a lobby; five seconds more do not matter to them, and spare the edge. */
 const POLL_MS = 5_000;
 const POLL_TIMEOUT_MS = 4_000;
 
-interface Broadcast {
-  readonly id: string;
-  readonly state: string;
-  readonly t0_ms: number | null;
-  readonly title?: string;
-  /** When it is to begin, Unix ms. */
-  readonly starts_at?: number;
-}
-
-/** What the edge calls states of a broadcast, in a word for people; its own where there is none. */
-function stateWord({ words }: Texts, state: string): string {
-  const known: Record<string, string> = {
-    live: words.live,
-    away: words.paused,
-    ended: words.ended,
-  };
-  return known[state] ?? state;
-}
-
 export class LecternLobby extends LitElement {
+  static override styles = lobbyStyles;
+
   static override properties = {
-    broadcasts: { state: true },
+    list: { state: true },
     unreachable: { state: true },
+    query: { state: true },
+    topic: { state: true },
   };
 
-  declare private broadcasts: Broadcast[] | null;
+  declare private list: List | null;
   declare private unreachable: boolean;
+  declare private query: string;
+  /** Only those of this topic; null for all. */
+  declare private topic: string | null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #visible: AbortController | null = null;
   readonly #texts = textsFor(navigator.languages);
 
-  static override styles = css`
-    :host {
-      display: block;
-    }
-    ul {
-      display: grid;
-      gap: 0.75rem;
-      margin: 0;
-      padding: 0;
-      list-style: none;
-    }
-    a {
-      display: flex;
-      flex-wrap: wrap;
-      align-items: center;
-      gap: 0.25rem 1rem;
-      padding: 1.125rem 1.25rem;
-      border: 0.0625rem solid var(--line);
-      border-radius: 0.75rem;
-      color: inherit;
-      background: var(--card);
-      text-decoration: none;
-    }
-    a:hover {
-      border-color: var(--accent);
-    }
-    a:focus-visible {
-      outline: 0.1875rem solid var(--focus);
-      outline-offset: 0.125rem;
-    }
-    strong {
-      font-size: 1.125rem;
-      font-weight: 600;
-      overflow-wrap: anywhere;
-    }
-    .state {
-      display: flex;
-      align-items: center;
-      gap: 0.5rem;
-      color: var(--quiet);
-      font-size: 0.9375rem;
-    }
-    .state::before {
-      content: '';
-      width: 0.5rem;
-      height: 0.5rem;
-      border-radius: 50%;
-      background: var(--quiet);
-    }
-    .live::before {
-      background: #e5383b;
-    }
-    .since {
-      margin-left: auto;
-      color: var(--quiet);
-      font-size: 0.9375rem;
-    }
-    .card {
-      padding: 1.5rem;
-      border: 0.0625rem solid var(--line);
-      border-radius: 0.75rem;
-      background: var(--card);
-    }
-    h2 {
-      margin: 0 0 0.5rem;
-      font-size: 1.25rem;
-      font-weight: 600;
-    }
-    p {
-      margin: 0 0 1rem;
-      color: var(--quiet);
-      line-height: 1.55;
-      text-wrap: pretty;
-    }
-    p:last-child {
-      margin: 0;
-    }
-    dl {
-      display: grid;
-      grid-template-columns: max-content 1fr;
-      gap: 0.5rem 1.25rem;
-      margin: 0 0 1rem;
-    }
-    dt {
-      color: var(--quiet);
-    }
-    dd {
-      margin: 0;
-      overflow-wrap: anywhere;
-    }
-    code {
-      padding: 0.125rem 0.375rem;
-      border-radius: 0.375rem;
-      background: var(--code);
-      font: 0.9375em ui-monospace, monospace;
-    }
-    @media (max-width: 30rem) {
-      dl {
-        grid-template-columns: 1fr;
-        gap: 0.125rem;
-      }
-      dd {
-        margin-bottom: 0.625rem;
-      }
-    }
-  `;
-
   constructor() {
     super();
-    this.broadcasts = null;
+    this.list = null;
     this.unreachable = false;
+    this.query = '';
+    this.topic = null;
   }
 
   override connectedCallback(): void {
@@ -168,43 +66,108 @@ export class LecternLobby extends LitElement {
   }
 
   override render() {
-    if (this.unreachable && !this.broadcasts?.length) {
-      return html`<p role="status">${this.#texts.lobby.unreachable}</p>`;
+    const { lobby } = this.#texts;
+    const entries = this.list?.entries ?? [];
+    if (this.unreachable && entries.length === 0) {
+      return html`<p role="status">${lobby.unreachable}</p>`;
     }
-    if (!this.broadcasts) return html`<p role="status">${this.#texts.lobby.looking}</p>`;
-    if (this.broadcasts.length === 0) return this.#howTo();
-    return html`<ul>
-      ${this.broadcasts.map(
-        ({ id, state, t0_ms, title, starts_at }) => html`<li>
-          <a href=${`watch/${id}`}>
-            <strong dir="auto">${title ?? id}</strong>
-            <span class="state ${state}">${
-              state === 'away' && !t0_ms ? this.#texts.words.waiting : stateWord(this.#texts, state)
-            }</span>
-            ${
-              state === 'live' && t0_ms
-                ? html`<span class="since">${this.#since(t0_ms)}</span>`
-                : nothing
-            }
-            ${
-              state === 'away' && starts_at && starts_at > Date.now()
-                ? html`<span class="since">${this.#begins(starts_at)}</span>`
-                : nothing
-            }
-          </a>
-        </li>`,
-      )}
-    </ul>`;
+    if (!this.list) return html`<p role="status">${lobby.looking}</p>`;
+    if (entries.length === 0) return this.#howTo();
+    const many = entries.length > FEW;
+    const shown = many ? found(entries, this.query, this.topic) : entries;
+    const { live, coming, others } = arrange(shown, Date.now());
+    return html`
+      ${many ? this.#find(entries) : nothing}
+      <p role="status" ?hidden=${shown.length > 0}>${shown.length > 0 ? '' : lobby.notFound}</p>
+      ${this.#group('live', lobby.liveNow, live)}
+      ${this.#group('coming', lobby.coming, coming)}
+      ${this.#group('others', lobby.others, others)}
+    `;
   }
 
-  #since(t0Ms: number): string {
+  #find(entries: readonly Entry[]) {
+    const { lobby } = this.#texts;
+    const topics = topicsOf(entries);
+    const chip = (label: string, topic: string | null) => html`<button
+      type="button" aria-pressed=${this.topic === topic} dir="auto"
+      @click=${() => {
+        this.topic = topic;
+      }}
+    >${label}</button>`;
+    return html`<search class="find">
+      <input
+        type="search" aria-label=${lobby.search} placeholder=${lobby.search} autocomplete="off"
+        .value=${this.query} @input=${this.#typed}
+      >
+      ${
+        topics.length > 0
+          ? html`<div class="topics" role="group" aria-label=${lobby.topics}>
+              ${chip(lobby.all, null)} ${topics.map((topic) => chip(topic, topic))}
+            </div>`
+          : nothing
+      }
+    </search>`;
+  }
+
+  readonly #typed = ({ target }: InputEvent): void => {
+    if (target instanceof HTMLInputElement) this.query = target.value;
+  };
+
+  #group(name: string, title: string, entries: readonly Entry[]) {
+    if (entries.length === 0) return nothing;
+    return html`<section aria-labelledby=${name}>
+      <h2 id=${name}>${title}</h2>
+      <ul>
+        ${repeat(
+          entries,
+          ({ id }) => id,
+          (entry) => html`<li>${this.#entry(entry)}</li>`,
+        )}
+      </ul>
+    </section>`;
+  }
+
+  #entry(entry: Entry) {
+    const { id, name, state, description, topics, language, logo, viewers } = entry;
+    const { words, room } = this.#texts;
+    const word = {
+      live: words.live,
+      unbegun: words.waiting,
+      away: words.paused,
+      ended: words.ended,
+    };
+    const named = language === null ? null : languageText(this.#texts, language);
+    const tags = [...(named ? [named] : []), ...topics];
+    return html`<a href=${`watch/${id}`}>
+      ${logo ? html`<img src=${logo} alt="" loading="lazy" decoding="async">` : nothing}
+      <span class="entry">
+        <span class="line">
+          <strong dir="auto">${name}</strong>
+          <span class="when">${this.#when(entry)}</span>
+        </span>
+        ${
+          description
+            ? html`<span class="text" dir="auto" lang=${language ?? nothing}>${description}</span>`
+            : nothing
+        }
+        <span class="line">
+          <span class="state ${state}">${word[state]}</span>
+          ${state === 'live' && viewers > 0 ? html`<span>${room.viewers(viewers)}</span>` : nothing}
+          ${tags.map((tag) => html`<span class="tag" dir="auto">${tag}</span>`)}
+        </span>
+      </span>
+    </a>`;
+  }
+
+  /** Since when, or from when on, by the viewer's own clock and zone. */
+  #when({ state, beganMs, startsAtMs }: Entry): string {
     const { lang, lobby } = this.#texts;
-    return lobby.since(new Date(t0Ms).toLocaleTimeString(lang, { timeStyle: 'short' }));
-  }
-
-  #begins(atMs: number): string {
-    const { lang } = this.#texts;
-    return new Date(atMs).toLocaleString(lang, { dateStyle: 'medium', timeStyle: 'short' });
+    const now = Date.now();
+    if (state === 'live') {
+      return beganMs === null ? '' : lobby.since(momentText(lang, beganMs, now));
+    }
+    if (startsAtMs === null || startsAtMs <= now) return '';
+    return `${momentText(lang, startsAtMs, now)} · ${inText(lang, startsAtMs, now)}`;
   }
 
   #howTo() {
@@ -228,13 +191,15 @@ export class LecternLobby extends LitElement {
     if (document.hidden) return;
     try {
       const answer = await fetch('live', {
-        cache: 'no-store',
+        cache: 'no-cache',
         signal: AbortSignal.timeout(POLL_TIMEOUT_MS),
       });
-      const list = (await answer.json()) as { broadcasts?: Broadcast[]; complete?: boolean };
-      this.broadcasts = list.broadcasts ?? [];
+      if (!answer.ok) throw new Error(`${answer.status}`);
+      this.list = readList(await answer.json());
+      if (this.topic !== null && !topicsOf(this.list.entries).includes(this.topic))
+        this.topic = null;
       // An edge that cannot reach its upstream does not know what is on.
-      this.unreachable = list.complete === false;
+      this.unreachable = !this.list.complete;
     } catch {
       this.unreachable = true;
     }

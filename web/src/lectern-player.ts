@@ -48,6 +48,7 @@ export class SrcEvent extends CustomEvent<{ readonly moved: boolean }> {
 /**
  * @attr {string} src - `/live/<id>` of an edge, relative or absolute
  * @attr {string} edges - other edges of the same broadcast, as base URLs with spaces between
+ * @attr {string} token - the viewer token, for a broadcast that needs one (docs/access.md)
  * @attr {string} lang - the language of its texts; without it, the viewer's
  * @attr {'webrtc' | 'dash' | 'hls'} pin - plays by this path alone
  * @attr {State} state - reflected; what is going on
@@ -57,7 +58,7 @@ export class SrcEvent extends CustomEvent<{ readonly moved: boolean }> {
  * @attr {number} behind-ms - reflected; how far back the viewer is by choice
  * @attr {string} fallback-reason - reflected; why it is not WebRTC
  * @fires lectern-src - `src` is another; `detail.moved`: by the player itself, for the same broadcast
- * @fires lectern-info - what the edge says of the broadcast has changed: see `broadcastTitle`
+ * @fires lectern-info - what the edge says of the broadcast has changed: see `broadcastTitle` and `info`
  * @slot title - between the picture and the status line
  * @csspart frame - the picture and what lies over it
  * @csspart message - the text over the picture while there is no live one
@@ -78,6 +79,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   static override properties = {
     src: { type: String },
     edges: { type: String },
+    token: { type: String },
     lang: { type: String },
     pin: { type: String },
     state: { type: String, reflect: true },
@@ -95,6 +97,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
 
   declare src: string;
   declare edges: string;
+  declare token: string;
   declare lang: string;
   declare pin: Path | null;
   declare state: State;
@@ -122,7 +125,8 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   #video: HTMLVideoElement | null = null;
   /** What the edge had said when it was last looked at. */
   #info: Info | null = null;
-  #title: string | null = null;
+  /** What of that others were told. */
+  #about = '';
   #muted = false;
   #volume = 1;
   readonly #captions = new CaptionKeeper({
@@ -146,6 +150,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     super();
     this.src = '';
     this.edges = '';
+    this.token = '';
     this.lang = '';
     this.pin = null;
     this.state = 'connecting';
@@ -177,6 +182,11 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   /** What the host calls the broadcast, as far as the edge knows. */
   get broadcastTitle(): string | null {
     return this.#session?.info.title ?? null;
+  }
+
+  /** What the edge says of the broadcast; null before it has. */
+  get info(): Info | null {
+    return this.#session?.info ?? null;
   }
 
   get muted(): boolean {
@@ -291,9 +301,10 @@ export class LecternPlayer extends LitElement implements MediaOwner {
 
   override updated(changed: PropertyValues<this>): void {
     const another = changed.has('src') && this.src !== this.#opened;
-    if (another || changed.has('pin') || changed.has('edges')) this.#open();
+    const otherwise = changed.has('pin') || changed.has('edges') || changed.has('token');
+    if (another || otherwise) this.#open();
     // For what belongs to the same broadcast, beside the picture.
-    if (!changed.has('src')) return;
+    if (!changed.has('src') && !changed.has('token')) return;
     this.dispatchEvent(new SrcEvent(this.#moved));
     this.#moved = false;
   }
@@ -392,7 +403,8 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.#moved = false;
     if (!this.src || !this.isConnected) return;
     try {
-      const options = { src: this.src, pin: isPath(this.pin) ? this.pin : null, edges: this.edges };
+      const pin = isPath(this.pin) ? this.pin : null;
+      const options = { src: this.src, pin, edges: this.edges, token: this.token };
       this.#session = new Session(options, {
         createVideo: () => this.#createVideo(),
         promoted: (video, old) => this.#promoted(video, old),
@@ -437,8 +449,9 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     if (session.info === this.#info) return;
     this.#info = session.info;
     this.requestUpdate();
-    if (this.broadcastTitle === this.#title) return;
-    this.#title = this.broadcastTitle;
+    const about = JSON.stringify(aboutOf(session.info));
+    if (about === this.#about) return;
+    this.#about = about;
     this.dispatchEvent(new Event('lectern-info'));
   }
 
@@ -658,6 +671,11 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     event.preventDefault();
     this.#toggleStats();
   }
+}
+
+/** What is said of a broadcast beside its picture. */
+function aboutOf({ title, description, topics, language, logo, links }: Info) {
+  return { title, description, topics, language, logo, links };
 }
 
 customElements.define('lectern-player', LecternPlayer);

@@ -69,10 +69,17 @@ export function messageOf(texts: Texts, situation: Situation): Said | null {
       const why = situation.fallbackReason;
       return said(why ? { title: message.title, detail: reasonText(texts, why) } : message);
     }
-    case 'full':
-      return said({ title: message.title, detail: joined(texts, message.detail, again) }, COUNTS);
+    case 'full': {
+      const ofHost = situation.refusal === 'broadcast-full';
+      const why = ofHost ? reasonText(texts, 'broadcast-full') : message.detail;
+      return said({ title: message.title, detail: joined(texts, why, again) }, COUNTS);
+    }
     case 'refused': {
       const why = situation.refusal;
+      // Nothing comes of waiting.
+      if (why?.startsWith('token-')) {
+        return said({ title: message.title, detail: reasonText(texts, why) });
+      }
       const known = why && why !== 'not-allowed' ? reasonText(texts, why) : message.detail;
       return said({ title: message.title, detail: joined(texts, known, again) }, COUNTS);
     }

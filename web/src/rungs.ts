@@ -25,6 +25,7 @@ export type State =
   | 'unknown' // the edge does not know this broadcast
   | 'full' // no place on any path
   | 'refused' // the edge does not let this viewer in
+  | 'expired' // nor any more: the token that let them in has
   | 'unplayable'; // no path works in this browser
 
 /** Why an attempt failed, in kinds that call for different answers. */
@@ -47,7 +48,8 @@ export type Status =
   | 'away' // its encoder sends nothing now
   | 'unbegun' // nor has it ever
   | 'ended'
-  | 'unknown' // not in the edge's list: it has never had media, or does not exist
+  | 'unknown' // the edge has none: it has never had media, or does not exist
+  | 'refused' // it is not for this viewer
   | 'unreachable';
 
 export type LadderEvent =
@@ -57,7 +59,7 @@ export type LadderEvent =
   | { readonly type: 'connected'; readonly attempt: number }
   | { readonly type: 'frame'; readonly attempt: number }
   | { readonly type: 'failed'; readonly attempt: number; readonly failure: Failure }
-  | { readonly type: 'status'; readonly status: Status }
+  | { readonly type: 'status'; readonly status: Status; readonly reason?: string | undefined }
   /** The viewer paused or resumed: frames stop because they should. */
   | { readonly type: 'hold'; readonly held: boolean }
   /** The viewer goes back within the window, or returns to live. */

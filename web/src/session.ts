@@ -2,6 +2,7 @@
 // real network. Owns the attempts, their video elements, the place in the window and which edge is
 // asked; what it looks like, and what the viewer wants, is the element's.
 
+import { type Headers, isElsewhere, tokenHeaders } from './access.ts';
 import { askInfo, askStatus } from './edge-status.ts';
 import { Edges, edgeList } from './edges.ts';
 import { type Endpoints, endpoints } from './endpoints.ts';
@@ -44,6 +45,7 @@ const RESTING: ReadonlySet<State> = new Set([
   'unknown',
   'full',
   'refused',
+  'expired',
 ]);
 
 /** What plays each path. */
@@ -78,6 +80,8 @@ export interface SessionOptions {
   readonly pin: Path | null;
   /** Other edges, base URLs separated by spaces. */
   readonly edges: string;
+  /** The viewer's token; empty for none. */
+  readonly token: string;
 }
 
 export class Session {
@@ -101,15 +105,21 @@ export class Session {
   #drained = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #openedAt = performance.now();
-  readonly #experience = new Experience(performance.now(), randomViewer());
+  /** For the edge, which tells viewers apart by it. */
+  readonly #viewer = randomViewer();
+  readonly #experience = new Experience(performance.now(), this.#viewer);
+  readonly #token: string;
+  readonly #headers: Headers;
   readonly #reporter: ReturnType<typeof setInterval>;
   readonly #hidden = new AbortController();
   #closed = false;
 
   /** Throws a `TypeError` where `src` is not one of a broadcast. */
-  constructor({ src, pin, edges }: SessionOptions, host: SessionHost) {
+  constructor({ src, pin, edges, token }: SessionOptions, host: SessionHost) {
     this.#host = host;
     this.#src = src;
+    this.#token = token;
+    this.#headers = tokenHeaders(token);
     this.#endpoints = endpoints(src, document.baseURI);
     const others = edgeList(edges, document.baseURI);
     this.#edges = new Edges(this.#endpoints.base, others, Math.random);
@@ -353,6 +363,9 @@ export class Session {
     this.#attempts.set(id, attempt);
     const source = {
       endpoints,
+      headers: this.#headers,
+      first: this.#first(),
+      token: this.#token,
       captureNowMs: () => this.#captureNowMs(),
       t0Ms: () => this.#info.t0Ms,
       waitMs,
@@ -365,6 +378,14 @@ export class Session {
         void engine.start(attempt.video, source, attempt.abort.signal);
       }
     });
+  }
+
+  /** What the first request of an attempt has, by which the edge knows who watches already. */
+  #first(): Headers {
+    const elsewhere = isElsewhere(this.#endpoints.base, document.baseURI);
+    // It costs a question there, and matters only where places are limited.
+    if (elsewhere && this.#info.viewersMax === null) return this.#headers;
+    return { ...this.#headers, 'Lectern-Viewer': this.#viewer };
   }
 
   #stop(id: number): void {
@@ -409,8 +430,8 @@ export class Session {
     if (!report) return;
     // As text, which other sites' pages may send without asking first; and it may outlive the page.
     const body = JSON.stringify(report);
-    const options = { method: 'POST', body, keepalive: true, credentials: 'omit' } as const;
-    fetch(endpoints.experience, options)
+    const headers = this.#headers;
+    fetch(endpoints.experience, { method: 'POST', body, headers, keepalive: true })
       .then(({ headers }) => {
         if (headers.get('Lectern-Reason') === 'draining') this.#drain(endpoints.base);
       })
@@ -458,7 +479,7 @@ export class Session {
     if (this.#closed || now - this.#infoAskedAtMs < every) return;
     this.#infoAskedAtMs = now;
     const { base } = this.#endpoints;
-    const info = await askInfo(this.#endpoints);
+    const info = await askInfo(this.#endpoints, this.#headers);
     if (!info || this.#closed || base !== this.#endpoints.base) return;
     this.#info = { ...info, captureOffsetMs: info.captureOffsetMs ?? this.#info.captureOffsetMs };
     this.#edges.learn(info.edges);
@@ -468,9 +489,9 @@ export class Session {
 
   async #probe(): Promise<void> {
     const { base } = this.#endpoints;
-    const status = await askStatus(this.#endpoints);
+    const standing = await askStatus(this.#endpoints, this.#headers);
     // Of an edge that is not asked any more nothing follows, and the ladder does not wait for it.
-    if (base === this.#endpoints.base) this.#handle({ type: 'status', status });
+    if (base === this.#endpoints.base) this.#handle({ type: 'status', ...standing });
   }
 }
 

@@ -60,7 +60,8 @@ describe('endpoints', () => {
       experience: 'https://edge.example/live/demo/experience',
       comments: 'wss://edge.example/live/demo/comments',
       time: 'https://edge.example/time',
-      live: 'https://edge.example/live',
+      access: 'https://edge.example/live/demo/access',
+      status: 'https://edge.example/live/demo',
     });
   });
 

@@ -14,6 +14,15 @@ test('what an edge says of a broadcast is taken as far as it is there', () => {
     window_ms: 120_000,
     starts_at: 1_795_000_100_000,
     title: ' Algebra ',
+    description: ' Groups. ',
+    topics: ['algebra', '', 7],
+    language: 'de',
+    logo: 'https://uni.example/logo.svg',
+    links: [
+      { title: 'Script', url: 'https://uni.example/s.pdf' },
+      { title: 'x', url: 'javascript:x' },
+    ],
+    viewers_max: 40,
     replay: '/vod/talk',
     tracks: [
       { name: 'video/low', width: 640, height: 360, bitrate: 500_000 },
@@ -30,6 +39,12 @@ test('what an edge says of a broadcast is taken as far as it is there', () => {
     windowMs: 120_000,
     startsAtMs: 1_795_000_100_000,
     title: 'Algebra',
+    description: 'Groups.',
+    topics: ['algebra'],
+    language: 'de',
+    logo: 'https://uni.example/logo.svg',
+    links: [{ title: 'Script', url: 'https://uni.example/s.pdf' }],
+    viewersMax: 40,
     replay: 'https://edge.example/vod/talk',
     renditions: [
       { name: 'video/main', width: 1280, height: 720, bitrate: null },
@@ -43,6 +58,7 @@ test('what an edge says of a broadcast is taken as far as it is there', () => {
 test('nothing is made of nonsense, and no link that would run', () => {
   const nothing = infoOf(null, EDGE);
   expect(nothing).toMatchObject({ t0Ms: null, replay: null, renditions: [], draining: false });
+  expect(infoOf({ logo: 'http://uni.example/logo.svg' }, EDGE).logo).toBeNull();
   for (const said of ['unknown', 7, [], { t0_ms: '3', edges: 'x', tracks: {}, title: '' }]) {
     expect(infoOf(said, EDGE)).toEqual(nothing);
   }

@@ -5,7 +5,9 @@ import {
   FIRST_FRAME_MS,
   HOLD_MS,
   RETRY_MS,
+  STALL_ASK_MS,
   STALL_DEAD_MS,
+  TOKEN_MS,
   UNKNOWN_GRACE_MS,
   UPGRADE_MS,
 } from '../src/ladder.ts';
@@ -101,6 +103,55 @@ describe('the first picture', () => {
       world.pass(RETRY_MS.last);
     }
     expect(world.ladder.state).toBe('unplayable');
+    world.frame();
+    expect(world.ladder.state).toBe('live');
+  });
+});
+
+describe('a viewer who is not let in', () => {
+  const refused = (reason: string) => ({ kind: 'refused', reason, retryAfterMs: null }) as const;
+
+  test('has a link that expired, which is a state of its own, or none that is good', () => {
+    for (const [reason, state] of [
+      ['token-expired', 'expired'],
+      ['token-missing', 'refused'],
+      ['token-wrong-broadcast', 'refused'],
+    ] as const) {
+      const world = new World().start();
+      world.fail(refused(reason));
+      expect(world.ladder.state).toBe(state);
+      expect(world.ladder.refusal).toBe(reason);
+      world.pass(TOKEN_MS - 1);
+      expect(world.running).toEqual([]);
+      // The host may have opened it.
+      world.pass(1);
+      world.frame();
+      expect([world.ladder.state, world.ladder.refusal]).toEqual(['live', null]);
+    }
+  });
+
+  test.each(['connection-lost', null])('is told so when the picture goes: %s', (reason) => {
+    const world = new World().start();
+    world.frame();
+    world.pass(20_000, world.last.id);
+    world.status = 'refused';
+    world.reason = 'token-expired';
+    if (reason) world.fail({ kind: 'unsuitable', reason });
+    else world.pass(STALL_ASK_MS);
+    expect(world.ladder.state).toBe('expired');
+    const { started } = world;
+    world.pass(TOKEN_MS - STALL_ASK_MS - 1);
+    expect(world.ladder.state).toBe('expired');
+    expect(world.started).toBe(started);
+  });
+
+  test('for want of a place the host is waited for, and no other path is left alone for long', () => {
+    const world = new World().start();
+    for (const _ of ['webrtc', 'dash', 'hls']) {
+      world.fail({ kind: 'unsuitable', reason: 'broadcast-full', retryAfterMs: 8_000 });
+    }
+    expect([world.ladder.state, world.ladder.refusal]).toEqual(['full', 'broadcast-full']);
+    world.pass(8_000);
     world.frame();
     expect(world.ladder.state).toBe('live');
   });

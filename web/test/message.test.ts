@@ -55,3 +55,14 @@ test('an edge that stops says that another takes over', () => {
   expect(said({ state: 'reconnecting', draining: true })?.detail).toContain('takes over');
   expect(said({ state: 'reconnecting' })?.detail).toContain('interrupted');
 });
+
+test('who is not let in is told why, and not that anything is waited for', () => {
+  const expired = said({ state: 'expired', refusal: 'token-expired', retryInMs: 40_000 });
+  expect(expired).toMatchObject({ title: 'Your link has expired', pending: false, counts: false });
+  expect(expired?.detail).toContain('a new one');
+  const missing = said({ state: 'refused', refusal: 'token-missing', retryInMs: 40_000 });
+  expect(missing).toMatchObject({ pending: false, counts: false });
+  expect(missing?.detail).toContain('a link of their own');
+  const full = said({ state: 'full', refusal: 'broadcast-full', retryInMs: 9_000 });
+  expect(full?.detail).toMatch(/the host lets in\. It is tried again in 9 s/);
+});

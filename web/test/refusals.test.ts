@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { listedStatus } from '../src/edge-status.ts';
+import { standingOf } from '../src/edge-status.ts';
 import { refusal } from '../src/engines/engine.ts';
 import type { Failure } from '../src/ladder.ts';
 import { lostEdge } from '../src/session.ts';
@@ -27,17 +27,22 @@ test('what an edge refuses with means what calls for the right answer', () => {
   expect(refusal(500, said())).toEqual({ kind: 'unreachable' });
 });
 
-test('what is missing in the list of an edge is unknown only if the list is complete', () => {
-  const broadcasts = [
-    { id: 'talk', state: 'live' },
-    { id: 'gone', state: 'away', t0_ms: 1_795_000_000_000 },
-    { id: 'soon', state: 'away', t0_ms: 0 },
-  ];
-  expect(listedStatus({ broadcasts, complete: true }, 'talk')).toBe('live');
-  expect(listedStatus({ broadcasts, complete: false }, 'gone')).toBe('away');
-  expect(listedStatus({ broadcasts, complete: true }, 'soon')).toBe('unbegun');
-  expect(listedStatus({ broadcasts, complete: true }, 'other')).toBe('unknown');
-  expect(listedStatus({ broadcasts, complete: false }, 'other')).toBe('unreachable');
+test('how a broadcast stands is what the edge says, and nothing worse than it knows', () => {
+  const status = (http: number, reason: string | null, said: unknown = null) =>
+    standingOf(http, reason, said).status;
+  expect(status(200, null, { state: 'live', t0_ms: 1 })).toBe('live');
+  expect(status(200, null, { state: 'away', t0_ms: 1_795_000_000_000 })).toBe('away');
+  expect(status(200, null, { state: 'away', t0_ms: 0 })).toBe('unbegun');
+  expect(status(200, null, { state: 'ended', t0_ms: 1 })).toBe('ended');
+  expect(status(200, null, 'nonsense')).toBe('live');
+  expect(status(404, null)).toBe('unknown');
+  // It has heard of it, and nothing of what is in it.
+  expect(status(503, null)).toBe('unknown');
+  expect(status(503, 'unheard')).toBe('unreachable');
+  expect(status(502, null)).toBe('unreachable');
+  const expired = { status: 'refused', reason: 'token-expired' };
+  expect(standingOf(401, 'token-expired', null)).toEqual(expired);
+  expect(standingOf(403, null, null)).toEqual({ status: 'refused', reason: 'not-allowed' });
 });
 
 test('an edge is left for another only for what is its own fault', () => {
@@ -47,6 +52,9 @@ test('an edge is left for another only for what is its own fault', () => {
   expect(failed({ kind: 'unsuitable', reason: 'full' })).toBe(true);
   expect(failed({ kind: 'unsuitable', reason: 'no-connection' })).toBe(false);
   expect(failed({ kind: 'unsuitable', reason: 'b-frames' })).toBe(false);
+  // As many watch as the host lets in, on all edges.
+  expect(failed({ kind: 'unsuitable', reason: 'broadcast-full' })).toBe(false);
+  expect(failed({ kind: 'refused', reason: 'token-expired', retryAfterMs: null })).toBe(false);
   expect(failed({ kind: 'ended' })).toBe(false);
   expect(lostEdge({ type: 'status', status: 'unreachable' })).toBe(true);
   expect(lostEdge({ type: 'status', status: 'unknown' })).toBe(false);

@@ -44,7 +44,7 @@ beforeEach(() => {
     return videos.at(-1) as unknown as HTMLVideoElement;
   };
   const host = { createVideo, promoted: () => {}, changed: () => {} };
-  session = new Session({ src: `${A}/live/talk`, pin: 'hls', edges: B }, host);
+  session = new Session({ src: `${A}/live/talk`, pin: 'hls', edges: B, token: '' }, host);
 });
 
 afterEach(() => {

@@ -74,6 +74,9 @@ describe('a restart of ICE', () => {
     engine = new WhepEngine(() => {});
     const source = {
       endpoints: endpoints('https://a.example/live/talk', 'https://a.example'),
+      headers: {},
+      first: {},
+      token: '',
       captureNowMs: () => null,
       t0Ms: () => null,
       waitMs: 0,

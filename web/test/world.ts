@@ -22,6 +22,7 @@ export class World {
   shown: number | null = null;
   /** The answer to probes; null lets them hang. */
   status: Status | null = 'live';
+  reason: string | undefined;
 
   constructor(options: Partial<LadderOptions> = {}) {
     this.ladder = new Ladder({ pin: null, random: () => 1, ...options });
@@ -103,7 +104,8 @@ export class World {
       case 'probe':
         this.probes++;
         if (this.status !== null) {
-          this.ladder.handle({ type: 'status', status: this.status }, this.now);
+          const { status, reason } = this;
+          this.ladder.handle({ type: 'status', status, reason }, this.now);
           this.settle();
         }
     }

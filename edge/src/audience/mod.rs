@@ -1,9 +1,11 @@
 //! How many watch each broadcast at this edge, by path. `docs/audience.md` says who counts as what.
 //!
-//! [`roll`] has the rules for those who watch over HTTP, [`recent`] keeps most requests away from it;
+//! [`roll`] has the rules for those who watch over HTTP, [`recent`] keeps most requests away from it,
+//! [`places`] says who is there already where no more than so many may be;
 //! how many sessions of WebRTC are established, the engine knows. Here are the clock and the locks.
 
 mod metrics;
+mod places;
 mod recent;
 mod roll;
 #[cfg(test)]
@@ -12,17 +14,18 @@ mod tests;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use axum::http::header::USER_AGENT;
-use axum::http::{Extensions, HeaderMap, Method, Request, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderName, Method, Request, StatusCode};
 use lectern_relay_proto::BroadcastId;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use self::places::{Places, Who};
 use self::recent::Recent;
 use self::roll::{Roll, Said, Source};
 use crate::client::{Client, network};
@@ -96,6 +99,40 @@ impl TryFrom<String> for ViewerId {
     }
 }
 
+/// By which a player of ours says which viewer an offer, or the first manifest, is for.
+const VIEWER: HeaderName = HeaderName::from_static("lectern-viewer");
+
+/// Somebody who begins to watch, or asks as such a one does.
+pub(crate) struct Newcomer {
+    /// What.
+    pub(crate) id: BroadcastId,
+    viewer: Option<u64>,
+    client: Option<IpAddr>,
+    headers: HeaderMap,
+    /// By WebRTC, where each offer is a viewer.
+    by_offer: bool,
+}
+
+impl Newcomer {
+    /// Whom a request for `id` is from.
+    pub(crate) fn of<B>(id: &BroadcastId, request: &Request<B>, by_offer: bool) -> Self {
+        let headers = request.headers();
+        let named = headers.get(VIEWER).and_then(|name| name.to_str().ok());
+        let viewer = named.and_then(|name| ViewerId::try_from(name.to_owned()).ok());
+        let mut agent = HeaderMap::new();
+        if let Some(value) = headers.get(USER_AGENT) {
+            agent.insert(USER_AGENT, value.clone());
+        }
+        Self {
+            id: id.clone(),
+            viewer: viewer.map(|ViewerId(viewer)| viewer),
+            client: client_of(request.extensions()),
+            headers: agent,
+            by_offer,
+        }
+    }
+}
+
 /// What a player plays by.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -127,6 +164,7 @@ pub(crate) struct Asking {
 /// Those who watch at this edge.
 pub struct Audience {
     roll: Mutex<Roll>,
+    places: Mutex<Places>,
     recent: Recent,
     /// Its keys are this process's own: what is kept of an address says nothing elsewhere, and nobody
     /// can look for two that are taken for one.
@@ -141,6 +179,7 @@ impl Audience {
     pub fn new(metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
             roll: Mutex::default(),
+            places: Mutex::default(),
             recent: Recent::new(),
             hasher: RandomState::new(),
             began: Instant::now(),
@@ -167,6 +206,46 @@ impl Audience {
         self.viewers.borrow().get(id).copied().unwrap_or_default()
     }
 
+    /// How many watch this broadcast on all edges, as far as is known here.
+    pub fn everywhere(&self, id: &BroadcastId) -> u64 {
+        let elsewhere = self.places().count_elsewhere(id, Instant::now().into_std());
+        self.counts(id).total().saturating_add(elsewhere)
+    }
+
+    /// The origin says that so many watch on all edges.
+    pub(crate) fn told(&self, id: &BroadcastId, everywhere: u64) {
+        let elsewhere = everywhere.saturating_sub(self.counts(id).total());
+        self.places().elsewhere(id, elsewhere, Instant::now().into_std());
+    }
+
+    /// Whether somebody may watch where no more than `max` may: who does already, or while there are
+    /// places. `sessions` are those of WebRTC here, and those that are about to be.
+    pub(crate) fn admit(&self, newcomer: &Newcomer, max: u32, sessions: u32) -> bool {
+        let Newcomer { id, viewer, client, headers, by_offer } = newcomer;
+        let browser = self.browser(*client, headers);
+        let who = match viewer {
+            Some(viewer) => Who::Viewer(*viewer, browser),
+            None if *by_offer => Who::Anybody,
+            None => Who::Browser(browser),
+        };
+        let counts = self.counts(id);
+        let mut places = self.places();
+        let now = Instant::now().into_std();
+        // A count is up to a second old, and a crowd comes within one.
+        let over_http = Viewers { webrtc: sessions, ..counts }.total();
+        let here = counts.total().max(over_http).max(places.viewers(id));
+        let all = here.saturating_add(places.count_elsewhere(id, now));
+        let admitted = all < u64::from(max) || places.knows(id, who, now);
+        if admitted {
+            places.seen(id, who, now);
+        }
+        admitted
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Follows how many watch each broadcast. It changes when any of the numbers does, and at most
     /// once a second.
     pub fn follow(&self) -> watch::Receiver<Arc<ByBroadcast>> {
@@ -176,6 +255,7 @@ impl Audience {
     /// Counts now; `sessions` are those of WebRTC.
     pub(crate) fn count(&self, sessions: impl IntoIterator<Item = (BroadcastId, u32)>) {
         let mut viewers = ByBroadcast::new();
+        self.places().forget(Instant::now().into_std());
         {
             let mut roll = self.roll.lock().unwrap_or_else(PoisonError::into_inner);
             for (id, [dash, hls]) in roll.count(Instant::now().into_std()) {
@@ -204,8 +284,14 @@ impl Audience {
         headers: &HeaderMap,
         viewer: Viewer,
     ) {
-        let from = self.source(self.browser(client, headers), client);
+        let browser = self.browser(client, headers);
+        let from = self.source(browser, client);
         let now = Instant::now().into_std();
+        let ViewerId(name) = viewer.id;
+        match viewer.on {
+            Some(_) => self.places().seen(id, Who::Viewer(name, browser), now),
+            None => self.places().left(id, name),
+        }
         let said = self.roll.lock().unwrap_or_else(PoisonError::into_inner).said(
             id,
             from,

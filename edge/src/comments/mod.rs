@@ -137,7 +137,10 @@ impl Comments {
                                     room.feel(reactions);
                                 }
                             }
-                            Ok(Ok(News::Viewers { viewers })) => room.watched_by(viewers),
+                            Ok(Ok(News::Viewers { viewers })) => {
+                                self.audience.told(&room.id, viewers);
+                                room.watched_by(viewers);
+                            }
                             Ok(Err(error)) => {
                                 self.metrics.malformed.inc();
                                 tracing::warn!(%error, "a comment cannot be read");
@@ -159,6 +162,14 @@ impl Comments {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = rooms.remove(id) {
             open.over.cancel();
+        }
+    }
+
+    /// Ends the connections of all who read along; whoever still may comes back.
+    pub fn part(&self, id: &BroadcastId) {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = rooms.get_mut(id) {
+            std::mem::replace(&mut open.over, self.over.child_token()).cancel();
         }
     }
 

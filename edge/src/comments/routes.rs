@@ -19,6 +19,8 @@ use super::rendition::{self, Place};
 use super::room::Room;
 use super::socket::Viewer;
 use super::{Comments, sidecar};
+use crate::access::Grant;
+use crate::access::carried::PROTOCOL;
 use crate::client::Client;
 use crate::live::{Directory, Live};
 use crate::negotiation::{etag_of, matches_etag};
@@ -55,6 +57,7 @@ async fn read_along(
     Path(id): Path<String>,
     client: Option<Extension<Client>>,
     seat: Option<Extension<Seat>>,
+    grant: Option<Extension<Grant>>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -70,8 +73,10 @@ async fn read_along(
         client: client.map_or(unspecified, |Extension(Client(ip))| ip),
         allowed: may_write(&headers, &site.origins),
         t0,
+        until: grant.map(|Extension(Grant { until })| until),
     };
     upgrade
+        .protocols([PROTOCOL])
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(BUFFER_BYTES)

@@ -25,6 +25,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(80);
 /// Close codes of RFC 6455 §7.4.1, and of the IANA registry.
 const GOING_AWAY: u16 = 1001;
 const AGAINST_THE_RULES: u16 = 1008;
+/// Of those for private use (§7.4.2), after the status of HTTP.
+const NOT_AUTHORIZED: u16 = 4401;
 
 /// A viewer that is connected.
 pub(super) struct Viewer {
@@ -36,6 +38,8 @@ pub(super) struct Viewer {
     pub(super) allowed: bool,
     /// T0, Unix ms, once the broadcast has begun.
     pub(super) t0: Option<u64>,
+    /// When its right to watch ends, if it does.
+    pub(super) until: Option<Instant>,
 }
 
 /// Why a viewer is let go of.
@@ -44,6 +48,8 @@ pub(super) enum End {
     Gone,
     /// The edge goes, or lets go of the broadcast.
     Away,
+    /// Its token has expired.
+    Expired,
     /// It does what no player of ours does.
     Rules(&'static str),
 }
@@ -53,17 +59,28 @@ impl Viewer {
     pub(super) async fn serve(self, mut socket: WebSocket, over: CancellationToken) {
         let metrics = self.comments.metrics.clone();
         metrics.readers.inc();
+        let until = self.until;
         let conversing = async {
             match self.join(&mut socket).await {
                 Ok(joined) => self.converse(&mut socket, joined).await,
                 Err(end) => end,
             }
         };
-        let end = over.run_until_cancelled(conversing).await.unwrap_or(End::Away);
+        let expiring = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let end = tokio::select! {
+            end = over.run_until_cancelled(conversing) => end.unwrap_or(End::Away),
+            () = expiring => End::Expired,
+        };
         metrics.readers.dec();
         let (code, reason) = match end {
             End::Gone => return,
             End::Away => (GOING_AWAY, "going away"),
+            End::Expired => (NOT_AUTHORIZED, "token-expired"),
             End::Rules(reason) => {
                 metrics.expelled.with_label_values(&[reason]).inc();
                 (AGAINST_THE_RULES, reason)

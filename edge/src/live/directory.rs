@@ -127,6 +127,11 @@ impl Directory {
         tokio::time::timeout_at(asks.held_until(), heard).await.unwrap_or(Err(Absent::Unheard))
     }
 
+    /// The same at once.
+    pub(super) fn look(&self, id: &BroadcastId) -> Result<Arc<Live>, Absent> {
+        self.answer(id, self.is_informed()).unwrap_or(Err(Absent::Unheard))
+    }
+
     /// What is to be said of `id`, if that is known.
     fn answer(&self, id: &BroadcastId, informed: bool) -> Option<Result<Arc<Live>, Absent>> {
         match self.get(id) {

@@ -8,6 +8,7 @@ mod body;
 mod capture_clock;
 mod directory;
 mod document;
+mod lobby;
 mod lookup;
 mod media;
 mod metrics;
@@ -60,7 +61,8 @@ pub struct Live {
     playlists: Playlists,
     settling: Mutex<Option<AbortHandle>>,
     capture_clock: Mutex<CaptureClock>,
-    about: Mutex<Arc<About>>,
+    /// `None` before the first catalog: then nobody knows for whom it is.
+    about: Mutex<Option<Arc<About>>>,
     held: Semaphore,
     metrics: Arc<Metrics>,
 }
@@ -100,8 +102,8 @@ impl Live {
         &self.id
     }
 
-    /// What its host says of it.
-    pub fn about(&self) -> Arc<About> {
+    /// What its host says of it, and for whom it is; `None` before the first catalog.
+    pub fn about(&self) -> Option<Arc<About>> {
         lock(&self.about).clone()
     }
 
@@ -109,7 +111,8 @@ impl Live {
     pub fn set_catalog(self: &Arc<Self>, catalog: Catalog) {
         let former = self.snapshot();
         let period = catalog.period.id;
-        *lock(&self.about) = Arc::new(catalog.about.clone());
+        // First, so that nothing of it is served before it is known for whom.
+        *lock(&self.about) = Some(Arc::new(catalog.about.clone()));
         self.update(|timeline| timeline.set_catalog(&catalog));
         let state = former.as_ref().map(|former| former.state);
         if state != Some(catalog.state) {

@@ -14,15 +14,18 @@ use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::routing::get;
 use axum::{Json, Router};
-use lectern_relay_proto::{BroadcastId, PublisherState, UtcTime};
+use lectern_relay_proto::about::Links;
+use lectern_relay_proto::{BroadcastId, UtcTime};
 use serde::Serialize;
 
 use super::directory::{Absent, Directory};
 use super::document::Keep;
+use super::lobby::{self, Lobby, Summary};
 use super::media::{self, Asks};
 use super::metrics::Kind;
 use super::{Live, playlists};
 use crate::audience::{Asked, Audience, HttpPath};
+use crate::siblings::REASON;
 use crate::timeline::{self, Locator};
 use crate::{dash, hls};
 
@@ -30,21 +33,31 @@ pub(super) const NO_STORE: &str = "no-store";
 /// For answers that will soon be another.
 pub(super) const SHORT: &str = "public, max-age=1";
 
+/// The word for the player where the upstream has not said what there is.
+const UNHEARD: &str = "unheard";
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 const ANY: HeaderValue = HeaderValue::from_static("*");
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Date, ETag, Content-Range, Server-Timing, CMSD-Static, CMSD-Dynamic");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Date, ETag, Content-Range, Retry-After, Server-Timing, CMSD-Static, CMSD-Dynamic, Lectern-Reason",
+);
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Range, If-None-Match, If-Range, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session",
+    "Authorization, Range, If-None-Match, If-Range, CMCD-Request, CMCD-Object, CMCD-Status, \
+     CMCD-Session, Lectern-Viewer",
 );
 
 /// The routes `/live`, `/live/{id}`, `/live/{id}/manifest.mpd`, `/live/{id}/index.m3u8`, the files of
-/// tracks (see [`File::parse`]) and `/time`. Who asks for media is told to `audience`.
-pub fn routes(directory: Arc<Directory>, audience: Arc<Audience>) -> Router {
+/// tracks (see [`File::parse`]) and `/time`. Who asks for media is told to `audience`. Without `lobby`
+/// there is no list.
+pub fn routes(directory: Arc<Directory>, audience: Arc<Audience>, lobby: bool) -> Router {
+    let list = lobby.then(|| Lobby::new(directory.clone(), audience.clone()));
+    let list = match list {
+        Some(list) => get(async move |request| list.respond(request)),
+        None => get(lobby::none),
+    };
     Router::new()
         .route("/time", get(time))
-        .route("/live", get(list))
+        .route("/live", list)
         .route("/live/{id}", get(status))
         .route("/live/{id}/manifest.mpd", get(manifest))
         .route("/live/{id}/index.m3u8", get(multivariant))
@@ -125,52 +138,14 @@ async fn time() -> Response<Body> {
 }
 
 #[derive(Serialize)]
-struct Listing {
-    broadcasts: Vec<Summary>,
-    /// Whether the upstream has said what there is: until then there may be others.
-    complete: bool,
-}
-
-#[derive(Serialize)]
-struct Summary {
-    id: String,
-    state: PublisherState,
-    t0_ms: u64,
-    /// What to add to `T0` plus media time to get the UTC time at which a picture was taken, as the
-    /// arrivals at the origin tell it. The encoder's clock drifts, so players ask again.
-    capture_offset_ms: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<String>,
-    /// When it is to begin, Unix ms.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    starts_at: Option<u64>,
-}
-
-/// Every broadcast whose catalog has arrived.
-async fn list(State(directory): State<Arc<Directory>>) -> Response<Body> {
-    let broadcasts = directory.list().iter().filter_map(|live| summary(live)).collect();
-    json(Listing { broadcasts, complete: directory.is_informed() })
-}
-
-fn summary(live: &Live) -> Option<Summary> {
-    let snapshot = live.snapshot()?;
-    let t0_ms = snapshot.t0.as_millis();
-    let capture_offset_ms = live.capture_offset_ms();
-    let about = live.about();
-    Some(Summary {
-        id: live.id().to_string(),
-        state: snapshot.state,
-        t0_ms,
-        capture_offset_ms,
-        title: about.title.clone(),
-        starts_at: about.starts_at.map(UtcTime::as_millis),
-    })
-}
-
-#[derive(Serialize)]
 struct Status {
     #[serde(flatten)]
     summary: Summary,
+    #[serde(skip_serializing_if = "Links::is_empty")]
+    links: Links,
+    /// How many may watch at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    viewers_max: Option<u32>,
     /// Whether there is a manifest.
     ready: bool,
     /// Media time of the newest frame when the newest segment began or ended.
@@ -205,14 +180,11 @@ struct TrackStatus {
 /// Both are sent alike.
 type Answered = Result<Response<Body>, Response<Body>>;
 
-async fn status(
-    State(directory): State<Arc<Directory>>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Answered {
-    let (request, _) = request.into_parts();
-    let live = find(&directory, &id, &Asks::from(&request)).await?;
-    let (Some(summary), Some(snapshot)) = (summary(&live), live.snapshot()) else {
+async fn status(State(directory): State<Arc<Directory>>, Path(id): Path<String>) -> Answered {
+    let live = look(&directory, &id).map_err(refuse_absent)?;
+    let (Some(summary), Some(snapshot), Some(about)) =
+        (lobby::summary(&live), live.snapshot(), live.about())
+    else {
         return Err(not_ready());
     };
     let edge = snapshot.current().and_then(|period| period.end());
@@ -223,6 +195,8 @@ async fn status(
     };
     Ok(json(Status {
         summary,
+        links: about.links.clone(),
+        viewers_max: about.viewers_max,
         ready: snapshot.is_playable(),
         edge_ms: edge.map(|edge| edge.as_micros() / 1_000),
         oldest_ms: snapshot.oldest_start().map(|oldest| oldest.as_micros() / 1_000),
@@ -364,15 +338,27 @@ async fn find(
         },
         Err(_) => Absent::Unknown,
     };
+    Err(refuse_absent(absent))
+}
+
+/// The same at once: whoever asks how a broadcast stands wants to hear that nobody knows.
+fn look(directory: &Directory, id: &str) -> Result<Arc<Live>, Absent> {
+    let id = id.parse::<BroadcastId>().map_err(|_| Absent::Unknown)?;
+    directory.look(&id)
+}
+
+fn refuse_absent(absent: Absent) -> Response<Body> {
     let mut response = match absent {
         Absent::Unknown => refusal(StatusCode::NOT_FOUND, SHORT, "no such broadcast is live"),
         Absent::Unheard => {
             let reason = "this edge cannot reach its upstream, and does not know this broadcast";
-            refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason)
+            let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, NO_STORE, reason);
+            response.headers_mut().insert(REASON, HeaderValue::from_static(UNHEARD));
+            response
         }
     };
     retry_after(&mut response);
-    Err(response)
+    response
 }
 
 pub(super) fn not_ready() -> Response<Body> {

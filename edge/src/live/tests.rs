@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use futures::StreamExt as _;
+use lectern_relay_proto::about::Visibility;
 use lectern_relay_proto::{About, Catalog, TrackName, UtcTime};
 use prometheus::Registry;
 use tower::ServiceExt as _;
@@ -49,7 +50,7 @@ impl Edge {
         directory.set_informed(true);
         let live = directory.open("talk".parse().unwrap()).unwrap();
         let audience = Audience::new(watching::Metrics::register(&registry).unwrap());
-        let routes = routes(directory.clone(), audience.clone());
+        let routes = routes(directory.clone(), audience.clone(), true);
         Self { routes, live, directory, audience, registry, script }
     }
 
@@ -326,6 +327,7 @@ async fn before_there_is_media_viewers_are_told_to_come_back() {
     }
     assert_eq!(edge.get("/live").await.body, "{\"broadcasts\":[],\"complete\":true}");
     edge.directory.set_informed(false);
+    tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(edge.get("/live").await.body, "{\"broadcasts\":[],\"complete\":false}");
 }
 
@@ -335,22 +337,52 @@ async fn the_lobby_lists_what_is_on() {
     let list: serde_json::Value = serde_json::from_str(&edge.get("/live").await.body).unwrap();
     let expect = serde_json::json!({
         "id": "talk", "state": "live", "t0_ms": T0.as_millis(), "capture_offset_ms": 0,
+        "viewers": 0,
     });
     assert_eq!(list["broadcasts"], serde_json::json!([expect]));
     let one: serde_json::Value = serde_json::from_str(&edge.get("/live/talk").await.body).unwrap();
     assert_eq!((&one["ready"], &one["state"]), (&true.into(), &"live".into()));
     assert_eq!(one["tracks"][0]["last_segment"], 1);
     let about = About {
-        title: Some("Algebra <I>".to_owned()),
+        title: Some("Algebra <I>".to_owned().try_into().unwrap()),
         starts_at: Some(UtcTime::from_millis(1_795_000_000_000)),
+        description: Some("x".repeat(400).try_into().unwrap()),
+        topics: vec!["algebra".to_owned().try_into().unwrap()].try_into().unwrap(),
+        ..About::default()
     };
-    edge.live.set_catalog(Catalog { about, ..edge.script.catalog() });
+    edge.live.set_catalog(Catalog { about: about.clone(), ..edge.script.catalog() });
+    tokio::time::advance(Duration::from_secs(1)).await;
     for path in ["/live", "/live/talk"] {
         let told: serde_json::Value = serde_json::from_str(&edge.get(path).await.body).unwrap();
         let told = told["broadcasts"].get(0).unwrap_or(&told);
         assert_eq!(told["title"], "Algebra <I>");
         assert_eq!(told["starts_at"], 1_795_000_000_000_u64);
+        assert_eq!(told["topics"], serde_json::json!(["algebra"]));
+        let whole = path == "/live/talk";
+        let told = told["description"].as_str().unwrap();
+        assert_eq!(
+            (told.len(), told.ends_with('…')),
+            if whole { (400, false) } else { (303, true) }
+        );
     }
+    // What is not for everybody to find is not in the list.
+    for visibility in [Visibility::Unlisted, Visibility::Token] {
+        let about = About { visibility, ..about.clone() };
+        edge.live.set_catalog(Catalog { about, ..edge.script.catalog() });
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let list = edge.get("/live").await;
+        assert_eq!(list.body, "{\"broadcasts\":[],\"complete\":true}", "{visibility:?}");
+        assert_eq!(edge.get("/live/talk").await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_lobby_that_is_off_lists_nothing() {
+    let edge = Edge::at(Script::new(&[2_000; 4]), 3_000);
+    let routes = routes(edge.directory.clone(), edge.audience.clone(), false);
+    let request = Request::builder().uri("/live").body(Body::empty()).unwrap();
+    let response = routes.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -473,11 +505,14 @@ async fn an_edge_that_has_not_heard_its_upstream_does_not_call_a_broadcast_unkno
         assert_eq!((got.status, got.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
         assert_eq!(got.header("cache-control"), "no-store");
         assert!(got.body.contains("upstream"), "{}", got.body);
+        assert_eq!(got.header("lectern-reason"), "unheard");
     }
     // The upstream is heard while requests wait.
     let soon = Duration::from_secs(2);
-    let (late, unknown, ()) =
-        tokio::join!(edge.get("/live/late/manifest.mpd"), edge.get("/live/other"), async {
+    let (late, unknown, ()) = tokio::join!(
+        edge.get("/live/late/manifest.mpd"),
+        edge.get("/live/other/index.m3u8"),
+        async {
             tokio::time::sleep(soon).await;
             let live = edge.directory.open("late".parse().unwrap()).unwrap();
             live.set_catalog(edge.script.catalog());
@@ -488,7 +523,8 @@ async fn an_edge_that_has_not_heard_its_upstream_does_not_call_a_broadcast_unkno
             }
             assert_eq!(edge.metric("lectern_edge_http_held_requests", ""), 2.0);
             edge.directory.set_informed(true);
-        });
+        }
+    );
     assert_eq!(late.status, StatusCode::OK, "{}", late.body);
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     assert_eq!(edge.metric("lectern_edge_http_held_requests", ""), 0.0);

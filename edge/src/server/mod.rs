@@ -32,7 +32,7 @@ use tower::Service as _;
 
 use self::door::{Door, Guest, Place};
 pub use self::metrics::Metrics;
-use crate::client::{Proxies, client_of};
+use crate::client::{Proxies, Secured, client_of, secured_by};
 use crate::throttle::Throttle;
 
 /// How long a request's head may take to arrive, and how long a connection may rest between two
@@ -108,7 +108,7 @@ async fn accept(
                 continue;
             }
         };
-        match site.visit(peer) {
+        match site.visit(peer, tls.is_some()) {
             Ok(visit) => {
                 connections.spawn(connection::serve(stream, tls.clone(), visit, cancel.clone()));
             }
@@ -141,15 +141,17 @@ struct Site {
 struct Visit {
     site: Arc<Site>,
     peer: IpAddr,
+    /// It is over TLS.
+    secure: bool,
     _place: Arc<Place>,
 }
 
 impl Site {
     /// Lets a connection from `peer` in, or says which limit stands against it.
-    fn visit(self: &Arc<Self>, peer: SocketAddr) -> Result<Visit, &'static str> {
+    fn visit(self: &Arc<Self>, peer: SocketAddr, secure: bool) -> Result<Visit, &'static str> {
         let peer = peer.ip();
         let place = Arc::new(self.door.enter(peer, Guest::Connection)?);
-        Ok(Visit { site: self.clone(), peer, _place: place })
+        Ok(Visit { site: self.clone(), peer, secure, _place: place })
     }
 }
 
@@ -172,8 +174,11 @@ impl Visit {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let client = client_of(&self.site.door.limits.proxies, self.peer, request.headers());
+        let proxies = &self.site.door.limits.proxies;
+        let client = client_of(proxies, self.peer, request.headers());
+        let secure = self.secure || secured_by(proxies, self.peer, request.headers());
         request.extensions_mut().insert(client);
+        request.extensions_mut().insert(Secured(secure));
         request.extensions_mut().insert(Seat { _place: self._place.clone() });
         // RFC 9112 §3.2: exactly one, or 400.
         let hosts = request.headers().get_all(HOST).iter().count();

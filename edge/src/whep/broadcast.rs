@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use lectern_relay_proto::about::Visibility;
 use lectern_relay_proto::{
     BroadcastId, Catalog, Frame, GroupId, MediaTime, PublisherState, Timescale, TrackName, UtcTime,
 };
@@ -59,6 +60,8 @@ struct Inner {
     /// Viewers by worker.
     viewers: Vec<usize>,
     feeds: usize,
+    /// Who may watch, as of the newest catalog.
+    visibility: Visibility,
 }
 
 /// What the catalog says that a viewer depends on.
@@ -139,6 +142,12 @@ impl Broadcast {
     pub(super) fn leave(&self, worker: usize) {
         let viewers = &mut self.lock().viewers[worker];
         *viewers = viewers.saturating_sub(1);
+    }
+
+    /// How many viewers there are, those included whose handshake is not done.
+    pub(super) fn watching(&self) -> u32 {
+        let viewers = self.lock().viewers.iter().sum::<usize>();
+        u32::try_from(viewers).unwrap_or(u32::MAX)
     }
 
     /// What one more viewer costs, and how many there are, both in bits per second and on the wire.
@@ -232,6 +241,11 @@ impl Broadcast {
         inner.ever = Wanted { video: ever.video.or(now.video), audio: ever.audio || now.audio };
         inner.catalog = Some(described);
         inner.let_go(&listing.reassigned);
+        let before = std::mem::replace(&mut inner.visibility, catalog.about.visibility);
+        if inner.visibility == Visibility::Token && before != Visibility::Token {
+            // Whoever has a token comes back with it.
+            self.close_viewers(&inner, Ended::Restricted);
+        }
         if anew || none || (more && ever != Wanted::default()) {
             self.close_viewers(&inner, Ended::Changed);
         } else if listing.changed {

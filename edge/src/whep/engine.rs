@@ -186,6 +186,11 @@ impl Engine {
             .collect()
     }
 
+    /// How many sessions of a broadcast there are, those included that are not established yet.
+    pub fn watching(&self, id: &BroadcastId) -> u32 {
+        self.shared().broadcasts().get(id).map_or(0, |broadcast| broadcast.watching())
+    }
+
     /// Lets nobody in, nor wait any longer, since the edge is about to go.
     pub fn drain(&self) {
         self.shared().draining.store(true, Ordering::Relaxed);

@@ -38,6 +38,7 @@ use tokio::time::Instant;
 
 use super::sdp::{self, OFFER_BYTES_MAX};
 use super::{Engine, Joiner, OfferError, SessionId, layer};
+use crate::access::Grant;
 use crate::client::Client;
 pub(super) use refusal::{no_method, no_session, refuse};
 
@@ -84,6 +85,7 @@ async fn offer(
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
     client: Option<Extension<Client>>,
+    grant: Option<Extension<Grant>>,
     request: Request,
 ) -> Result<Response, Response> {
     let wait = prefer::wait(request.headers()).map(|wait| wait.min(WAIT_MAX));
@@ -92,7 +94,8 @@ async fn offer(
     // Without a server before it, as in tests, all requests are of one client.
     let client = client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(Client(ip))| ip);
     let began = Instant::now();
-    let joiner = Joiner { offer: &offer, client, rendition: asked.rendition.as_deref() };
+    let until = grant.map(|Extension(Grant { until })| until);
+    let joiner = Joiner { offer: &offer, client, rendition: asked.rendition.as_deref(), until };
     let opened = engine.open_within(&id, &joiner, wait.unwrap_or_default()).await;
     let applied = wait.filter(|wait| opened.is_ok() || began.elapsed() >= *wait);
     let mut response = match opened {
@@ -165,7 +168,10 @@ async fn allow_any_origin(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
     set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    set(header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match, Prefer");
+    set(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "Authorization, Content-Type, If-Match, Lectern-Viewer, Prefer",
+    );
     set(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         "Location, ETag, Link, Accept-Post, Accept-Patch, Allow, Preference-Applied, Retry-After, \

@@ -24,6 +24,10 @@ pub enum Ended {
     Over,
     /// The broadcast began anew with another `T0`, or with pictures that WebRTC cannot carry.
     Changed,
+    /// The viewer's token has expired.
+    Expired,
+    /// The broadcast is for holders of a token from now on.
+    Restricted,
     /// A fault of ours.
     Panic,
     /// The engine went away.
@@ -41,6 +45,8 @@ impl Ended {
             Self::Fingerprint => "fingerprint",
             Self::Over => "broadcast-ended",
             Self::Changed => "broadcast-changed",
+            Self::Expired => "token-expired",
+            Self::Restricted => "restricted",
             Self::Panic => "panic",
             Self::Shutdown => "shutdown",
         }

@@ -60,6 +60,7 @@ mod worker;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
 
 use lectern_relay_proto::UtcTime;
 use rand::Rng as _;
@@ -285,6 +286,8 @@ pub struct Joiner<'a> {
     /// The video rendition asked for, which the viewer then gets whatever its link carries, for as
     /// long as the broadcast has it. `None`: what suits the link.
     pub rendition: Option<&'a str>,
+    /// When the viewer's right to watch ends, if it does; then its session does.
+    pub until: Option<Instant>,
 }
 
 /// The answer to an offer.

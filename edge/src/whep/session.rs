@@ -65,6 +65,8 @@ pub(super) struct Parts {
     pub t0: UtcTime,
     /// The right to be.
     pub permit: Permit,
+    /// When the viewer's right to watch ends, if it does.
+    pub until: Option<Instant>,
     /// Where it counts once its handshake is done.
     pub established: Established,
 }
@@ -180,7 +182,7 @@ impl Session {
             Some(_) => self.heard + SILENCE_MAX,
             None => self.created + dtls::HANDSHAKE_MAX,
         };
-        let others = [self.parts.dtls.timeout(), self.pace];
+        let others = [self.parts.dtls.timeout(), self.pace, self.parts.until];
         others.into_iter().flatten().fold(deadline, Instant::min)
     }
 
@@ -208,6 +210,9 @@ impl Session {
 
     /// Does what is due; `Err` ends the session.
     pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        if self.parts.until.is_some_and(|until| cx.now >= until) {
+            return Err(Ended::Expired);
+        }
         match self.media {
             None if cx.now >= self.created + dtls::HANDSHAKE_MAX => {
                 return Err(Ended::HandshakeTimeout);

@@ -11,7 +11,9 @@ use crate::viewer::{self, Viewer};
 
 fn open_from(engine: &Engine, client: u32, offer: &str) -> Result<(), OfferError> {
     let client = IpAddr::V4(client.into());
-    engine.open(&"demo".parse().unwrap(), &Joiner { offer, client, rendition: None }).map(drop)
+    engine
+        .open(&"demo".parse().unwrap(), &Joiner { offer, client, rendition: None, until: None })
+        .map(drop)
 }
 
 #[tokio::test]

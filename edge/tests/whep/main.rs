@@ -1,7 +1,7 @@
 //! The WebRTC engine from outside: a whole viewer against a running engine. [`hostile`] has what
 //! strangers may try, [`http`] the routes, [`waiting`] and [`restart`] two of their promises,
-//! [`networks`] and [`tcp`] the ways to get here, [`limits`] what an edge takes on, and
-//! [`renditions`] the choice of a video rendition.
+//! [`networks`] and [`tcp`] the ways to get here, [`limits`] what an edge takes on,
+//! [`renditions`] the choice of a video rendition, and [`tokens`] how long one may watch.
 
 // Beside the tests themselves there are only their tools here.
 #![allow(clippy::unwrap_used)]
@@ -15,6 +15,7 @@ mod networks;
 mod renditions;
 mod restart;
 mod tcp;
+mod tokens;
 mod viewer;
 mod waiting;
 

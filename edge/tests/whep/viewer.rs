@@ -82,7 +82,7 @@ fn ask(
     rendition: Option<&str>,
 ) -> Result<Answer, OfferError> {
     let client = [127, 0, 0, 1].into();
-    engine.open(&id.parse().unwrap(), &Joiner { offer, client, rendition })
+    engine.open(&id.parse().unwrap(), &Joiner { offer, client, rendition, until: None })
 }
 
 impl Viewer {
@@ -119,6 +119,19 @@ impl Viewer {
     ) -> Result<Self, OfferError> {
         let answer = ask(engine, id, &change(offer(&certificate)), None)?;
         Ok(Self::answered(link, server, &certificate, answer))
+    }
+
+    /// Posts the offer of one who may watch until then, and makes ready to connect.
+    pub(crate) fn open_until(
+        engine: &Engine,
+        id: &str,
+        until: Instant,
+    ) -> Result<Self, OfferError> {
+        let (server, certificate) = (engine.local_addr(), certificate());
+        let (offer, client) = (offer(&certificate), [127, 0, 0, 1].into());
+        let joiner = Joiner { offer: &offer, client, rendition: None, until: Some(until) };
+        let answer = engine.open(&id.parse().unwrap(), &joiner)?;
+        Ok(Self::answered(Link::udp(server), server, &certificate, answer))
     }
 
     /// Posts an offer that asks for a rendition, and makes ready to connect.

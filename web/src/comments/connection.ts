@@ -4,6 +4,7 @@
 //
 // An answer may be lost at any moment, so whatever has none is said again, under the name it had.
 
+import { protocols } from '../access.ts';
 import {
   type Blocks,
   type Comments,
@@ -43,6 +44,8 @@ export const QUEUE_MAX = 8;
 
 /** Close codes that mean something to a client (RFC 6455 §7.4.1, and docs/comments.md). */
 const POLICY_VIOLATION = 1008;
+/** The viewer's token has expired. */
+const NOT_AUTHORIZED = 4401;
 const TRY_AGAIN_LATER = 1013;
 
 /** `refused` is for good: rules were broken, and would be again. */
@@ -75,6 +78,8 @@ export interface ConnectionOptions {
   readonly secret: string;
   /** A moderator's; empty for none. */
   readonly key?: string;
+  /** The viewer's token; empty for none. */
+  readonly token?: string;
   readonly host: ConnectionHost;
   readonly open?: (url: string) => Socket;
   /** 0 to below 1. */
@@ -114,12 +119,13 @@ export class Connection {
   #timer: Timer | undefined;
 
   /** Connects at once, and stays so until `close`. */
-  constructor({ url, secret, key, host, open, random }: ConnectionOptions) {
+  constructor({ url, secret, key, token, host, open, random }: ConnectionOptions) {
     this.#url = url;
     this.#secret = secret;
     this.#key = key ?? '';
     this.#host = host;
-    this.#open = open ?? ((url) => new WebSocket(url) as Socket);
+    const offered = protocols(token ?? '');
+    this.#open = open ?? ((url) => new WebSocket(url, offered) as Socket);
     this.#random = random ?? Math.random;
     this.#connect();
   }
@@ -302,7 +308,7 @@ export class Connection {
   /** The connection was closed with this code, or is given up: null. */
   #closed(code: number | null): void {
     this.#leave();
-    if (code === POLICY_VIOLATION) {
+    if (code === POLICY_VIOLATION || code === NOT_AUTHORIZED) {
       const clients = [...this.#requests.keys()];
       this.#forget();
       this.#become('refused');

@@ -54,6 +54,8 @@ export interface DeskOptions {
   readonly secret: string;
   /** A moderator's key; empty for none. */
   readonly key?: string;
+  /** The viewer's token; empty for none. */
+  readonly token?: string;
   /** The questions that this browser voted for. */
   readonly voted?: Iterable<number>;
   readonly host: DeskHost;
@@ -96,13 +98,14 @@ export class Desk {
   #doneTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** Joins at once, and stays until `close`. */
-  constructor({ url, secret, key, voted, host, open, now }: DeskOptions) {
+  constructor({ url, secret, key, token, voted, host, open, now }: DeskOptions) {
     this.#host = host;
     this.#now = now ?? Date.now;
     this.votes = new Votes(voted);
     this.#connection = new Connection({
       ...{ url, secret },
       ...(key ? { key } : {}),
+      ...(token ? { token } : {}),
       ...(open ? { open } : {}),
       host: {
         after: () => this.room.after,

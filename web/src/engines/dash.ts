@@ -54,6 +54,7 @@ export class DashEngine implements Engine {
         import('dashjs').catch(() => null),
         fetch(source.endpoints.manifest, {
           cache: 'no-store',
+          headers: source.first,
           signal: AbortSignal.any([AbortSignal.timeout(MANIFEST_TIMEOUT_MS), this.#abort.signal]),
         }),
       ]);
@@ -166,6 +167,7 @@ export class DashEngine implements Engine {
         lastMediaSettingsCachingInfo: { enabled: false },
       },
     });
+    this.#authorize(player);
     const { signal } = this.#abort;
     const pictures = new Pictures(video, () => this.#listener({ type: 'frame' }), signal);
     this.#pictures = pictures;
@@ -192,6 +194,18 @@ export class DashEngine implements Engine {
     // Without a prefix it is since the MPD's availabilityStartTime, which is T0.
     if (startMs === null) player.initialize(video, manifest, true);
     else player.initialize(video, manifest, true, startMs / 1000);
+  }
+
+  /** Has dash.js say who the viewer is, to the edge and to nobody else that a manifest may name. */
+  #authorize(player: MediaPlayerClass): void {
+    const { headers, endpoints } = this.#source ?? {};
+    if (!headers || !endpoints || Object.keys(headers).length === 0) return;
+    player.addRequestInterceptor((request) => {
+      if (request.url.startsWith(`${endpoints.base}/`)) {
+        request.headers = { ...request.headers, ...headers };
+      }
+      return Promise.resolve(request);
+    });
   }
 
   #fail(failure: Failure): void {

@@ -2,6 +2,7 @@
 // picture in the video element it is given, and says what happens; which engine runs, and when
 // another takes over, is the ladder's decision.
 
+import type { Headers as Said } from '../access.ts';
 import { isWords } from '../captions.ts';
 import type { Endpoints } from '../endpoints.ts';
 import type { Failure, Path } from '../ladder.ts';
@@ -53,6 +54,12 @@ export const NO_DETAILS: EngineDetails = {
 
 export interface EngineSource {
   readonly endpoints: Endpoints;
+  /** What each request to the edge has: the viewer's token, if there is one. */
+  readonly headers: Said;
+  /** The same of the first request, which says who begins to watch. */
+  readonly first: Said;
+  /** The viewer's token; empty for none. */
+  readonly token: string;
   /** The Unix ms that T0 plus media time would say of a picture taken now; null while unknown. */
   readonly captureNowMs: () => number | null;
   /** T0 as the edge's status has it, Unix ms, for a path that does not carry it; null while unknown. */

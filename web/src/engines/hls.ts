@@ -3,6 +3,7 @@
 // retries; the ladder judges it by whether the picture moves.
 
 import type { Fragment, default as Hls } from 'hls.js';
+import { takeCookie } from '../access.ts';
 import { trackId } from '../info.ts';
 import type { Failure } from '../ladder.ts';
 import type { Engine, EngineDetails, EngineSource, EngineStats, Listener } from './engine.ts';
@@ -60,7 +61,7 @@ export class HlsEngine implements Engine {
       const until = AbortSignal.any([AbortSignal.timeout(STATUS_TIMEOUT_MS), this.#abort.signal]);
       const [hls, answer] = await Promise.all([
         canFeedDecoder() ? import('hls.js').catch(() => 'missing' as const) : null,
-        fetch(playlist, { cache: 'no-store', signal: until }),
+        fetch(playlist, { cache: 'no-store', headers: source.first, signal: until }),
       ]);
       if (this.#abort.signal.aborted) return;
       if (!answer.ok) return this.#fail(refusal(answer.status, answer.headers));
@@ -72,8 +73,12 @@ export class HlsEngine implements Engine {
       this.#pictures = new Pictures(video, moved, this.#abort.signal);
       const Player = hls?.default;
       if (Player?.isSupported()) this.#play(Player, video, playlist);
-      else if (video.canPlayType('application/vnd.apple.mpegurl')) this.#native(video, playlist);
-      else this.#fail({ kind: 'unsupported', reason: 'hls-unsupported' });
+      else if (video.canPlayType('application/vnd.apple.mpegurl')) {
+        // The browser's own player says nothing of ours, but it has the cookies of the page's.
+        if (source.token) await takeCookie(source.endpoints, source.token);
+        if (this.#abort.signal.aborted) return;
+        this.#native(video, playlist);
+      } else this.#fail({ kind: 'unsupported', reason: 'hls-unsupported' });
     } catch (error) {
       if (this.#abort.signal.aborted) return;
       console.warn('hls:', error);
@@ -195,6 +200,7 @@ export class HlsEngine implements Engine {
       lowLatencyMode: true,
       maxLiveSyncPlaybackRate: RATE_MAX,
       backBufferLength: BACK_BUFFER_S,
+      xhrSetup: (request, url) => this.#authorize(request, url),
     });
     this.#player = player;
     const { signal } = this.#abort;
@@ -232,6 +238,13 @@ export class HlsEngine implements Engine {
     const stays = this.#behind || (this.#video?.paused ?? false);
     config.liveMaxLatencyDuration = stays ? Number.POSITIVE_INFINITY : BEHIND_MAX_S;
     config.maxLiveSyncPlaybackRate = this.#behind ? 1 : RATE_MAX;
+  }
+
+  /** Says who the viewer is to the edge, and to nobody else that a playlist may name. */
+  #authorize(request: XMLHttpRequest, url: string): void {
+    const { headers = {}, endpoints } = this.#source ?? {};
+    if (!endpoints || !url.startsWith(`${endpoints.base}/`)) return;
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
   }
 
   #native(video: HTMLVideoElement, playlist: string): void {

@@ -141,7 +141,10 @@ export class WhepEngine implements Engine {
 
     const offer = stereo((await pc.createOffer()).sdp ?? '');
     await pc.setLocalDescription({ type: 'offer', sdp: offer });
-    const headers: Record<string, string> = { 'Content-Type': 'application/sdp' };
+    const headers: Record<string, string> = {
+      'Content-Type': 'application/sdp',
+      ...this.#source?.first,
+    };
     if (waitMs > 0) headers.Prefer = `wait=${waitMs / 1000}`; // RFC 7240 §4.3
     const { rendition } = this.#source ?? {};
     const query = rendition ? `?rendition=${encodeURIComponent(rendition)}` : '';

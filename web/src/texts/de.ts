@@ -36,6 +36,10 @@ export const de: Texts = {
       title: 'Sie können das hier nicht ansehen',
       detail: 'Der Server lässt Sie nicht zu. Bitte fragen Sie, wer Ihnen den Link gegeben hat.',
     },
+    expired: {
+      title: 'Ihr Link ist abgelaufen',
+      detail: 'Bitte lassen Sie sich von der Person, die ihn Ihnen gegeben hat, einen neuen geben.',
+    },
   },
   words: {
     waiting: 'Noch nicht gestartet',
@@ -48,11 +52,13 @@ export const de: Texts = {
     unplayable: 'Nicht abspielbar',
     full: 'Voll',
     refused: 'Nicht zugelassen',
+    expired: 'Link abgelaufen',
   },
   soundOnly: { title: 'Nur Ton', detail: 'Es wird kein Bild gesendet.' },
   reasons: {
     'answer-refused': 'Dieser Browser hat das WebRTC-Angebot des Servers nicht angenommen.',
     'b-frames': 'Der Encoder sendet B-Frames, die WebRTC nicht übertragen kann.',
+    'broadcast-full': 'Es sehen so viele zu, wie der Host zulässt.',
     busy: 'Zu viele Zuschauer kamen gleichzeitig, um noch jemanden über WebRTC aufzunehmen.',
     'client-busy': 'Zu viele Zuschauer kamen gleichzeitig aus diesem Netz.',
     codec: 'Der Encoder sendet ein Format, das WebRTC in diesem Browser nicht abspielen kann.',
@@ -66,6 +72,13 @@ export const de: Texts = {
     'no-media': 'WebRTC war verbunden, aber es kam kein Bild.',
     'not-allowed': 'Der Server erlaubt es nicht.',
     refused: 'Der Server hat WebRTC abgelehnt.',
+    'token-expired': 'Der Link ist abgelaufen.',
+    'token-invalid':
+      'Der Link ist nicht gültig: Er wurde verändert oder abgeschnitten, gilt noch nicht oder wurde zurückgezogen. Bitte fragen Sie, wer ihn Ihnen gegeben hat.',
+    'token-missing':
+      'Diese Übertragung ist für alle, die einen eigenen Link bekommen haben. Bitte öffnen Sie sie mit diesem Link.',
+    'token-wrong-broadcast':
+      'Der Link ist für eine andere Übertragung. Bitte prüfen Sie, welchen Sie bekommen haben.',
     undecodable: 'Dieser Browser konnte das Bild nicht dekodieren.',
     'webrtc-unsupported': 'Dieser Browser hat kein WebRTC.',
   },
@@ -263,6 +276,13 @@ export const de: Texts = {
     unreachable: 'Der Server antwortet im Moment nicht. Diese Seite fragt weiter nach.',
     since: (time) => `seit ${time}`,
     none: 'Noch läuft nichts',
+    search: 'Übertragungen suchen',
+    liveNow: 'Jetzt live',
+    coming: 'Demnächst',
+    others: 'Weitere',
+    topics: 'Themen',
+    all: 'Alle',
+    notFound: 'Keine Übertragung passt dazu.',
     obs: 'Um mit OBS eine Übertragung zu starten, öffnen Sie <b>Einstellungen → Stream</b>, wählen den Dienst <b>Benutzerdefiniert …</b> und tragen ein:',
     server: 'Server',
     streamKey: 'Streamschlüssel',

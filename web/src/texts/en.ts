@@ -33,6 +33,10 @@ export const en: Texts = {
       title: 'You cannot watch this here',
       detail: 'The server does not let this viewer in. Please ask whoever gave you the link.',
     },
+    expired: {
+      title: 'Your link has expired',
+      detail: 'Please ask whoever gave it to you for a new one.',
+    },
   },
   words: {
     waiting: 'Waiting',
@@ -45,11 +49,13 @@ export const en: Texts = {
     unplayable: 'Cannot play',
     full: 'Full',
     refused: 'Not let in',
+    expired: 'Link expired',
   },
   soundOnly: { title: 'Sound only', detail: 'The host sends no picture.' },
   reasons: {
     'answer-refused': 'This browser did not accept the WebRTC offer of the server.',
     'b-frames': 'The encoder sends B-frames, which WebRTC cannot carry.',
+    'broadcast-full': 'As many people are watching as the host lets in.',
     busy: 'Too many viewers were joining at once for another WebRTC viewer.',
     'client-busy': 'Too many viewers were joining from this network at once.',
     codec: 'The encoder sends a format that WebRTC in this browser cannot play.',
@@ -63,6 +69,13 @@ export const en: Texts = {
     'no-media': 'WebRTC connected, but no picture came through it.',
     'not-allowed': 'The server does not allow it.',
     refused: 'The server refused WebRTC.',
+    'token-expired': 'The link has expired.',
+    'token-invalid':
+      'The link is not valid: it was changed or cut off, its time has not come, or it was withdrawn. Please ask whoever gave it to you.',
+    'token-missing':
+      'This broadcast is for those who were given a link of their own. Please open it with that link.',
+    'token-wrong-broadcast':
+      'The link is for another broadcast. Please check which one you were given.',
     undecodable: 'This browser could not decode the picture.',
     'webrtc-unsupported': 'This browser has no WebRTC.',
   },
@@ -259,6 +272,13 @@ export const en: Texts = {
     unreachable: 'The server does not answer at the moment. This page keeps asking.',
     since: (time) => `since ${time}`,
     none: 'Nothing is on yet',
+    search: 'Search broadcasts',
+    liveNow: 'Live now',
+    coming: 'Coming up',
+    others: 'Others',
+    topics: 'Topics',
+    all: 'All',
+    notFound: 'No broadcast matches.',
     obs: 'To start a broadcast from OBS, open <b>Settings → Stream</b>, choose the service <b>Custom…</b> and enter:',
     server: 'Server',
     streamKey: 'Stream key',

@@ -14,6 +14,7 @@ import { zh } from './zh.ts';
 export type Reason =
   | 'answer-refused'
   | 'b-frames'
+  | 'broadcast-full'
   | 'busy'
   | 'client-busy'
   | 'codec'
@@ -26,6 +27,10 @@ export type Reason =
   | 'no-media'
   | 'not-allowed'
   | 'refused'
+  | 'token-expired'
+  | 'token-invalid'
+  | 'token-missing'
+  | 'token-wrong-broadcast'
   | 'undecodable'
   | 'webrtc-unsupported';
 
@@ -254,6 +259,14 @@ export interface Texts {
     readonly unreachable: string;
     readonly since: (time: string) => string;
     readonly none: string;
+    readonly search: string;
+    readonly liveNow: string;
+    readonly coming: string;
+    readonly others: string;
+    readonly topics: string;
+    /** Of any topic. */
+    readonly all: string;
+    readonly notFound: string;
     /** How to start from OBS; `<b>` marks words of its menus. */
     readonly obs: string;
     readonly server: string;
@@ -294,6 +307,15 @@ export function refusalText({ comments }: Texts, reason: string): string {
   return Object.hasOwn(comments.refusals, reason)
     ? comments.refusals[reason as Refusal]
     : comments.otherRefusal(reason);
+}
+
+/** A language by its name, in that of the texts; null for one that this browser has never heard of. */
+export function languageText({ lang }: Texts, language: string): string | null {
+  try {
+    return new Intl.DisplayNames(lang, { type: 'language', fallback: 'none' }).of(language) ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /** Latency with the precision that means something: tenths of seconds from ten seconds up. */

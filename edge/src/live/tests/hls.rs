@@ -277,7 +277,7 @@ fn commented() -> Edge {
     edge.directory = Directory::new(config, Metrics::register(&Registry::new()).unwrap());
     edge.directory.set_informed(true);
     edge.live = edge.directory.open("talk".parse().unwrap()).unwrap();
-    edge.routes = routes(edge.directory.clone(), edge.audience.clone());
+    edge.routes = routes(edge.directory.clone(), edge.audience.clone(), true);
     edge.live.set_catalog(edge.script.catalog());
     edge.play(0..4_500);
     edge

@@ -126,7 +126,7 @@ impl Shared {
     }
 
     fn try_open(&self, id: &BroadcastId, joiner: &Joiner<'_>) -> Result<Answer, OfferError> {
-        let Joiner { offer, client, rendition } = *joiner;
+        let Joiner { offer, client, rendition, until } = *joiner;
         let (broadcast, described) = self.described(id)?;
         if described.reordered {
             return Err(OfferError::BFrames);
@@ -184,6 +184,7 @@ impl Shared {
             cname,
             t0: described.t0,
             permit,
+            until,
             established: broadcast.established.clone(),
         };
         let session = Box::new(Session::new(parts, Instant::now()));

@@ -141,6 +141,7 @@ impl Stage {
             cname: "name".into(),
             t0: UtcTime::from_millis(1_700_000_000_000),
             permit,
+            until: None,
             established: Established::default(),
         };
         let watch = Watch::default();

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::comments::Room;
 use crate::config::BroadcastConfig;
-use crate::ingest::flv::Tag;
+use crate::doctor;
+use crate::ingest::flv::{self, Tag};
 use crate::ingest::{self, Refusal, TakeError};
 use crate::metrics::Metrics;
 use crate::package::{Lane, Packaged};
@@ -93,6 +94,14 @@ impl Broadcasts {
         }
         Ok((Self { by_key, metrics }, rooms))
     }
+
+    /// What the doctor says at `now` of what is published to a broadcast; `None` if there is no such
+    /// broadcast.
+    pub fn report(&self, id: &BroadcastId, now: UtcTime) -> Option<doctor::Report> {
+        let broadcast = self.by_key.values().find(|broadcast| broadcast.id == *id)?;
+        let _entered = tracing::info_span!("doctor", broadcast = %id).entered();
+        Some(broadcast.lock().doctor.report(now))
+    }
 }
 
 impl ingest::Gate for Broadcasts {
@@ -147,6 +156,7 @@ struct State {
     takeovers: VecDeque<Instant>,
     take: Option<Take>,
     out: Vec<Output>,
+    doctor: doctor::Watch,
 }
 
 /// A publisher's hold on a broadcast, until a newer one takes it.
@@ -191,6 +201,7 @@ impl Broadcast {
             takeovers: VecDeque::new(),
             take: None,
             out: Vec::new(),
+            doctor: doctor::Watch::new(metrics.findings.clone()),
         };
         let (store, metrics, state) = (store.clone(), metrics.clone(), Mutex::new(state));
         Ok((Self { id, about, store, metrics, t0_ms, state }, room))
@@ -231,8 +242,14 @@ impl Broadcast {
     fn push(&self, state: &mut State, tag: Tag, arrived: UtcTime) -> Result<(), Failure> {
         if state.take.is_none() {
             state.take = Some(self.begin_take(state, arrived)?);
+            state.doctor.begin(arrived);
         }
-        self.drive(state, |take, out| take.push(tag, arrived, out))
+        state.doctor.tag(&tag, arrived);
+        let driven = self.drive(state, |take, out| take.push(tag, arrived, out));
+        while let Some(level) = state.take.as_mut().and_then(Take::poll_level) {
+            state.doctor.level(level);
+        }
+        driven
     }
 
     /// Lets the take work, and publishes what comes of it even where it fails.
@@ -280,6 +297,7 @@ impl Broadcast {
                 tracing::warn!(%error, "the last group of the take was not finished");
             }
         }
+        state.doctor.end(SystemTime::now().into());
         if let Some(take) = state.take.take() {
             state.floor_ms = take.end_ms() + 1;
             state.grid = take.grid();
@@ -385,12 +403,21 @@ impl ingest::Take for TakeHandle {
 
     fn poll_timeout(&self) -> Option<UtcTime> {
         let state = self.broadcast.lock();
-        let take = state.take.as_ref().filter(|_| state.claims == self.claim);
-        take.and_then(Take::poll_timeout)
+        let take = state.take.as_ref().filter(|_| state.claims == self.claim)?;
+        take.poll_timeout().into_iter().chain(state.doctor.poll_timeout()).min()
+    }
+
+    fn refused(&mut self, error: &flv::Error, at: UtcTime) {
+        let _entered = self.span.enter();
+        let mut state = self.broadcast.lock();
+        if state.claims == self.claim {
+            state.doctor.refused(error, at);
+        }
     }
 
     fn handle_timeout(&mut self, now: UtcTime) -> Result<(), TakeError> {
         self.drive(|broadcast, state| {
+            state.doctor.handle_timeout(now);
             broadcast.drive(state, |take, out| take.handle_timeout(now, out))
         })
     }

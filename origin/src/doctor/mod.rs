@@ -141,7 +141,11 @@ impl Doctor {
         let Some(take) = &mut self.take else { return };
         take.keep_up_with(now);
         let mut over = false;
-        while take.second_ends <= now {
+        // Bounded also where time itself ends.
+        for _ in 0..=CATCH_UP_S_MAX {
+            if take.second_ends > now {
+                break;
+            }
             over = true;
             let point = take.end_second();
             if self.history.len() == HISTORY_POINTS_MAX {

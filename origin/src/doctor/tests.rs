@@ -2,6 +2,7 @@
 //! likes, and nothing grows.
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
 use crate::ingest::aac::AudioSpecificConfig;
@@ -168,5 +169,33 @@ fn every_finding_is_documented() {
     let documentation = include_str!("../../../docs/doctor.md");
     for code in code::ALL {
         assert!(documentation.contains(&format!("`{code}`")), "docs/doctor.md lacks {code}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_and_whenever_nothing_panics_or_grows(
+        tags in prop::collection::vec((0u8..4, any::<u32>(), any::<i32>(), prop::option::of(any::<u64>())), 1..200)
+    ) {
+        let mut doctor = begin();
+        let mut now = T0;
+        for (kind, number, other, set_us) in tags {
+            now = set_us.map_or(now + Duration::from_millis(number.into()), UtcTime::from_micros);
+            let data = Bytes::from_static(&[0, 0, 0, 2, 0x41, 0x88]);
+            let keyframe = other % 3 == 0;
+            match kind {
+                0 => doctor.handle_timeout(now),
+                1 => doctor.level(Level { peak: 1.0, rms: f32::NAN, clipped: 1.0 }),
+                2 => doctor.tag(&Tag::Audio { timestamp_ms: number, data }, now),
+                _ => doctor.tag(
+                    &Tag::Video { timestamp_ms: number, composition_ms: other, keyframe, data },
+                    now,
+                ),
+            }
+        }
+        let report = doctor.report(now);
+        prop_assert!(report.history.len() <= HISTORY_POINTS_MAX);
+        prop_assert!(report.findings.len() <= code::ALL.len());
+        prop_assert!(serde_json::to_string(&report).is_ok());
     }
 }

@@ -88,7 +88,7 @@ impl Watch {
                 }
                 Change::Gone(Finding { code, title, .. }) => {
                     self.forget(code);
-                    tracing::info!(code, "not so any more: {title}");
+                    tracing::info!(code, "no longer found: {title}");
                 }
             }
         }

@@ -45,8 +45,9 @@ impl Line {
     /// Takes the next packet; once enough came, the slope.
     fn push(&mut self, sound: &Sound) -> Option<f64> {
         let first_ms = *self.first_ms.get_or_insert(sound.at.media_ms);
-        let ahead_us = (sound.at.media_ms - first_ms) * 1_000 - self.counted_us;
-        if (ahead_us - self.last_ahead_us).abs() > LEAP_US {
+        let since_us = (sound.at.media_ms - first_ms).saturating_mul(1_000);
+        let ahead_us = since_us.saturating_sub(self.counted_us);
+        if ahead_us.saturating_sub(self.last_ahead_us).saturating_abs() > LEAP_US {
             *self = Self::default();
             return None;
         }

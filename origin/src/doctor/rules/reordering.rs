@@ -34,8 +34,8 @@ impl Rule for BFrames {
     fn finding(&self) -> Option<Finding> {
         let words = [
             "Your video uses B-frames",
-            "Viewers cannot get the live picture over WebRTC, which has no way to carry B-frames. They \
-             get another version that is a second or more behind.",
+            "Viewers cannot watch in the fastest way, WebRTC, which cannot carry B-frames: they get \
+             another version that is a second or more behind you.",
             "In OBS: Settings › Output, set Output Mode to Advanced, and B-Frames to 0; with the x264 \
              encoder, which does not show that, set Tune to zerolatency. Then stop and start streaming. \
              In ffmpeg: -bf 0.",

@@ -16,6 +16,7 @@ mod keys;
 mod live;
 mod members;
 mod problem;
+mod report;
 pub mod server;
 mod session;
 mod tokens;

@@ -12,13 +12,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use aws_lc_rs::digest;
 use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::net::Announcer;
-use lectern_relay_proto::{About, BroadcastId};
+use lectern_relay_proto::{About, BroadcastId, UtcTime};
 use tokio::sync::broadcast as signals;
 
 use self::broadcast::Broadcast;
 pub use self::broadcast::{Publishing, Status, TakeHandle};
 use crate::comments::Room;
 use crate::config::BroadcastConfig;
+use crate::doctor;
 use crate::ingest::{self, Refusal};
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
@@ -215,6 +216,12 @@ impl Broadcasts {
     /// How a broadcast is; `None` if there is none.
     pub fn status(&self, id: &BroadcastId) -> Option<Status> {
         self.get(id).map(|broadcast| broadcast.status())
+    }
+
+    /// What the doctor says at `now` of what is published to a broadcast; `None` if there is no such
+    /// broadcast.
+    pub fn report(&self, id: &BroadcastId, now: UtcTime) -> Option<doctor::Report> {
+        self.get(id).map(|broadcast| broadcast.report(now))
     }
 
     /// Says to all who listen that something about a broadcast has changed.

@@ -11,10 +11,10 @@ use lectern_relay_proto::UtcTime;
 
 /// How far the source may run ahead of the wall clock from one message to the next before it counts
 /// as a jump. Encoders that caught up after a stall send bursts, but not ones of three seconds.
-const FORWARD_JUMP_MS_MAX: i64 = 3_000;
+pub(crate) const FORWARD_JUMP_MS_MAX: i64 = 3_000;
 /// How far it may step back. Audio and video share the clock and differ by up to a second when an
 /// encoder starts.
-const BACKWARD_JUMP_MS_MAX: i64 = 1_500;
+pub(crate) const BACKWARD_JUMP_MS_MAX: i64 = 1_500;
 /// A source that stays this far behind the wall clock for a whole [`LAG_WINDOW`] has lost time for
 /// good: a capture that stood still, not a network that was slow.
 const LAG_MS_MAX: i64 = 1_000;
@@ -136,11 +136,11 @@ impl TakeClock {
 }
 
 /// From one RTMP timestamp to the next: serial number arithmetic, RTMP 1.0 §5.1.
-fn step(before: u32, raw: u32) -> i64 {
+pub(crate) fn step(before: u32, raw: u32) -> i64 {
     i64::from(raw.wrapping_sub(before).cast_signed())
 }
 
-fn millis_between(from: UtcTime, to: UtcTime) -> i64 {
+pub(crate) fn millis_between(from: UtcTime, to: UtcTime) -> i64 {
     let ms = |time: UtcTime| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     ms(to) - ms(from)
 }

@@ -4,7 +4,7 @@
 //! The way of a frame, one module each: [`ingest`] (RTMP to tags), [`clock`] (source time to media
 //! time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
 //! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
-//! [`comments`].
+//! [`comments`], and the [`doctor`], who looks at what publishers send.
 
 pub mod api;
 pub mod broadcasts;
@@ -14,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod database;
 pub mod demo;
+pub mod doctor;
 pub mod ingest;
 pub mod instant;
 pub mod metrics;

@@ -1,7 +1,7 @@
 //! What the origin counts beyond ingest: takes, periods, drops, and the age of what it publishes.
 
 use lectern_relay_proto::metrics::Maker;
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 /// The origin's metrics.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Metrics {
     pub periods: IntCounter,
     /// Frames left out, by reason.
     pub dropped: IntCounterVec,
+    /// Broadcasts that the doctor finds something in, by its code.
+    pub findings: IntGaugeVec,
     /// From the arrival of a video frame's last byte to its chunk being handed to the relay.
     pub publish_age: Histogram,
 }
@@ -49,6 +51,11 @@ impl Metrics {
                 "lectern_origin_dropped_total",
                 "Frames left out of broadcasts, by reason.",
                 &["reason"],
+            )?,
+            findings: maker.gauges(
+                "lectern_origin_findings",
+                "Broadcasts in which the doctor finds something that hurts viewers, by its code.",
+                &["code"],
             )?,
             publish_age: maker.ages(
                 "lectern_origin_publish_age_seconds",

@@ -20,6 +20,7 @@ use crate::ingest::aac::AudioSpecificConfig;
 use crate::ingest::flv::{Metadata, Tag};
 use crate::ingest::h264::{self, ParameterSets};
 use crate::package::{Lane, Packaged, Packager, Verdict};
+use crate::transcode::Level;
 
 /// How long a take waits for its second track before it goes on with one. Encoders send both
 /// headers at once; the slowest seen took half a second.
@@ -168,6 +169,11 @@ impl Take {
     /// What was dropped since this was last asked.
     pub fn take_dropped(&mut self) -> Dropped {
         std::mem::take(&mut self.dropped)
+    }
+
+    /// How loud the sound is, in order; `None` once all was said.
+    pub fn poll_level(&mut self) -> Option<Level> {
+        self.audio.as_mut()?.transcoder.poll_level()
     }
 
     /// Takes one tag whose last byte arrived at `arrived`.

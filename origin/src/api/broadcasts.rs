@@ -335,7 +335,7 @@ pub(super) fn body(listed: &Listed, status: &Status, part: Part) -> BroadcastBod
         state,
         live_since: status.since.filter(|_| state == State_::Live).map(Instant::from),
         viewers: status.audience.values().map(|viewers| viewers.total()).sum(),
-        findings: 0,
+        findings: status.findings,
         role: part.role(),
         moderator_key: None,
     }

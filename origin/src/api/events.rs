@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -25,6 +25,7 @@ use super::broadcasts::{BroadcastBody, body};
 use super::caller::{Caller, Part, Parted};
 use super::live::LiveBody;
 use super::problem::{Problem, Refused};
+use super::report::ReportBody;
 use crate::control::records::Scope;
 
 /// Those who listen at once.
@@ -45,7 +46,8 @@ pub(super) struct EventQuery {
 }
 
 /// What happens in one's broadcasts. `broadcast` has a Broadcast that is new or has changed, `deleted` the
-/// id of one that is gone, `live` a Live of the broadcast that the query names, once a second.
+/// id of one that is gone, `live` a Live of the broadcast that the query names, once a second, with the newest point of
+/// its history alone.
 #[utoipa::path(get, path = "/events", tag = "events", params(EventQuery),
     responses((status = 200, content_type = "text/event-stream", body = String), Refused))]
 pub(super) async fn events(
@@ -146,10 +148,15 @@ impl Listener {
         let all = self.site.control.all();
         ids.iter().for_each(|id| self.tell(id));
         all.iter().for_each(|listed| self.tell(&listed.broadcast.id));
-        let live = self.live.as_ref().and_then(|id| self.site.control.status(id));
-        if let Some(status) = live {
-            self.push("live", &LiveBody::from(&status));
-        }
+        self.tell_live();
+    }
+
+    fn tell_live(&mut self) {
+        let Some(id) = self.live.as_ref().filter(|id| self.parts.of(id).is_some()) else { return };
+        let report = self.site.control.broadcasts().report(id, SystemTime::now().into());
+        let Some((status, report)) = self.site.control.status(id).zip(report) else { return };
+        let report = ReportBody::from(report).newest();
+        self.push("live", &LiveBody::of(&status, report));
     }
 
     fn tell(&mut self, id: &BroadcastId) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -14,6 +15,7 @@ use super::asked::Named;
 use super::broadcasts::State_;
 use super::caller::{Caller, Part};
 use super::problem::{Problem, Refused};
+use super::report::ReportBody;
 use crate::broadcasts::{Protocol, Status};
 use crate::control::records::Scope;
 use crate::instant::Instant;
@@ -30,6 +32,8 @@ pub(super) struct LiveBody {
     /// Whether somebody stands by with a backup key.
     standby: bool,
     viewers: ViewersBody,
+    /// What the ingest doctor says.
+    report: ReportBody,
 }
 
 /// Who is on air.
@@ -80,11 +84,14 @@ pub(super) async fn get(
     caller.needs(Scope::BroadcastsRead)?;
     let (listed, _) = caller.broadcast(&site, &id, Part::Moderator).await?;
     let status = site.control.status(&listed.broadcast.id).ok_or_else(Problem::not_found)?;
-    Ok(Answer(LiveBody::from(&status)))
+    let now = SystemTime::now().into();
+    let report = site.control.broadcasts().report(&listed.broadcast.id, now);
+    let report = report.ok_or_else(Problem::not_found)?;
+    Ok(Answer(LiveBody::of(&status, ReportBody::from(report))))
 }
 
-impl From<&Status> for LiveBody {
-    fn from(status: &Status) -> Self {
+impl LiveBody {
+    pub(super) fn of(status: &Status, report: ReportBody) -> Self {
         let publisher = status.publisher.as_ref().map(|publishing| PublisherBody {
             protocol: match publishing.protocol {
                 Protocol::Rtmp => ProtocolBody::Rtmp,
@@ -111,6 +118,7 @@ impl From<&Status> for LiveBody {
             publisher,
             standby: status.standby,
             viewers: ViewersBody { total, by_path, by_edge },
+            report,
         }
     }
 }

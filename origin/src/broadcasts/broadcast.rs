@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Grant, Protocol, Signals, Spec};
 use crate::comments::{Audience, Room};
-use crate::ingest::flv::Tag;
+use crate::doctor;
+use crate::ingest::flv::{self, Tag};
 use crate::ingest::{self, Refusal, TakeError};
 use crate::metrics::Metrics;
 use crate::package::{Lane, Packaged};
@@ -77,6 +78,7 @@ struct State {
     stopped: Option<Instant>,
     take: Option<Take>,
     out: Vec<Output>,
+    doctor: doctor::Watch,
 }
 
 /// A publisher's right to the broadcast.
@@ -131,6 +133,8 @@ pub struct Status {
     pub standby: bool,
     /// Who watches.
     pub audience: Audience,
+    /// How many problems and warnings the doctor has found.
+    pub findings: u64,
 }
 
 impl Broadcast {
@@ -173,6 +177,7 @@ impl Broadcast {
             stopped: None,
             take: None,
             out: Vec::new(),
+            doctor: doctor::Watch::new(metrics.findings.clone()),
         };
         let (store, metrics, signals) = (store.clone(), metrics.clone(), signals.clone());
         let (audience, state) = (audience.subscribe(), Mutex::new(state));
@@ -306,6 +311,11 @@ impl Broadcast {
         Ok(state.publication.set_catalog(&catalog)?)
     }
 
+    pub(super) fn report(&self, now: UtcTime) -> doctor::Report {
+        let _entered = tracing::info_span!("doctor", broadcast = %self.id).entered();
+        self.lock().doctor.report(now)
+    }
+
     pub(super) fn status(&self) -> Status {
         let state = self.lock();
         let began = state.timeline.is_some();
@@ -315,6 +325,7 @@ impl Broadcast {
             publisher: state.on_air.as_ref().map(Claim::publishing),
             standby: state.standby.is_some(),
             audience: self.audience.borrow().clone(),
+            findings: state.doctor.serious(),
         }
     }
 
@@ -327,8 +338,21 @@ impl Broadcast {
     fn push(&self, state: &mut State, tag: Tag, arrived: UtcTime) -> Result<(), Failure> {
         if state.take.is_none() {
             state.take = Some(self.begin_take(state, arrived)?);
+            state.doctor.begin(arrived);
         }
-        self.drive(state, |take, out| take.push(tag, arrived, out))
+        state.doctor.tag(&tag, arrived);
+        let driven = self.drive(state, |take, out| take.push(tag, arrived, out));
+        while let Some(level) = state.take.as_mut().and_then(Take::poll_level) {
+            state.doctor.level(level);
+        }
+        self.say_findings(state);
+        driven
+    }
+
+    fn say_findings(&self, state: &mut State) {
+        if state.doctor.take_changed() {
+            self.signals.changed(&self.id);
+        }
     }
 
     /// Lets the take work, and publishes what comes of it even where it fails.
@@ -376,6 +400,7 @@ impl Broadcast {
                 tracing::warn!(%error, "the last group of the take was not finished");
             }
         }
+        state.doctor.end(SystemTime::now().into());
         if let Some(take) = state.take.take() {
             state.floor_ms = take.end_ms() + 1;
             state.grid = take.grid();
@@ -568,14 +593,25 @@ impl ingest::Take for TakeHandle {
 
     fn poll_timeout(&self) -> Option<UtcTime> {
         let state = self.broadcast.lock();
-        let take = state.take.as_ref().filter(|_| state.is_on_air(self.claim));
-        take.and_then(Take::poll_timeout)
+        let take = state.take.as_ref().filter(|_| state.is_on_air(self.claim))?;
+        take.poll_timeout().into_iter().chain(state.doctor.poll_timeout()).min()
+    }
+
+    fn refused(&mut self, error: &flv::Error, at: UtcTime) {
+        let _entered = self.span.enter();
+        let mut state = self.broadcast.lock();
+        if state.is_on_air(self.claim) {
+            state.doctor.refused(error, at);
+            self.broadcast.say_findings(&mut state);
+        }
     }
 
     fn handle_timeout(&mut self, now: UtcTime) -> Result<(), TakeError> {
         let _entered = self.span.enter();
         let mut state = self.broadcast.lock();
         self.drive(&mut state, |broadcast, state| {
+            state.doctor.handle_timeout(now);
+            broadcast.say_findings(state);
             broadcast.drive(state, |take, out| take.handle_timeout(now, out))
         })
     }

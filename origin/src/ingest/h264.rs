@@ -4,8 +4,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use h264_reader::Context;
 use h264_reader::avcc::AvcDecoderConfigurationRecord;
-use h264_reader::nal::sps::{PicOrderCntType, SeqParameterSet};
+use h264_reader::nal::pps::PicParameterSet;
+use h264_reader::nal::sps::{FrameMbsFlags, PicOrderCntType, SeqParameterSet};
 use h264_reader::nal::{Nal, RefNal};
 
 /// Longest record accepted. Those of encoders have about fifty bytes.
@@ -39,6 +41,8 @@ pub struct ParameterSets {
     /// How many pictures may precede another in decoding and follow it in output; `None` if the
     /// track does not say, in which case there may be some.
     pub reorder_frames_max: Option<u32>,
+    /// Whether pictures may be coded as two interleaved fields.
+    pub interlaced: bool,
     /// Bytes of each NAL unit's length: 1, 2 or 4.
     pub nal_length_bytes: u8,
 }
@@ -119,8 +123,29 @@ fn read(record: &[u8]) -> Result<ParameterSets, Error> {
         level: record[3],
         frame_rate: sps.fps().filter(|rate| FRAME_RATES.contains(rate)),
         reorder_frames_max: reorder_frames_max(&sps),
+        interlaced: matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }),
         nal_length_bytes,
     })
+}
+
+/// What the slices of a track are to be read with; `None` if its record is not one.
+pub(crate) fn context(record: &[u8]) -> Option<Context> {
+    if record.len() > RECORD_BYTES_MAX {
+        return None;
+    }
+    catch_unwind(AssertUnwindSafe(|| {
+        let avcc = AvcDecoderConfigurationRecord::try_from(record).ok()?;
+        let mut context = Context::new();
+        for sps in avcc.sequence_parameter_sets() {
+            context.put_seq_param_set(read_sps(sps.ok()?).ok()?);
+        }
+        for pps in avcc.picture_parameter_sets() {
+            let bits = RefNal::new(pps.ok()?, &[], true).rbsp_bits();
+            context.put_pic_param_set(PicParameterSet::from_bits(&context, bits).ok()?);
+        }
+        Some(context)
+    }))
+    .unwrap_or_default()
 }
 
 fn read_sps(nal: &[u8]) -> Result<SeqParameterSet, Error> {

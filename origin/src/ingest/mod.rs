@@ -35,6 +35,10 @@ pub trait Take: Send + 'static {
     /// connection's task, so it must not block. An error ends the connection.
     fn push(&mut self, tag: flv::Tag, arrived: UtcTime) -> Result<(), TakeError>;
 
+    /// The publisher was told that what it sends cannot be taken, for a reason
+    /// [that is fatal](flv::Error::is_fatal); the end follows.
+    fn refused(&mut self, _error: &flv::Error, _at: UtcTime) {}
+
     /// When [`Self::handle_timeout`] is due; asked after every call.
     fn poll_timeout(&self) -> Option<UtcTime>;
 

@@ -4,6 +4,7 @@ use lectern_relay_proto::{Frame, MediaTime, Timescale, UtcTime};
 
 use super::Error;
 use super::decode::Decoder;
+use super::level::{Level, Meter};
 use super::opus_encode::{FRAME_SAMPLES, OpusEncoder, OpusFormat};
 use super::resample::ToOpusRate;
 use super::source::{SAMPLES_PER_AU, Source};
@@ -33,6 +34,7 @@ pub struct AacToOpus {
     /// Time of the first sound in `pending`, in samples at 48 kHz. Before zero while the delays
     /// of resampler and encoder have not passed.
     pending_at: i64,
+    meter: Meter,
     counters: Counters,
 }
 
@@ -62,6 +64,7 @@ impl AacToOpus {
             pcm: Vec::with_capacity(SAMPLES_PER_AU * source.channels),
             pending: Vec::new(),
             pending_at: 0,
+            meter: Meter::new(source.sample_rate, source.channels),
             counters: Counters::default(),
         })
     }
@@ -79,6 +82,11 @@ impl AacToOpus {
     /// What happened besides transcoding, for metrics.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// How loud the sound is that was decoded, in order; `None` once all was said.
+    pub fn poll_level(&mut self) -> Option<Level> {
+        self.meter.poll()
     }
 
     /// Takes one access unit and appends zero or more Opus frames to `out`: 960 ticks of
@@ -111,7 +119,7 @@ impl AacToOpus {
         match &decoded {
             Err(error) if !error.is_transient() => return decoded,
             Err(_) => self.counters.concealed += 1,
-            Ok(()) => {}
+            Ok(()) => self.meter.push(&self.pcm),
         }
         if silence > 0 {
             let silence = vec![0.0; silence * self.source.channels];

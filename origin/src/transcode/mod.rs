@@ -3,18 +3,20 @@
 //! WebRTC carries Opus and RTMP brings AAC, so every broadcast with AAC passes through here.
 //! [`AacToOpus`] is pure: access units in, Opus frames out, no task and no clock. Its parts are
 //! [`source`] (what of the stream is decoded), [`decode`] (one access unit to samples, whatever its
-//! bytes), [`timeline`] (when samples stand for), [`resample`] (any rate to 48 kHz) and
-//! [`opus_encode`]. Counting errors, and deciding when a broadcast is better off without audio,
+//! bytes), [`level`] (how loud they are), [`timeline`] (when they stand for), [`resample`] (any rate to
+//! 48 kHz) and [`opus_encode`]. Counting errors, and deciding when a broadcast is better off without audio,
 //! is left to the caller.
 
 mod aac_to_opus;
 mod decode;
+mod level;
 mod opus_encode;
 mod resample;
 mod source;
 mod timeline;
 
 pub use aac_to_opus::{AacToOpus, Counters};
+pub use level::{Level, Meter};
 pub use opus_encode::{FRAME_SAMPLES, OpusFormat};
 pub use source::SAMPLES_PER_AU;
 

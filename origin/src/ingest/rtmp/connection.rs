@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use super::session::{self, Output, PublishRequest, Session};
-use crate::ingest::flv::Tag;
+use crate::ingest::flv::{self, Tag};
 use crate::ingest::{Gate, Refusal, Take, TakeError};
 
 /// One read: a fortieth of a second of 10 Mb/s, and two thirds of what the kernel holds.
@@ -192,6 +192,9 @@ impl<'a, G: Gate> Connection<'a, G> {
             };
             // What the session made of the input before it failed still counts.
             self.handle_outputs().await?;
+            if let (Err(session::Error::Media(error)), Some(live)) = (&result, &mut self.live) {
+                live.refused(error, self.arrived);
+            }
             result?;
             if self.answers.len() > WRITE_BYTES_MAX {
                 return Err(Ended::NotReading);
@@ -321,6 +324,12 @@ impl<T: Take> Live<T> {
         match &mut self.take {
             Some(take) => take.push(tag, arrived),
             None => Ok(()),
+        }
+    }
+
+    fn refused(&mut self, error: &flv::Error, at: UtcTime) {
+        if let Some(take) = &mut self.take {
+            take.refused(error, at);
         }
     }
 

@@ -1,0 +1,122 @@
+//! The doctor where it works: behind the RTMP port, with its findings counted.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lectern_origin::broadcasts::{Broadcasts, Key, Spec, key_digest};
+use lectern_origin::config::{BroadcastConfig, Secret};
+use lectern_origin::doctor::{Report, code};
+use lectern_origin::ingest::rtmp;
+use lectern_origin::metrics::Metrics;
+use lectern_origin::store::Store;
+use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
+use lectern_relay_proto::{BroadcastId, UtcTime};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use crate::source::{AAC, MOVING, VOICE, X264};
+
+/// Far beyond what anything here takes.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How often it is looked whether something has come about that nothing announces.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+struct Origin {
+    broadcasts: Arc<Broadcasts>,
+    id: BroadcastId,
+    url: String,
+    metrics: Metrics,
+    _relay: Publisher,
+    _data: tempfile::TempDir,
+}
+
+impl Origin {
+    async fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let (registry, loopback) = (Registry::new(), "127.0.0.1:0");
+        let identity = Identity::load_or_create(data.path()).unwrap();
+        let relay_metrics = PublisherMetrics::register(&registry).unwrap();
+        let relay = PublisherConfig::new(loopback.parse().unwrap(), identity, relay_metrics);
+        let relay = Publisher::bind(relay).unwrap();
+        let id: BroadcastId = "lecture".parse().unwrap();
+        let (metrics, store) =
+            (Metrics::register(&registry).unwrap(), Store::open(data.path()).unwrap());
+        let broadcasts = Broadcasts::new(relay.announcer().clone(), store, metrics.clone());
+        let config = BroadcastConfig::new(id.clone(), Secret::new("key"));
+        let key = Key { id: "key".into(), digest: key_digest("key"), backup: false };
+        broadcasts.open(Spec::from(&config), &[key]).unwrap();
+        let broadcasts = Arc::new(broadcasts);
+        let listener = TcpListener::bind(loopback).await.unwrap();
+        let url = format!("rtmp://{}/live/key", listener.local_addr().unwrap());
+        let counters = rtmp::Metrics::register(&registry).unwrap();
+        let server =
+            rtmp::Server::new(listener, broadcasts.clone(), rtmp::Config::default(), counters);
+        tokio::spawn(server.run(CancellationToken::new()));
+        Self { broadcasts, id, url, metrics, _relay: relay, _data: data }
+    }
+
+    /// Waits until the report is as wanted.
+    async fn report(&self, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
+        let look = async {
+            loop {
+                let report = self.broadcasts.report(&self.id, SystemTime::now().into()).unwrap();
+                if wanted(&report) {
+                    return report;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, look).await.unwrap_or_else(|_| panic!("no {what}"))
+    }
+
+    fn counted(&self, code: &str) -> i64 {
+        self.metrics.findings.with_label_values(&[code]).get()
+    }
+
+    fn push(&self, arguments: &[&str]) -> tokio::process::Child {
+        let words = arguments.iter().flat_map(|words| words.split_whitespace());
+        Command::new("ffmpeg")
+            .args(["-v", "quiet", "-nostdin", "-re"])
+            .args(words)
+            .args(["-f", "flv", &self.url])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("ffmpeg is installed")
+    }
+}
+
+fn has(report: &Report, code: &str) -> bool {
+    report.findings.iter().any(|finding| finding.code == code)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_over_rtmp_is_reported_and_counted() {
+    let origin = Origin::start().await;
+    let nobody = "nobody".parse().unwrap();
+    assert_eq!(origin.broadcasts.report(&nobody, UtcTime::default()), None);
+    let idle = origin.report("idle broadcast", |report| !report.live).await;
+    assert_eq!((idle.findings.len(), idle.history.len()), (0, 0));
+
+    let mut ffmpeg = origin.push(&[MOVING, VOICE, X264, AAC, "-bf 2"]);
+    let found = origin.report("B-frames", |report| has(report, code::B_FRAMES)).await;
+    assert!(found.live && found.figures.encoder.is_some_and(|name| name.starts_with("Lavf")));
+    assert_eq!(origin.counted(code::B_FRAMES), 1);
+    let heard = |report: &Report| {
+        report.figures.audio.as_ref().is_some_and(|audio| audio.peak_dbfs.is_some())
+    };
+    origin.report("level of decoded sound", heard).await;
+    ffmpeg.kill().await.unwrap();
+    let gone = origin.report("end of the take", |report| !report.live).await;
+    assert_eq!(gone.findings, []);
+    assert_eq!(origin.counted(code::B_FRAMES), 0);
+
+    let mp3 = origin.push(&[MOVING, VOICE, X264, "-c:a libmp3lame -ar 44100"]);
+    let refused = origin.report("refusal", |report| has(report, code::AUDIO_REFUSED)).await;
+    assert!(refused.findings[0].title.contains("MP3"));
+    assert_eq!(origin.counted(code::AUDIO_REFUSED), 1);
+    drop(mp3);
+}

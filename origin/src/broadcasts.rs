@@ -20,8 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::comments::Room;
 use crate::config::BroadcastConfig;
-use crate::ingest::flv::Tag;
-use crate::ingest::{self, Refusal, TakeError};
+use crate::ingest::{self, Refusal, Tag, TakeError};
 use crate::metrics::Metrics;
 use crate::package::{Lane, Packaged};
 use crate::store::{self, Store, Timeline};
@@ -97,6 +96,14 @@ impl Broadcasts {
 
 impl ingest::Gate for Broadcasts {
     type Take = TakeHandle;
+
+    async fn admits(&self, stream_key: &str) -> Result<(), Refusal> {
+        let known = self.by_key.contains_key(&key_digest(stream_key));
+        if !known {
+            self.metrics.refused.with_label_values(&["unknown_key"]).inc();
+        }
+        known.then_some(()).ok_or(Refusal::UnknownKey)
+    }
 
     async fn claim(&self, stream_key: &str, _peer: SocketAddr) -> Result<TakeHandle, Refusal> {
         match self.by_key.get(&key_digest(stream_key)) {

@@ -11,15 +11,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use hyper::server::conn::http1;
@@ -66,11 +66,13 @@ struct Site {
 }
 
 impl Api {
-    /// Binds `listen`. Of each broadcast, `keys` has the key that opens it, if there is one.
+    /// Binds `listen`. Of each broadcast, `keys` has the key that opens it, if there is one. What is in
+    /// `others` is served beside the API.
     pub async fn bind(
         listen: SocketAddr,
         store: Store,
         keys: HashMap<BroadcastId, Option<ModeratorKey>>,
+        others: Router,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let addr = listener.local_addr()?;
@@ -78,7 +80,8 @@ impl Api {
         let router = Router::new()
             .route("/api/v1/broadcasts/{id}/{file}", get(file))
             .fallback(async || problem(StatusCode::NOT_FOUND, "there is no such page"))
-            .with_state(site);
+            .with_state(site)
+            .merge(others);
         Ok(Self { listener, addr, router })
     }
 
@@ -100,8 +103,8 @@ impl Api {
             let Some((accepted, place)) = cancel.run_until_cancelled(accepting).await else {
                 break;
             };
-            let (stream, client) = match accepted {
-                Ok((stream, peer)) => (stream, peer.ip()),
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the API was not accepted");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -109,8 +112,9 @@ impl Api {
                 }
             };
             // Dropped, which closes it.
-            let Some(share) = Share::take(&clients, client) else { continue };
-            let service = TowerToHyperService::new(self.router.clone());
+            let Some(share) = Share::take(&clients, peer.ip()) else { continue };
+            let router = self.router.clone().layer(Extension(ConnectInfo(peer)));
+            let service = TowerToHyperService::new(router);
             connections.spawn(async move {
                 let mut http = http1::Builder::new();
                 http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);

@@ -4,13 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use lectern_relay_proto::comment::ModeratorKey;
-use lectern_relay_proto::net::{self, Token};
+use lectern_relay_proto::net::{self, PublicAddress, Token};
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::ingest::rtmp;
+use crate::whip;
 
 /// `[origin]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,8 +21,22 @@ pub struct Config {
     pub rtmp: SocketAddr,
     /// Where edges subscribe, QUIC over UDP.
     pub relay: SocketAddr,
-    /// The API, TCP: files for the host of a broadcast.
+    /// The API, TCP: files for the host of a broadcast, and WHIP.
     pub http: SocketAddr,
+    /// Media of publishers by WHIP, UDP. `[::]` is IPv4 as well.
+    pub media: SocketAddr,
+    /// Addresses under which publishers reach the media port, each with a port if that is another one
+    /// outside; without them, those of this machine.
+    pub media_addresses: Vec<PublicAddress>,
+    /// The most publishers by WHIP at once. Each costs about 1 MB, and up to 6 MB while packets are
+    /// missing.
+    pub whip_sessions_max: usize,
+    /// The `ffmpeg` that re-encodes what viewers cannot be given; without it, the one on the PATH.
+    pub ffmpeg: Option<PathBuf>,
+    /// Whether anything is re-encoded. Without, only H.264 is taken by WHIP.
+    pub reencode: bool,
+    /// The most sources that are re-encoded at once. Each takes a core or so at 720p.
+    pub reencoders_max: usize,
     /// Metrics and health, TCP.
     pub ops: SocketAddr,
     /// What an edge must present to subscribe. Without it anyone who reaches the relay port may
@@ -52,6 +67,12 @@ impl Default for Config {
             rtmp: any(1935),
             relay: any(4443),
             http: any(8088),
+            media: whip::Config::default().listen,
+            media_addresses: Vec::new(),
+            whip_sessions_max: whip::Config::default().sessions_max,
+            ffmpeg: None,
+            reencode: true,
+            reencoders_max: 2,
             ops: any(9090),
             relay_token: None,
             relay_certificate: None,
@@ -69,6 +90,15 @@ impl Config {
     pub fn database(&self, data_dir: &Path) -> Secret {
         let own = || Secret::new(format!("sqlite:{}", data_dir.join("lectern.db").display()));
         self.database.clone().unwrap_or_else(own)
+    }
+
+    /// How WHIP is set up.
+    pub fn whip(&self) -> whip::Config {
+        whip::Config {
+            listen: self.media,
+            public_addresses: self.media_addresses.clone(),
+            sessions_max: self.whip_sessions_max,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The origin: takes in what hosts push, turns it into chunked CMAF and Opus, and publishes it on
 //! the relay.
 //!
-//! The way of a frame, one module each: [`ingest`] (RTMP to tags), [`clock`] (source time to media
-//! time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
+//! The way of a frame, one module each: [`ingest`] (RTMP to tags) or [`whip`] (WebRTC to tags), [`clock`]
+//! (source time to media time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
 //! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
 //! [`comments`].
 
@@ -13,11 +13,13 @@ pub mod comments;
 pub mod config;
 pub mod demo;
 pub mod ingest;
+mod matroska;
 pub mod metrics;
 pub mod package;
 pub mod store;
 pub mod take;
 pub mod transcode;
+pub mod whip;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -38,6 +40,7 @@ use crate::config::{BroadcastConfig, Config};
 use crate::ingest::rtmp;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::transcode::video::Reencoders;
 
 /// An origin whose ports are bound.
 pub struct Origin {
@@ -48,6 +51,7 @@ pub struct Origin {
     certificate_pem: String,
     desk: comments::Desk,
     api: Api,
+    whip: whip::Server<Broadcasts>,
     edges: mpsc::Receiver<EdgeLink>,
 }
 
@@ -78,6 +82,9 @@ pub enum Error {
     /// The database of comments.
     #[error("origin.database: {0}")]
     Comments(#[from] comments::store::Error),
+    /// The media port of WHIP.
+    #[error(transparent)]
+    Whip(#[from] whip::Error),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -125,16 +132,19 @@ impl Origin {
             tracing::info!("without origin.relay_token edges cannot send comments");
         }
         let keys = rooms.iter().map(|(id, room)| (id.clone(), room.moderator_key.clone()));
-        let api = Api::bind(config.http, comments.clone(), keys.collect()).await;
+        let broadcasts = Arc::new(broadcasts);
+        let reencoders = reencoders(config, registry).await;
+        let metrics = whip::Metrics::register(registry)?;
+        let whip = whip::Server::bind(&config.whip(), broadcasts.clone(), reencoders, metrics)?;
+        let api = Api::bind(config.http, comments.clone(), keys.collect(), whip.routes()).await;
         let api = api.map_err(|error| Error::Http(config.http, error))?;
         let desk = comments::Desk::new(comments, rooms, comments::Metrics::register(registry)?);
         let listener = TcpListener::bind(config.rtmp).await;
         let listener = listener.map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let rtmp_addr = listener.local_addr().map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let metrics = rtmp::Metrics::register(registry)?;
-        let rtmp =
-            rtmp::Server::new(listener, Arc::new(broadcasts), config.limits.clone(), metrics);
-        Ok(Self { relay, relay_addr, rtmp, rtmp_addr, certificate_pem, desk, edges, api })
+        let rtmp = rtmp::Server::new(listener, broadcasts, config.limits.clone(), metrics);
+        Ok(Self { relay, relay_addr, rtmp, rtmp_addr, certificate_pem, desk, edges, api, whip })
     }
 
     /// Where RTMP is accepted.
@@ -145,6 +155,11 @@ impl Origin {
     /// Where the API is served.
     pub fn http_addr(&self) -> SocketAddr {
         self.api.addr()
+    }
+
+    /// Where media of publishers by WHIP is taken.
+    pub fn media_addr(&self) -> SocketAddr {
+        self.whip.local_addr()
     }
 
     /// Where edges subscribe.
@@ -162,8 +177,22 @@ impl Origin {
         tokio::join!(
             self.rtmp.run(cancel.clone()),
             self.api.run(cancel.clone()),
+            self.whip.run(cancel.clone()),
             self.desk.run(self.edges, cancel)
         );
         self.relay.close().await;
     }
+}
+
+/// What re-encodes, as far as this machine can and the configuration wants it.
+async fn reencoders(config: &Config, registry: &Registry) -> Option<Reencoders> {
+    if !config.reencode {
+        return None;
+    }
+    let found = Reencoders::find(config.ffmpeg.as_ref(), config.reencoders_max, registry).await;
+    found
+        .inspect_err(|error| {
+            tracing::warn!("only H.264 is taken by WHIP, since nothing can be re-encoded: {error}");
+        })
+        .ok()
 }

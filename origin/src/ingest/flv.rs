@@ -2,6 +2,8 @@
 //! legacy H.264 and AAC tags (Video File Format 10, annex E) and their Enhanced RTMP v2 forms.
 //! Timestamps pass through as they come; unwrapping them is the clock's.
 
+pub mod container;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 pub use super::metadata::Metadata;

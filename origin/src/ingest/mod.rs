@@ -9,8 +9,10 @@ use lectern_relay_proto::UtcTime;
 use tokio_util::sync::CancellationToken;
 
 pub mod aac;
+pub(crate) mod bits;
 pub mod flv;
 pub mod h264;
+pub(crate) mod live;
 mod metadata;
 pub mod opus;
 pub mod rtmp;

@@ -267,8 +267,31 @@ impl Grant {
 impl ingest::Gate for Broadcasts {
     type Take = TakeHandle;
 
+    async fn admits(&self, stream_key: &str) -> Result<(), Refusal> {
+        let known = self.read().by_key.contains_key(&key_digest(stream_key));
+        if !known {
+            self.metrics.refused.with_label_values(&["unknown_key"]).inc();
+        }
+        known.then_some(()).ok_or(Refusal::UnknownKey)
+    }
+
     async fn claim(&self, stream_key: &str, _peer: SocketAddr) -> Result<TakeHandle, Refusal> {
         Broadcasts::claim(self, stream_key, Protocol::Rtmp)
+    }
+}
+
+/// As publishers by WHIP meet it.
+pub struct OverWhip(pub Arc<Broadcasts>);
+
+impl ingest::Gate for OverWhip {
+    type Take = TakeHandle;
+
+    async fn admits(&self, stream_key: &str) -> Result<(), Refusal> {
+        self.0.admits(stream_key).await
+    }
+
+    async fn claim(&self, stream_key: &str, _peer: SocketAddr) -> Result<TakeHandle, Refusal> {
+        self.0.claim(stream_key, Protocol::Whip)
     }
 }
 

@@ -9,12 +9,13 @@ use lectern_relay_proto::about::{
     Topics, ViewerKey, ViewerKeys, Visibility, WebUrl,
 };
 use lectern_relay_proto::comment::ModeratorKey;
-use lectern_relay_proto::net::{self, Token};
+use lectern_relay_proto::net::{self, PublicAddress, Token};
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use serde::Deserialize;
 
 use crate::ingest::rtmp;
 use crate::instant::Instant;
+use crate::whip;
 
 /// `[origin]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,13 +25,27 @@ pub struct Config {
     pub rtmp: SocketAddr,
     /// Where edges subscribe, QUIC over UDP.
     pub relay: SocketAddr,
-    /// The console and the API, TCP.
+    /// The console, the API and WHIP, TCP.
     pub http: SocketAddr,
     /// Proxies whose `X-Forwarded-For` is believed: addresses, or networks such as `10.0.0.0/8`.
     pub trusted_proxies: Vec<String>,
     /// What the id of a broadcast is appended to for viewers, such as `https://edge.example/watch/`: hosts
     /// are given links made of it.
     pub watch_url: String,
+    /// Media of publishers by WHIP, UDP. `[::]` is IPv4 as well.
+    pub media: SocketAddr,
+    /// Addresses under which publishers reach the media port, each with a port if that is another one
+    /// outside; without them, those of this machine.
+    pub media_addresses: Vec<PublicAddress>,
+    /// The most publishers by WHIP at once. Each costs about 1 MB, and up to 6 MB while packets are
+    /// missing.
+    pub whip_sessions_max: usize,
+    /// The `ffmpeg` that re-encodes what viewers cannot be given; without it, the one on the PATH.
+    pub ffmpeg: Option<PathBuf>,
+    /// Whether anything is re-encoded. Without, only H.264 is taken by WHIP.
+    pub reencode: bool,
+    /// The most sources that are re-encoded at once. Each takes a core or so at 720p.
+    pub reencoders_max: usize,
     /// Metrics and health, TCP.
     pub ops: SocketAddr,
     /// What an edge must present to subscribe. Without it anyone who reaches the relay port may
@@ -63,6 +78,12 @@ impl Default for Config {
             http: any(8088),
             trusted_proxies: Vec::new(),
             watch_url: "/watch/".to_owned(),
+            media: whip::Config::default().listen,
+            media_addresses: Vec::new(),
+            whip_sessions_max: whip::Config::default().sessions_max,
+            ffmpeg: None,
+            reencode: true,
+            reencoders_max: 2,
             ops: any(9090),
             relay_token: None,
             relay_certificate: None,
@@ -80,6 +101,15 @@ impl Config {
     pub fn database(&self, data_dir: &Path) -> Secret {
         let own = || Secret::new(format!("sqlite:{}", data_dir.join("lectern.db").display()));
         self.database.clone().unwrap_or_else(own)
+    }
+
+    /// How WHIP is set up.
+    pub fn whip(&self) -> whip::Config {
+        whip::Config {
+            listen: self.media,
+            public_addresses: self.media_addresses.clone(),
+            sessions_max: self.whip_sessions_max,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The origin: takes in what hosts push, turns it into chunked CMAF and Opus, and publishes it on
 //! the relay.
 //!
-//! The way of a frame, one module each: [`ingest`] (RTMP to tags), [`clock`] (source time to media
-//! time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
+//! The way of a frame, one module each: [`ingest`] (RTMP to tags) or [`whip`] (WebRTC to tags), [`clock`]
+//! (source time to media time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
 //! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
 //! [`comments`], and the [`doctor`], who looks at what publishers send.
 
@@ -17,11 +17,13 @@ pub mod demo;
 pub mod doctor;
 pub mod ingest;
 pub mod instant;
+mod matroska;
 pub mod metrics;
 pub mod package;
 pub mod store;
 pub mod take;
 pub mod transcode;
+pub mod whip;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -39,13 +41,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::server::Server;
-use crate::broadcasts::Broadcasts;
+use crate::broadcasts::{Broadcasts, OverWhip};
 use crate::config::{BroadcastConfig, Config};
 use crate::control::Control;
 use crate::database::Database;
 use crate::ingest::rtmp;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::transcode::video::Reencoders;
 
 /// An origin whose ports are bound.
 pub struct Origin {
@@ -60,6 +63,7 @@ pub struct Origin {
     routes: Router,
     control: Arc<Control>,
     database: Database,
+    whip: whip::Server<OverWhip>,
     edges: mpsc::Receiver<EdgeLink>,
 }
 
@@ -93,6 +97,9 @@ pub enum Error {
     /// The database.
     #[error("origin.database: {0}")]
     Database(#[from] database::Error),
+    /// The media port of WHIP.
+    #[error(transparent)]
+    Whip(#[from] whip::Error),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -155,6 +162,10 @@ impl Origin {
             Err(error) => return Err(control::Error::from(error).into()),
         }
         let control = Arc::new(control);
+        let reencoders = reencoders(config, registry).await;
+        let metrics = whip::Metrics::register(registry)?;
+        let gate = Arc::new(OverWhip(broadcasts.clone()));
+        let whip = whip::Server::bind(&config.whip(), gate, reencoders, metrics)?;
         let listener = TcpListener::bind(config.rtmp).await;
         let listener = listener.map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let rtmp_addr = listener.local_addr().map_err(|error| Error::Rtmp(config.rtmp, error))?;
@@ -162,7 +173,7 @@ impl Origin {
         let rtmp = rtmp::Server::new(listener, broadcasts, config.limits.clone(), metrics);
         let settings =
             api::Settings { rtmp_port: rtmp_addr.port(), watch_url: config.watch_url.clone() };
-        let routes = api::routes(control.clone(), comments, settings);
+        let routes = api::routes(control.clone(), comments, settings).merge(whip.routes());
         let router = pages.merge(routes.clone());
         let proxies = Proxies::parse(&config.trusted_proxies)?;
         let api = Server::bind(config.http, router, proxies).await;
@@ -178,6 +189,7 @@ impl Origin {
             api,
             routes,
             control,
+            whip,
             database,
         })
     }
@@ -203,6 +215,11 @@ impl Origin {
         self.control.setup_token()
     }
 
+    /// Where media of publishers by WHIP is taken.
+    pub fn media_addr(&self) -> SocketAddr {
+        self.whip.local_addr()
+    }
+
     /// Where edges subscribe.
     pub fn relay_addr(&self) -> SocketAddr {
         self.relay_addr
@@ -219,9 +236,23 @@ impl Origin {
             self.rtmp.run(cancel.clone()),
             self.api.run(cancel.clone()),
             self.control.run(cancel.clone()),
+            self.whip.run(cancel.clone()),
             self.desk.run(self.edges, cancel)
         );
         self.database.close().await;
         self.relay.close().await;
     }
+}
+
+/// What re-encodes, as far as this machine can and the configuration wants it.
+async fn reencoders(config: &Config, registry: &Registry) -> Option<Reencoders> {
+    if !config.reencode {
+        return None;
+    }
+    let found = Reencoders::find(config.ffmpeg.as_ref(), config.reencoders_max, registry).await;
+    found
+        .inspect_err(|error| {
+            tracing::warn!("only H.264 is taken by WHIP, since nothing can be re-encoded: {error}");
+        })
+        .ok()
 }

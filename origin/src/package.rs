@@ -24,7 +24,7 @@ const PENDING_GROUPS_MAX: usize = 64;
 pub enum Lane {
     /// The video rendition of the host.
     Video,
-    /// Opus, made from the host's AAC.
+    /// Opus, made from the host's AAC or as the host sent it.
     Opus,
     /// AAC as the host sent it.
     Aac,

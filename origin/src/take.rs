@@ -4,20 +4,22 @@
 //! Pure: the arrival instant comes with each tag, and what is to be published is drained.
 
 mod audio;
+mod opus;
 mod pacer;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use lectern_relay_proto::{
-    About, AudioTrack, Catalog, Frame, MediaTime, Period, PublisherState, SegmentGrid, Timescale,
-    UtcTime, VideoTrack, cmaf,
+    About, Catalog, Frame, MediaTime, Period, PublisherState, SegmentGrid, Timescale, UtcTime,
+    VideoTrack, cmaf,
 };
 
 use self::audio::Audio;
 use crate::clock::TakeClock;
+use crate::ingest::Tag;
 use crate::ingest::aac::AudioSpecificConfig;
-use crate::ingest::flv::{Metadata, Tag};
+use crate::ingest::flv::Metadata;
 use crate::ingest::h264::{self, ParameterSets};
 use crate::package::{Lane, Packaged, Packager, Verdict};
 use crate::transcode::Level;
@@ -173,7 +175,7 @@ impl Take {
 
     /// How loud the sound is, in order; `None` once all was said.
     pub fn poll_level(&mut self) -> Option<Level> {
-        self.audio.as_mut()?.transcoder.poll_level()
+        self.audio.as_mut()?.poll_level()
     }
 
     /// Takes one tag whose last byte arrived at `arrived`.
@@ -182,6 +184,7 @@ impl Take {
             Tag::Metadata(metadata) => self.metadata = metadata,
             Tag::VideoConfig { avcc } => self.set_video(avcc)?,
             Tag::AudioConfig { asc } => self.set_audio(asc),
+            Tag::OpusConfig { channels } => self.set_opus(channels),
             tag @ (Tag::Video { .. } | Tag::Audio { .. }) => {
                 if matches!(self.phase, Phase::Gathering { .. }) {
                     self.gather(tag, arrived, out)?;
@@ -276,6 +279,7 @@ impl Take {
             Tag::Metadata(_)
             | Tag::VideoConfig { .. }
             | Tag::AudioConfig { .. }
+            | Tag::OpusConfig { .. }
             | Tag::EndOfSequence => Ok(()),
         }
     }
@@ -311,17 +315,14 @@ impl Take {
     }
 
     fn set_audio(&mut self, config: AudioSpecificConfig) {
-        if self.audio.as_ref().is_some_and(|audio| audio.config.raw == config.raw) {
+        if self.audio.as_ref().is_some_and(|audio| audio.is_aac(&config)) {
             return;
         }
-        match Audio::new(config) {
+        let (sample_rate, channels) = (config.sample_rate, config.channels);
+        match Audio::aac(config) {
             Ok(audio) => {
-                tracing::info!(
-                    sample_rate = audio.config.sample_rate,
-                    channels = audio.config.channels,
-                    "audio parameters"
-                );
-                if audio.transcoder.core_only() {
+                tracing::info!(sample_rate, channels, "audio parameters");
+                if audio.core_only() {
                     tracing::warn!(
                         "the encoder sends HE-AAC, of which only the core is decoded: it \
                         sounds dull; set the encoder to AAC-LC"
@@ -334,6 +335,15 @@ impl Take {
                 self.audio = None;
             }
         }
+        self.tracks_changed();
+    }
+
+    fn set_opus(&mut self, channels: u8) {
+        if self.audio.as_ref().is_some_and(|audio| audio.is_opus(channels)) {
+            return;
+        }
+        tracing::info!(channels, "audio parameters: Opus");
+        self.audio = Some(Audio::opus(channels));
         self.tracks_changed();
     }
 
@@ -363,21 +373,17 @@ impl Take {
             self.dropped.audio += 1;
             return Ok(());
         };
-        let Some(frame) = audio.frame(media_ms, data, arrived) else {
-            self.dropped.audio += 1;
-            return Ok(());
-        };
         let mut opus = std::mem::take(&mut self.opus);
-        if let Err(error) = audio.transcoder.push(&frame, &mut opus) {
-            tracing::debug!(%error, "audio frame concealed");
-            self.dropped.audio += 1;
-        }
+        let pushed = audio.push(media_ms, data, arrived, &mut opus);
+        self.dropped.audio += u64::from(pushed.dropped);
         for frame in opus.drain(..) {
             let captured = self.t0 + frame.dts.as_duration();
             audio.pacer.push(frame, captured, arrived);
         }
         self.opus = opus;
-        self.package(Lane::Aac, frame, out)?;
+        if let Some(frame) = pushed.aac {
+            self.package(Lane::Aac, frame, out)?;
+        }
         self.handle_timeout(arrived, out)
     }
 
@@ -499,30 +505,9 @@ impl Take {
                 reordered: self.reordered,
             });
         }
-        let mut audio = Vec::new();
-        if let Some(source) = &self.audio {
-            let opus = source.transcoder.output();
-            audio.push(AudioTrack {
-                name: Lane::Opus.track(),
-                codec: "opus".to_owned(),
-                init: cmaf::opus_init(opus.channels)?,
-                description: Bytes::new(),
-                sample_rate: Timescale::OPUS.hz(),
-                channels: opus.channels,
-                bitrate: Some(opus.bitrate.into()),
-            });
-            let AudioSpecificConfig { raw, sample_rate, channels, .. } = &source.config;
-            let channels = u32::from(*channels);
-            audio.push(AudioTrack {
-                name: Lane::Aac.track(),
-                codec: source.config.codec(),
-                init: cmaf::aac_init(raw, *sample_rate, channels)?,
-                description: raw.clone(),
-                sample_rate: *sample_rate,
-                channels,
-                bitrate: stated_bitrate(self.metadata.audiodatarate),
-            });
-        }
+        let bitrate = stated_bitrate(self.metadata.audiodatarate);
+        let audio = self.audio.as_ref().map(|audio| audio.tracks(bitrate)).transpose()?;
+        let audio = audio.unwrap_or_default();
         let mut period = Period {
             id: self.next_period,
             take: self.take,

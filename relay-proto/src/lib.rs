@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod client;
 pub mod cmaf;
 pub mod comment;
+pub mod datagram;
 pub mod frame;
 #[cfg(feature = "net")]
 pub mod metrics;

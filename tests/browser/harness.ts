@@ -95,6 +95,8 @@ export interface Ports {
   readonly rtmp: number;
   readonly relay: number;
   readonly originHttp: number;
+  /** Where publishers by WHIP send. */
+  readonly originMedia: number;
   readonly originOps: number;
   readonly http: number;
   readonly media: number;
@@ -149,9 +151,10 @@ export class Stack {
   static async start(options: StackOptions): Promise<Stack> {
     const tcp = await freePorts('tcp', 7);
     const [rtmp, originHttp, originOps, http, edgeOps, http2, edgeOps2] = tcp;
-    const [relay] = await freePorts('udp', 1);
+    const [relay, originMedia] = await freePorts('udp', 2);
     const [media, media2] = [await freePortOfBoth(), await freePortOfBoth()];
-    const first = { rtmp, relay, originHttp, originOps, http, media, edgeOps };
+    const origin = { rtmp, relay, originHttp, originMedia, originOps };
+    const first = { ...origin, http, media, edgeOps };
     const ports = { ...first, http2, media2, edgeOps2 } as Ports;
     const dir = await mkdtemp(join(tmpdir(), 'lectern-test-'));
     const stack = new Stack(dir, ports, options);
@@ -248,6 +251,7 @@ export class Stack {
 rtmp = "127.0.0.1:${ports.rtmp}"
 relay = "127.0.0.1:${ports.relay}"
 http = "127.0.0.1:${ports.originHttp}"
+media = "127.0.0.1:${ports.originMedia}"
 ops = "127.0.0.1:${ports.originOps}"
 relay_token = "browser-tests"
 `;
@@ -339,8 +343,8 @@ function holdUdp(port: number): Promise<Held> {
   });
 }
 
-/** A fresh Chromium with an empty profile, that plays with sound unasked. */
-export function launch(): Promise<Browser> {
+/** A fresh Chromium with an empty profile, that plays with sound unasked; with these arguments more. */
+export function launch(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -352,6 +356,7 @@ export function launch(): Promise<Browser> {
       '--disable-component-update',
       '--disable-sync',
       '--autoplay-policy=no-user-gesture-required',
+      ...more,
     ],
   });
 }

@@ -11,14 +11,14 @@ export interface Scene {
   open(path: string, without?: readonly string[]): Promise<Page>;
 }
 
-export function scene(options: StackOptions): Scene {
+export function scene(options: StackOptions, browserArguments: readonly string[] = []): Scene {
   let stack: Stack | undefined;
   let browser: Browser | undefined;
   let pages: { page: Page; console: string[] }[] = [];
 
   beforeAll(async () => {
     stack = await Stack.start(options);
-    browser = await launch();
+    browser = await launch(browserArguments);
   });
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') {

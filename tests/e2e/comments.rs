@@ -47,6 +47,7 @@ impl Pair {
             rtmp = "{rtmp}"
             relay = "{relay}"
             http = "{origin_http}"
+            media = "{origin_media}"
             ops = "{origin_ops}"
             relay_token = "e2e"
             [edge]
@@ -66,6 +67,7 @@ impl Pair {
             "#,
             data = data.display(),
             rtmp = tcp(),
+            origin_media = udp(),
             origin_ops = tcp(),
             media = udp(),
             edge_ops = tcp(),

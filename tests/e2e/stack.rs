@@ -196,7 +196,8 @@ async fn start_origin(
     data_dir: PathBuf,
 ) -> (Running, SocketAddr, SocketAddr, String) {
     let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = lectern_origin::config::Config { rtmp, relay, http, ..Default::default() };
+    let config =
+        lectern_origin::config::Config { rtmp, relay, http, media: ANY, ..Default::default() };
     let broadcast =
         |id: &str| BroadcastConfig::new(id.parse().unwrap(), Secret::new(format!("{id}-key")));
     let broadcasts = ["a", "b"].map(broadcast);

@@ -94,6 +94,7 @@ impl Servers {
         command.arg(&bin).arg("origin");
         // By the environment, which an older program passes over.
         command.env("LECTERN_ORIGIN__HTTP", SocketAddr::new(place.origin, 0).to_string());
+        command.env("LECTERN_ORIGIN__MEDIA", SocketAddr::new(place.origin, 0).to_string());
         let mut origin = spawn(command, &config, options.verbose)?;
         ready(client, &mut origin, SocketAddr::new(place.origin, origin_ops), "origin").await?;
 

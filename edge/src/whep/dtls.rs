@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dimpl::{Dtls, DtlsCertificate, Output};
+use lectern_relay_proto::datagram;
+pub(super) use lectern_relay_proto::datagram::is_dtls;
 
 use super::quota::Quota;
 use super::srtp::{self, Opener, Sealer};
@@ -29,13 +31,6 @@ const WINDOW: Duration = Duration::from_secs(5);
 const MTU: usize = 1_200;
 /// Large enough for any output of `dimpl`, above all a peer's certificate.
 const OUTPUT_BYTES: usize = 16 * 1024;
-/// The longest handshake message that a client may announce.
-const MESSAGE_BYTES_MAX: u32 = 16 * 1024;
-/// Handshake messages of a client: eight at most, with a second ClientHello for the cookie.
-const MESSAGE_SEQ_MAX: u16 = 16;
-const RECORD_HEADER: usize = 13;
-const MESSAGE_HEADER: usize = 12;
-
 /// Why a datagram was not taken, or why the connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
@@ -145,7 +140,9 @@ impl Connection {
         datagram: &[u8],
         send: &mut dyn FnMut(&[u8]),
     ) -> Result<Progress, Error> {
-        admit(datagram)?;
+        if !datagram::is_from_dtls_client(datagram) {
+            return Err(Error::Refused);
+        }
         self.spend(now, datagram.len())?;
         let dtls = self.dtls.get_or_insert_with(|| {
             let identity = &self.identity;
@@ -233,68 +230,6 @@ impl Connection {
     }
 }
 
-/// Whether a datagram is DTLS, by its first byte (RFC 7983 §7).
-pub(super) fn is_dtls(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| (20..=63).contains(first))
-}
-
-/// Refuses what a client has no reason to send: plaintext alerts, records and messages whose
-/// lengths do not add up, messages that only a server sends.
-fn admit(datagram: &[u8]) -> Result<(), Error> {
-    const CHANGE_CIPHER_SPEC: u8 = 20;
-    const HANDSHAKE: u8 = 22;
-    const APPLICATION_DATA: u8 = 23;
-    let mut rest = datagram;
-    while !rest.is_empty() {
-        let header = rest.get(..RECORD_HEADER).ok_or(Error::Refused)?;
-        let epoch = u16::from_be_bytes([header[3], header[4]]);
-        let length = usize::from(u16::from_be_bytes([header[11], header[12]]));
-        let end = RECORD_HEADER + length;
-        let body = rest.get(RECORD_HEADER..end).ok_or(Error::Refused)?;
-        let version_known = matches!(header[1..3], [0xfe, 0xff] | [0xfe, 0xfd]);
-        if !version_known || body.is_empty() {
-            return Err(Error::Refused);
-        }
-        match (epoch, header[0]) {
-            (0, HANDSHAKE) => admit_messages(body)?,
-            (0, CHANGE_CIPHER_SPEC) if body == [1] => {}
-            (1, CHANGE_CIPHER_SPEC..=APPLICATION_DATA) => {}
-            _ => return Err(Error::Refused),
-        }
-        rest = &rest[end..];
-    }
-    Ok(())
-}
-
-fn admit_messages(mut rest: &[u8]) -> Result<(), Error> {
-    const CLIENT_HELLO: u8 = 1;
-    const CERTIFICATE: u8 = 11;
-    const CERTIFICATE_VERIFY: u8 = 15;
-    const CLIENT_KEY_EXCHANGE: u8 = 16;
-    while !rest.is_empty() {
-        let header = rest.get(..MESSAGE_HEADER).ok_or(Error::Refused)?;
-        let from_client = matches!(
-            header[0],
-            CLIENT_HELLO | CERTIFICATE | CERTIFICATE_VERIFY | CLIENT_KEY_EXCHANGE
-        );
-        let be24 = |at: usize| u32::from_be_bytes([0, header[at], header[at + 1], header[at + 2]]);
-        let (length, offset, fragment) = (be24(1), be24(6), be24(9));
-        let sequence = u16::from_be_bytes([header[4], header[5]]);
-        let end = MESSAGE_HEADER + fragment as usize;
-        if !from_client
-            || sequence > MESSAGE_SEQ_MAX
-            || fragment == 0
-            || length > MESSAGE_BYTES_MAX
-            || offset + fragment > length
-            || end > rest.len()
-        {
-            return Err(Error::Refused);
-        }
-        rest = &rest[end..];
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,27 +252,6 @@ mod tests {
         message.extend(&(fragment.len() as u32).to_be_bytes()[1..]);
         message.extend(fragment);
         message
-    }
-
-    #[test]
-    fn the_guard_lets_a_client_through_and_nobody_else() {
-        let check = |datagram: &[u8], expect: bool| {
-            assert_eq!(admit(datagram).is_ok(), expect, "{datagram:?}");
-        };
-        let hello = record(22, 0, &message(1, 60, 0, 0, &[0; 60]));
-        check(&hello, true);
-        check(&[hello.clone(), record(20, 0, &[1]), record(22, 1, &[9; 40])].concat(), true);
-        check(&record(21, 0, &[2, 40]), false);
-        check(&record(21, 1, &[9; 30]), true);
-        check(&record(23, 0, b"data"), false);
-        check(&record(22, 0, &message(2, 60, 0, 0, &[0; 60])), false);
-        check(&record(22, 0, &message(1, 60, 0, 0, &[])), false);
-        check(&record(22, 0, &message(1, 60, 0, 50, &[0; 20])), false);
-        check(&record(22, 0, &message(1, 60, 900, 0, &[0; 60])), false);
-        check(&record(22, 0, &[]), false);
-        check(&record(22, 2, &[1; 40]), false);
-        check(&hello[..hello.len() - 1], false);
-        check(&[&hello[..], &[22]].concat(), false);
     }
 
     /// Runs a handshake with a client of the same library; `meddle` may inject datagrams.

@@ -14,11 +14,11 @@ use std::time::Instant;
 
 use axum::http::HeaderValue;
 use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::net::media_candidates;
 use mio::Waker;
 use rand::Rng as _;
 use tokio::sync::watch;
 
-use super::addresses;
 use super::admission::{Admission, Limits};
 use super::broadcast::Broadcast;
 use super::dtls::Identity;
@@ -83,7 +83,7 @@ impl Engine {
         )?;
         let Port { udp, tcp, local_addr } = port;
         let udp = Arc::new(udp);
-        let candidates = addresses::candidates(&config.public_addresses, local_addr);
+        let candidates = media_candidates(&config.public_addresses, local_addr);
         if candidates.is_empty() {
             return Err(Error::NoAddress);
         }

@@ -4,6 +4,7 @@
 //! full agent of `rtc-ice` would bring candidate pairs, timers and an entry for every address that
 //! a peer chooses to send from, all of which a server that only answers has no use for.
 
+pub(super) use lectern_relay_proto::datagram::{addressee, is_stun};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use rtc_crypto::RTCCryptoProvider;
@@ -239,27 +240,6 @@ impl Agent {
 /// The error of a role conflict, without a phrase.
 const CODE_ROLE_CONFLICT_ATTR: ErrorCodeAttribute =
     ErrorCodeAttribute { code: CODE_ROLE_CONFLICT, reason: Vec::new() };
-
-/// Whether a datagram is STUN, by its first byte (RFC 7983 §7) and cookie.
-pub(super) fn is_stun(datagram: &[u8]) -> bool {
-    datagram.len() >= STUN_HEADER && datagram[0] < 4 && datagram[4..8] == [0x21, 0x12, 0xa4, 0x42]
-}
-
-/// The ufrag that a connectivity check is meant for, read without allocating: what datagrams from
-/// unknown addresses are told apart by.
-pub(super) fn addressee(datagram: &[u8]) -> Option<&str> {
-    const USERNAME: u16 = 6;
-    let mut rest = datagram.get(STUN_HEADER..)?;
-    while let Some((header, tail)) = rest.split_first_chunk::<4>() {
-        let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        if u16::from_be_bytes([header[0], header[1]]) == USERNAME {
-            let username = std::str::from_utf8(tail.get(..length)?).ok()?;
-            return username.split_once(':').map(|(ours, _)| ours);
-        }
-        rest = tail.get(length.next_multiple_of(4)..)?;
-    }
-    None
-}
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,6 @@
 //! wrapped every 13 h 15 min. Only frames that a joiner gets from the cache carry a later timestamp
 //! than their own, until the viewer is at the live edge.
 
-mod addresses;
 mod admission;
 mod answer;
 mod bitrate;
@@ -65,10 +64,10 @@ use std::time::Instant;
 use lectern_relay_proto::UtcTime;
 use rand::Rng as _;
 
-pub use addresses::{NotPublic, PublicAddress};
 pub use engine::{Engine, Feed};
 pub use http::routes;
 pub use ice_servers::{Credential, IceServer, IceServerError};
+pub use lectern_relay_proto::net::{NotPublic, PublicAddress};
 pub use metrics::Metrics;
 pub use playout::PlayoutDelay;
 

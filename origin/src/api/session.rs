@@ -97,7 +97,7 @@ pub(super) async fn info(State(site): State<Arc<Site>>) -> Answer<InfoBody> {
         setup_needed: site.control.setup_token().is_some(),
         oidc: None,
         rtmp_port: site.rtmp_port,
-        whip: None,
+        whip: Some("/whip".to_owned()),
         watch: site.watch_url.clone(),
     })
 }

@@ -19,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Grant, Protocol, Signals, Spec};
 use crate::comments::{Audience, Room};
 use crate::doctor;
-use crate::ingest::flv::{self, Tag};
-use crate::ingest::{self, Refusal, TakeError};
+use crate::ingest::{self, Refusal, Tag, TakeError, flv};
 use crate::metrics::Metrics;
 use crate::package::{Lane, Packaged};
 use crate::store::{self, Store, Timeline};
@@ -528,7 +527,7 @@ impl Prelude {
         let kept = match tag {
             Tag::Metadata(_) => &mut self.metadata,
             Tag::VideoConfig { .. } => &mut self.video,
-            Tag::AudioConfig { .. } => &mut self.audio,
+            Tag::AudioConfig { .. } | Tag::OpusConfig { .. } => &mut self.audio,
             _ => return false,
         };
         *kept = Some(tag.clone());

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::pattern::{InvalidSize, Pattern};
-use super::{matroska, tone};
+use super::tone;
+use crate::matroska::{self, Track};
 
 /// Sound is written this far ahead of the picture. The muxer holds a picture back until it has
 /// sound of the same moment, and the AAC encoder needs two frames of 21 ms before it gives one.
@@ -41,6 +42,10 @@ const BACKOFF_RESET: Duration = Duration::from_secs(10);
 /// Lines of ffmpeg's that an error quotes, and the most of each.
 const LAST_LINES: usize = 6;
 const LINE_BYTES_MAX: usize = 300;
+
+/// The tracks of the pipe.
+const VIDEO: u8 = 1;
+const AUDIO: u8 = 2;
 
 /// What to feed, and where to.
 #[derive(Clone)]
@@ -273,7 +278,10 @@ async fn listen(
 /// Writes pictures and sound at their time for as long as the pipe takes them. Returns whether it
 /// stalled; otherwise its other end was closed.
 async fn feed(pipe: &mut ChildStdin, config: &FeedConfig, pattern: &mut Pattern) -> bool {
-    let header = matroska::header(config.width, config.height, config.fps);
+    let header = matroska::header(&[
+        Track::Pictures { width: config.width, height: config.height, fps: config.fps },
+        Track::Sound { sample_rate: tone::SAMPLE_RATE, channels: tone::CHANNELS as u8 },
+    ]);
     let mut output = Output { pipe, sound_ms: 0, sound: Vec::new() };
     let start = whole_second(START_UP);
     match output.paced(&header, config, pattern, start).await {
@@ -323,7 +331,7 @@ impl Output<'_> {
             let time_ms = time_of(n, fps).as_millis() as u64;
             self.write_sound(time_ms + AUDIO_LEAD_MS).await?;
             let picture = pattern.draw(n, SystemTime::now().into());
-            let header = matroska::block_header(matroska::VIDEO, time_ms, picture.len());
+            let header = matroska::block_header(VIDEO, time_ms, true, picture.len());
             self.write(&header).await?;
             self.write(picture).await?;
             n += 1;
@@ -338,7 +346,7 @@ impl Output<'_> {
             let next_ms = self.sound_ms + AUDIO_BLOCK_MS;
             sound.clear();
             tone::append(self.sound_ms * SAMPLES_PER_MS, next_ms * SAMPLES_PER_MS, &mut sound);
-            let header = matroska::block_header(matroska::AUDIO, self.sound_ms, sound.len());
+            let header = matroska::block_header(AUDIO, self.sound_ms, true, sound.len());
             self.write(&header).await?;
             self.write(&sound).await?;
             self.sound_ms = next_ms;

@@ -8,7 +8,6 @@
 mod canvas;
 pub mod feed;
 mod font;
-mod matroska;
 pub mod pattern;
 mod strip;
 mod tone;

@@ -8,8 +8,8 @@ use h264_reader::Context;
 use lectern_relay_proto::UtcTime;
 
 use crate::clock::{self, BACKWARD_JUMP_MS_MAX, FORWARD_JUMP_MS_MAX};
+use crate::ingest::Tag;
 use crate::ingest::aac::AudioSpecificConfig;
-use crate::ingest::flv::Tag;
 use crate::ingest::h264::{self, ParameterSets};
 use crate::transcode::SAMPLES_PER_AU;
 
@@ -86,7 +86,11 @@ pub(super) struct Reader {
     context: Option<Context>,
     quantizer_due_ms: i64,
     sample_rate: u32,
+    opus: bool,
 }
+
+/// What packets of Opus last in every browser and encoder that sends them over WebRTC.
+const OPUS_PACKET_US: i64 = 20_000;
 
 impl Reader {
     /// What `tag` says; `None` if it is nothing new. The one place that knows of tags: a new kind of
@@ -96,8 +100,12 @@ impl Reader {
             Tag::Metadata(metadata) => metadata.encoder.clone().map(Seen::Encoder),
             Tag::VideoConfig { avcc } => self.read_video_format(avcc, arrived),
             Tag::AudioConfig { asc } => {
-                self.sample_rate = asc.sample_rate;
+                (self.sample_rate, self.opus) = (asc.sample_rate, false);
                 Some(Seen::AudioFormat(AudioFormat::aac(asc, arrived)))
+            }
+            Tag::OpusConfig { channels } => {
+                self.opus = true;
+                Some(Seen::AudioFormat(AudioFormat::opus(*channels, arrived)))
             }
             Tag::Video { timestamp_ms, composition_ms, keyframe, data } => {
                 let at = self.clock.read(*timestamp_ms, arrived);
@@ -117,6 +125,7 @@ impl Reader {
             Tag::Audio { timestamp_ms, data } => {
                 let at = self.clock.read(*timestamp_ms, arrived);
                 let duration_us = match i64::from(self.sample_rate) {
+                    _ if self.opus => OPUS_PACKET_US,
                     0 => 0,
                     rate => SAMPLES_PER_AU as i64 * 1_000_000 / rate,
                 };
@@ -138,6 +147,11 @@ impl Reader {
 }
 
 impl AudioFormat {
+    fn opus(channels: u8, at: UtcTime) -> Self {
+        let (codec, sample_rate) = ("opus".to_owned(), 48_000);
+        Self { at, codec, profile: "Opus", core_only: false, sample_rate, channels }
+    }
+
     fn aac(config: &AudioSpecificConfig, at: UtcTime) -> Self {
         Self {
             at,

@@ -3,6 +3,8 @@
 
 use bytes::Bytes;
 
+use super::bits::Bits;
+
 /// Longest configuration accepted. Those of encoders have two to seven bytes.
 pub const CONFIG_BYTES_MAX: usize = 64;
 
@@ -69,7 +71,7 @@ impl AudioSpecificConfig {
         if raw.len() > CONFIG_BYTES_MAX {
             return Err(length);
         }
-        let mut bits = Bits { bytes: &raw, at: 0 };
+        let mut bits = Bits::new(&raw);
         let mut object_type = bits.object_type().ok_or(length)?;
         let sample_rate = bits.sample_rate().ok_or(length)??;
         let configuration = bits.read(4).ok_or(length)? as u8;
@@ -106,23 +108,7 @@ impl AudioSpecificConfig {
     }
 }
 
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
 impl Bits<'_> {
-    /// The next `count` bits, at most 32; `None` beyond the end.
-    fn read(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for at in self.at..self.at + count {
-            let byte = self.bytes.get(at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - at % 8) & 1);
-        }
-        self.at += count;
-        Some(value)
-    }
-
     fn object_type(&mut self) -> Option<u8> {
         let object_type = match self.read(5)? {
             OBJECT_TYPE_ESCAPE => 32 + self.read(6)?,

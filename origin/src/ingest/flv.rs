@@ -1,67 +1,17 @@
-//! Reads the bodies of FLV tags, as RTMP carries them, into what the rest of the origin knows:
+//! Reads the bodies of FLV tags, as RTMP carries them, into the [`Tag`]s that the origin knows:
 //! legacy H.264 and AAC tags (Video File Format 10, annex E) and their Enhanced RTMP v2 forms.
 //! Timestamps pass through as they come; unwrapping them is the clock's.
+
+pub mod container;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 pub use super::metadata::Metadata;
+pub use super::tag::Tag;
 use super::{aac, h264};
 
 /// NAL units in one picture. Encoders slice a picture into at most a few dozen.
 pub const NAL_UNITS_MAX: usize = 1024;
-
-/// One tag, in words of the media model.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Tag {
-    /// What the encoder says of itself.
-    Metadata(Metadata),
-    /// The decoder configuration of the video that follows.
-    VideoConfig {
-        /// A valid AVCDecoderConfigurationRecord, ISO/IEC 14496-15 §5.3.3, stating NAL unit
-        /// lengths of four bytes.
-        avcc: Bytes,
-    },
-    /// The decoder configuration of the audio that follows.
-    AudioConfig {
-        /// AAC-LC, perhaps with HE-AAC extensions over it.
-        asc: aac::AudioSpecificConfig,
-    },
-    /// One coded picture.
-    Video {
-        /// Decode time: RTMP's 32-bit milliseconds, which wrap and may start anywhere.
-        timestamp_ms: u32,
-        /// Presentation time minus decode time.
-        composition_ms: i32,
-        /// Whether decoding can begin here, as the encoder says.
-        keyframe: bool,
-        /// NAL units, each behind its length in four bytes, which was checked.
-        data: Bytes,
-    },
-    /// One raw_data_block of AAC.
-    Audio {
-        /// RTMP's 32-bit milliseconds.
-        timestamp_ms: u32,
-        /// One raw_data_block.
-        data: Bytes,
-    },
-    /// No video follows under the last configuration.
-    EndOfSequence,
-}
-
-impl Tag {
-    /// The timestamp and the data of a tag that carries media.
-    pub fn media(&self) -> Option<(u32, &Bytes)> {
-        match self {
-            Self::Video { timestamp_ms, data, .. } | Self::Audio { timestamp_ms, data } => {
-                Some((*timestamp_ms, data))
-            }
-            Self::Metadata(_)
-            | Self::VideoConfig { .. }
-            | Self::AudioConfig { .. }
-            | Self::EndOfSequence => None,
-        }
-    }
-}
 
 /// What this server cannot serve to viewers, in words for the host whose encoder sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bytes::{BufMut, Bytes, BytesMut};
 use h264_reader::Context;
 use h264_reader::avcc::AvcDecoderConfigurationRecord;
 use h264_reader::nal::pps::PicParameterSet;
@@ -21,6 +22,9 @@ const FRAME_RATES: std::ops::RangeInclusive<f64> = 1.0..=240.0;
 /// Level 6.2. Encoders often state a lower level than their picture size has; the size is what
 /// counts, so the parameter set is read as if it stated the highest.
 const LEVEL_IDC_MAX: u8 = 62;
+
+/// `profile_idc` of High, ITU-T H.264 §A.2.4.
+const PROFILE_HIGH: u8 = 100;
 
 /// What the first sequence parameter set of a track says; the others are checked to be readable.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +93,39 @@ impl ParameterSets {
     pub fn may_reorder(&self) -> bool {
         self.reorder_frames_max != Some(0)
     }
+}
+
+/// The record of a stream that has its parameter sets among its pictures, with NAL unit lengths of four
+/// bytes; `None` if they are not the kind, or do not fit. What they say is read by
+/// [`ParameterSets::from_avcc`].
+pub fn record(sequence: &[Bytes], picture: &[Bytes]) -> Option<Bytes> {
+    /// Both counts have fewer bits than a byte.
+    const SETS_MAX: usize = 31;
+    let (Some(first), 1..=SETS_MAX, 1..=SETS_MAX) =
+        (sequence.first(), sequence.len(), picture.len())
+    else {
+        return None;
+    };
+    let [_, profile, compatibility, level] = *first.first_chunk()?;
+    let mut record = BytesMut::new();
+    record.put_slice(&[1, profile, compatibility, level, 0xff, 0xe0 | sequence.len() as u8]);
+    let put = |record: &mut BytesMut, set: &Bytes| {
+        record.put_u16(u16::try_from(set.len()).ok()?);
+        record.put_slice(set);
+        (record.len() <= RECORD_BYTES_MAX).then_some(())
+    };
+    for set in sequence {
+        put(&mut record, set)?;
+    }
+    record.put_u8(picture.len() as u8);
+    for set in picture {
+        put(&mut record, set)?;
+    }
+    // §5.3.3.1.2 wants the sampling of High and those above it; in High itself there is one only.
+    if profile == PROFILE_HIGH {
+        record.put_slice(&[0xfc | 1, 0xf8, 0xf8, 0]);
+    }
+    Some(record.freeze())
 }
 
 fn read(record: &[u8]) -> Result<ParameterSets, Error> {
@@ -211,6 +248,26 @@ pub(crate) mod tests {
         assert_eq!(sets.codec(), "avc1.42c00c");
         assert!(!sets.may_reorder());
         assert_eq!(sets.nal_length_bytes, 2);
+    }
+
+    #[test]
+    fn a_record_is_made_of_sets_that_came_with_the_pictures() {
+        let pps = [Bytes::from_static(&[0x68, 0xee, 0x3c, 0x80])];
+        for (sps, extra) in [(&SPS_BASELINE_180P[..], 0), (&SPS_HIGH_720P, 4)] {
+            let sps = Bytes::copy_from_slice(sps);
+            let made = super::record(std::slice::from_ref(&sps), &pps).expect("a record");
+            assert_eq!(made[..made.len() - extra], record(&sps, 3));
+            let sets = ParameterSets::from_avcc(&made).expect("valid");
+            assert_eq!((sets.profile, sets.nal_length_bytes), (sps[1], 4));
+        }
+        let sps = [Bytes::from_static(&SPS_BASELINE_180P)];
+        let long = [Bytes::from_static(&[0; 5_000])];
+        let many = vec![sps[0].clone(); 32];
+        assert_eq!(super::record(&sps, &[]), None);
+        assert_eq!(super::record(&[], &pps), None);
+        assert_eq!(super::record(&sps, &long), None);
+        assert_eq!(super::record(&many, &pps), None);
+        assert_eq!(super::record(&[Bytes::from_static(&[0x67])], &pps), None);
     }
 
     #[test]

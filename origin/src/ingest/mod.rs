@@ -9,15 +9,28 @@ use lectern_relay_proto::UtcTime;
 use tokio_util::sync::CancellationToken;
 
 pub mod aac;
+pub(crate) mod bits;
 pub mod flv;
 pub mod h264;
+pub(crate) mod live;
 mod metadata;
+pub mod opus;
 pub mod rtmp;
+mod tag;
+
+pub use tag::Tag;
 
 /// Decides who may publish, and takes what they send.
 pub trait Gate: Send + Sync + 'static {
     /// What receives the tags of one publisher.
     type Take: Take;
+
+    /// Whether whoever has this key may publish. Asked before work is done for a stranger, and changes
+    /// nothing: a publisher who is there stays. Without a look-up of its own, a gate finds out with
+    /// [`Self::claim`].
+    fn admits(&self, _stream_key: &str) -> impl Future<Output = Result<(), Refusal>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Called before a byte of media is accepted. An error is told to the encoder.
     ///
@@ -33,7 +46,7 @@ pub trait Gate: Send + Sync + 'static {
 pub trait Take: Send + 'static {
     /// One tag, with the instant at which its last byte was read from the socket. Called on the
     /// connection's task, so it must not block. An error ends the connection.
-    fn push(&mut self, tag: flv::Tag, arrived: UtcTime) -> Result<(), TakeError>;
+    fn push(&mut self, tag: Tag, arrived: UtcTime) -> Result<(), TakeError>;
 
     /// The publisher was told that what it sends cannot be taken, for a reason
     /// [that is fatal](flv::Error::is_fatal); the end follows.

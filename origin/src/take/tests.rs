@@ -101,6 +101,35 @@ fn both_tracks_are_in_the_first_catalog_whichever_header_comes_first() {
 }
 
 #[test]
+fn opus_is_carried_as_it_comes_and_stands_alone() {
+    let mut rig = Rig::new();
+    let packet = Bytes::from_static(&[0xfc, 1, 2, 3]);
+    let sound = |ms| Tag::Audio { timestamp_ms: ms, data: packet.clone() };
+    rig.push_at(0, video_config(&SPS_HIGH_720P));
+    rig.push_at(0, Tag::OpusConfig { channels: 2 });
+    for ms in (0..2_000).step_by(20) {
+        if ms % 40 == 0 {
+            rig.push_at(ms.into(), video(ms, ms == 0));
+        }
+        rig.push_at(ms.into(), sound(ms));
+    }
+    // Said again, as with every new connection of a publisher: nothing changed.
+    rig.push_at(2_000, Tag::OpusConfig { channels: 2 });
+    let catalogs = rig.catalogs();
+    assert_eq!(catalogs.len(), 1);
+    let names: Vec<_> = catalogs[0].audio.iter().map(|track| track.name.as_str()).collect();
+    assert_eq!(names, ["audio/opus"]);
+    assert_eq!(catalogs[0].audio[0].channels, 2);
+    assert!(rig.chunks(Lane::Aac).is_empty());
+    let chunks = rig.chunks(Lane::Opus);
+    assert!(chunks.len() > 90, "{}", chunks.len());
+    for chunk in chunks {
+        let read = cmaf::read_chunk(chunk.bytes.clone(), Timescale::OPUS).expect("own chunk");
+        assert_eq!(read.frames[0].data, packet);
+    }
+}
+
+#[test]
 fn a_broadcast_with_one_track_begins_once_the_other_can_no_longer_be_expected() {
     let mut stated = Rig::new();
     stated.push_at(0, Tag::Metadata(Metadata { has_audio: Some(false), ..Metadata::default() }));

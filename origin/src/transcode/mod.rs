@@ -1,4 +1,5 @@
-//! AAC in, Opus out: once per broadcast, in process, on exact timestamps.
+//! AAC in, Opus out: once per broadcast, in process, on exact timestamps. Video that viewers cannot be
+//! given is [`video`]'s, by ffmpeg.
 //!
 //! WebRTC carries Opus and RTMP brings AAC, so every broadcast with AAC passes through here.
 //! [`AacToOpus`] is pure: access units in, Opus frames out, no task and no clock. Its parts are
@@ -14,6 +15,7 @@ mod opus_encode;
 mod resample;
 mod source;
 mod timeline;
+pub mod video;
 
 pub use aac_to_opus::{AacToOpus, Counters};
 pub use level::{Level, Meter};

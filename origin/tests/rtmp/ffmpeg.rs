@@ -62,7 +62,7 @@ async fn ffmpeg_publishes_and_ends_cleanly() {
                     times.push(timestamp_ms);
                 }
                 Tag::Audio { .. } => audio += 1,
-                Tag::EndOfSequence => {}
+                Tag::OpusConfig { .. } | Tag::EndOfSequence => {}
             },
         }
     };

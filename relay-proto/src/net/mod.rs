@@ -10,6 +10,7 @@
 //! origin's token also publishes, as `edge/<name>`, and is answered as `origin/<name>` ([`EdgeLink`],
 //! [`OriginLink`]).
 
+mod addresses;
 mod error;
 mod metrics;
 mod publish;
@@ -20,6 +21,7 @@ mod tls;
 mod token;
 mod transport;
 
+pub use self::addresses::{NotPublic, PublicAddress, media_candidates};
 pub use self::error::Error;
 pub use self::metrics::{PublisherMetrics, SubscriberMetrics};
 pub use self::publish::{

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, BytesMut};
 use lectern_relay_proto::UtcTime;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::IntCounter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use super::session::{self, Output, PublishRequest, Session};
-use crate::ingest::flv::{self, Tag};
-use crate::ingest::{Gate, Refusal, Take, TakeError};
+use crate::ingest::live::{Live, cancelled, sleep_until};
+use crate::ingest::{Gate, Refusal, Tag, TakeError};
 
 /// One read: a fortieth of a second of 10 Mb/s, and two thirds of what the kernel holds.
 const READ_BYTES: usize = 32 << 10;
@@ -269,8 +269,8 @@ impl<'a, G: Gate> Connection<'a, G> {
     }
 
     fn handle_take_timeout(&mut self) -> Result<(), Ended> {
-        let Some(Live { take: Some(take), .. }) = &mut self.live else { return Ok(()) };
-        take.handle_timeout(SystemTime::now().into()).map_err(|error| {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        live.handle_timeout(SystemTime::now().into()).map_err(|error| {
             self.session.fail_publish(&error.to_string());
             Ended::Take(error)
         })
@@ -292,73 +292,5 @@ impl<'a, G: Gate> Connection<'a, G> {
                 self.answers.extend_from_slice(&answer);
             }
         }
-    }
-}
-
-/// A take that is told of its end in any case.
-struct Live<T: Take> {
-    take: Option<T>,
-    superseded: CancellationToken,
-    publishers: IntGauge,
-}
-
-impl<T: Take> Live<T> {
-    fn new(take: T, publishers: &IntGauge) -> Self {
-        publishers.inc();
-        let superseded = take.superseded();
-        Self { take: Some(take), superseded, publishers: publishers.clone() }
-    }
-
-    /// When the take wants to be called, on the clock that timers use.
-    fn due(&self) -> Option<std::time::Instant> {
-        let due = self.take.as_ref()?.poll_timeout()?;
-        let wait = due.saturating_since(SystemTime::now().into());
-        Some(std::time::Instant::now() + wait)
-    }
-
-    fn is_ended(&self) -> bool {
-        self.take.as_ref().is_some_and(Take::is_ended)
-    }
-
-    fn push(&mut self, tag: Tag, arrived: UtcTime) -> Result<(), TakeError> {
-        match &mut self.take {
-            Some(take) => take.push(tag, arrived),
-            None => Ok(()),
-        }
-    }
-
-    fn refused(&mut self, error: &flv::Error, at: UtcTime) {
-        if let Some(take) = &mut self.take {
-            take.refused(error, at);
-        }
-    }
-
-    fn end(mut self, clean: bool) {
-        if let Some(take) = self.take.take() {
-            take.end(clean);
-        }
-    }
-}
-
-impl<T: Take> Drop for Live<T> {
-    fn drop(&mut self) {
-        self.publishers.dec();
-        if let Some(take) = self.take.take() {
-            take.end(false);
-        }
-    }
-}
-
-async fn sleep_until(deadline: Option<std::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn cancelled(token: Option<CancellationToken>) {
-    match token {
-        Some(token) => token.cancelled_owned().await,
-        None => std::future::pending().await,
     }
 }

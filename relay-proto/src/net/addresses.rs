@@ -1,4 +1,5 @@
-//! Where viewers reach the media port: as configured, or as the machine's interfaces say.
+//! Where peers reach a media port, an edge's or an origin's: as configured, or as the machine's
+//! interfaces say.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -6,10 +7,10 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// The most addresses that an answer lists; a player tries each, over UDP and over TCP.
+/// The most addresses that an answer lists; a peer tries each, over UDP and over TCP.
 const ADDRESSES_MAX: usize = 16;
 
-/// An address that viewers are told, as `203.0.113.7`, or with a port of its own where something in
+/// An address that peers are told, as `203.0.113.7`, or with a port of its own where something in
 /// between maps it (a NodePort, a port forwarding), as `203.0.113.7:30189` or `[2001:db8::7]:30189`.
 ///
 /// It need not be an address of the machine: behind a 1:1 NAT it is the one outside.
@@ -18,11 +19,11 @@ const ADDRESSES_MAX: usize = 16;
 pub struct PublicAddress {
     /// The address.
     pub ip: IpAddr,
-    /// The port, if it is another than the one that the engine listens on. UDP and TCP share it.
+    /// The port, if it is another than the one that is listened on. UDP and TCP share it.
     pub port: Option<u16>,
 }
 
-/// What cannot be a viewer's way to the media port.
+/// What cannot be a peer's way to a media port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no address that viewers can reach; write 203.0.113.7 or 203.0.113.7:30189")]
 pub struct NotPublic(String);
@@ -65,9 +66,9 @@ impl fmt::Display for PublicAddress {
     }
 }
 
-/// What viewers are told, best first: as configured, or the address that we listen on, or all that
+/// What peers are told, best first: as configured, or the address that we listen on, or all that
 /// the machine has.
-pub(super) fn candidates(configured: &[PublicAddress], local: SocketAddr) -> Vec<SocketAddr> {
+pub fn media_candidates(configured: &[PublicAddress], local: SocketAddr) -> Vec<SocketAddr> {
     let mut addresses = configured.to_vec();
     if addresses.is_empty() && !local.ip().is_unspecified() {
         addresses.push(local.ip().into());
@@ -81,7 +82,7 @@ pub(super) fn candidates(configured: &[PublicAddress], local: SocketAddr) -> Vec
     addresses.into_iter().map(candidate).collect()
 }
 
-/// The machine's addresses, loopback last: it serves only viewers on the machine itself.
+/// The machine's addresses, loopback last: it serves only peers on the machine itself.
 fn of_interfaces(with_v6: bool) -> Vec<IpAddr> {
     let interfaces = match nix::ifaddrs::getifaddrs() {
         Ok(interfaces) => interfaces.collect(),
@@ -137,7 +138,7 @@ mod tests {
     fn what_is_configured_is_told_and_nothing_else() {
         let local = "[::]:8189".parse().unwrap();
         let configured = ["203.0.113.7", "[2001:db8::7]:443"].map(|text| text.parse().unwrap());
-        let told = candidates(&configured, local);
+        let told = media_candidates(&configured, local);
         let expect = ["203.0.113.7:8189", "[2001:db8::7]:443"].map(|text| text.parse().unwrap());
         assert_eq!(told, expect);
     }
@@ -145,8 +146,8 @@ mod tests {
     #[test]
     fn without_configuration_it_is_where_we_listen_or_what_the_machine_has() {
         let one = "127.0.0.1:8189".parse().unwrap();
-        assert_eq!(candidates(&[], one), [one]);
-        let all = candidates(&[], "0.0.0.0:8189".parse().unwrap());
+        assert_eq!(media_candidates(&[], one), [one]);
+        let all = media_candidates(&[], "0.0.0.0:8189".parse().unwrap());
         assert!(!all.is_empty() && all.iter().all(|address| address.is_ipv4()), "{all:?}");
     }
 }

@@ -1,4 +1,4 @@
-// The build: three pages (lobby, watch, embed) and the stable scripts of
+// The build: four pages (lobby, watch, embed, console) and the stable scripts of
 // player and comments, all into `dist/`, which the edge embeds. And the two test projects: pure units,
 // and real Chromium against a real server.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -43,6 +43,7 @@ export default defineConfig({
         index: here('index.html'),
         watch: here('watch.html'),
         embed: here('embed.html'),
+        console: here('console.html'),
         player: here('src/player.ts'),
         comments: here('src/comments.ts'),
       },

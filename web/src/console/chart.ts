@@ -42,11 +42,12 @@ export function areaPath(samples: readonly Sample[], frame: Frame): string {
     .join('');
 }
 
-/** The least of 1, 2, 2.5, 5 or 10 times a power of ten that is not below the value. */
+/** The least of a few round numbers times a power of ten that is not below the value. */
 export function niceMax(value: number): number {
   if (!(value > 0) || !Number.isFinite(value)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  const step = [1, 2, 2.5, 5, 10].find((each) => each * power >= value * (1 - 1e-9)) ?? 10;
+  const step =
+    [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((each) => each * power >= value * (1 - 1e-9)) ?? 10;
   return step * power;
 }
 

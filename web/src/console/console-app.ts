@@ -178,7 +178,7 @@ export class ConsoleApp extends View {
           gap: 0.25rem 0.5rem;
           padding-inline: 0.75rem;
         }
-        .brand span,
+        .bar:has(nav) .brand span,
         .me {
           display: none;
         }
@@ -213,7 +213,7 @@ export class ConsoleApp extends View {
     );
     this.app.studio.addEventListener('change', () => this.requestUpdate(), { signal });
     this.hear('change', () => this.requestUpdate());
-    this.hear('session', () => this.requestUpdate());
+    this.hear('session', () => this.#sessionChanged());
     this.hear('said', (text) => this.#say(text));
     this.hear('route', () => void this.#arrive());
     void this.#load();
@@ -387,6 +387,7 @@ export class ConsoleApp extends View {
       this.app.info = info;
       if (session) this.app.enter(session);
       this.phase = 'ready';
+      void this.#arrive(false);
     } catch {
       this.phase = 'unreachable';
       if (this.isConnected) this.#again = setTimeout(this.#load, AGAIN_MS);
@@ -394,19 +395,27 @@ export class ConsoleApp extends View {
   };
 
   /** Goes to the heading of the view that was just chosen, as a new page would begin there. */
-  async #arrive(): Promise<void> {
+  async #arrive(focus = true): Promise<void> {
     this.requestUpdate();
     await this.updateComplete;
-    window.scrollTo({ top: 0 });
+    if (focus) window.scrollTo({ top: 0 });
     const end = performance.now() + HEADING_MS;
     let heading = headingIn(this.renderRoot);
     while (!heading && performance.now() < end && this.isConnected) {
       await new Promise((resolve) => requestAnimationFrame(resolve));
       heading = headingIn(this.renderRoot);
     }
-    heading?.focus({ preventScroll: true });
+    if (focus) heading?.focus({ preventScroll: true });
     const text = heading?.textContent?.trim();
     document.title = text ? `${text} · Lectern` : 'Lectern';
+  }
+
+  #sessionChanged(): void {
+    // Closed, so that the focus goes back to where somebody was writing.
+    const dialog = this.renderRoot.querySelector<HTMLDialogElement>('#again');
+    if (dialog && !this.app.ended) dialog.close();
+    else if (!this.app.ended && this.phase === 'ready') void this.#arrive();
+    this.requestUpdate();
   }
 
   #say(text: string): void {

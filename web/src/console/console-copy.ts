@@ -40,8 +40,13 @@ export class ConsoleCopy extends View {
     colours,
     sheet,
     css`
+      :host {
+        min-width: 0;
+        container-type: inline-size;
+      }
       .all {
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
         gap: 0.3125rem;
       }
       .line {
@@ -66,6 +71,8 @@ export class ConsoleCopy extends View {
         overflow: auto;
         font-size: 0.8125rem;
         line-height: 1.55;
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
       }
       pre:focus-visible {
         outline: 0.1875rem solid var(--_focus);
@@ -83,7 +90,7 @@ export class ConsoleCopy extends View {
       button span {
         min-width: 3.25rem;
       }
-      @media (max-width: 30rem) {
+      @container (max-width: 22rem) {
         button:not(.block *) span {
           position: absolute;
           clip-path: inset(50%);

@@ -69,7 +69,7 @@ export class ConsoleFindings extends View {
             </div>
             <p lang="en">${finding.detail}</p>
             <p><b>${T.remedy}:</b> <span lang="en">${finding.remedy}</span></p>
-            <p class="hint" aria-live="off">${T.findingSince(agoText(lang, finding.since, Date.now()))}</p>
+            <p class="hint" aria-live="off">${agoText(lang, finding.since, Date.now())}</p>
           </li>`,
         )}
       </ul>

@@ -26,6 +26,7 @@ export class ConsoleLive extends View {
     broadcast: { attribute: false },
     live: { attribute: false },
     ready: { state: true },
+    token: { state: true },
     keys: { state: true },
     busy: { state: true },
   };
@@ -34,6 +35,7 @@ export class ConsoleLive extends View {
   declare live: Live | null;
   /** The player's script is there, and the edge lets it in. */
   declare private ready: boolean;
+  declare private token: string;
   declare private keys: readonly Key[];
   declare private busy: boolean;
 
@@ -86,6 +88,9 @@ export class ConsoleLive extends View {
         font-size: 1.0625rem;
         line-height: 1.75;
       }
+      .actions {
+        justify-content: end;
+      }
       .charts {
         display: grid;
         grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr));
@@ -95,9 +100,17 @@ export class ConsoleLive extends View {
         .page {
           grid-template-columns: minmax(0, 1fr);
         }
+        .actions {
+          justify-content: start;
+        }
         lectern-comments {
           position: static;
           height: 36rem;
+        }
+      }
+      @media (max-width: 36rem) {
+        .tile:last-child {
+          grid-column: 1 / -1;
         }
       }
     `,
@@ -107,6 +120,7 @@ export class ConsoleLive extends View {
     super();
     this.live = null;
     this.ready = false;
+    this.token = '';
     this.keys = [];
     this.busy = false;
   }
@@ -122,10 +136,8 @@ export class ConsoleLive extends View {
     const { broadcast } = this;
     const { state } = broadcast;
     return html`<div class="stack">
-      <div class="row apart">
-        <h2 tabindex="-1" data-heading class="unseen">${T.title}</h2>
-        ${broadcast.role === 'moderator' ? nothing : this.#actions()}
-      </div>
+      <h2 tabindex="-1" data-heading class="unseen">${T.title}</h2>
+      ${broadcast.role === 'moderator' ? nothing : this.#actions()}
       ${
         broadcast.blocked
           ? html`<div class="notice bad"><strong>${T.blocked}</strong><p>${T.blockedText}</p></div>`
@@ -170,7 +182,7 @@ export class ConsoleLive extends View {
     if (!this.ready || !info) return nothing;
     const src = siblingUrl(watchUrl(info, this.broadcast.id, location.href), 'live');
     return html`<lectern-player
-      id="player" aria-label=${this.T.live.preview} .src=${src} .muted=${true}
+      id="player" aria-label=${this.T.live.preview} token=${this.token} .src=${src} .muted=${true}
     ></lectern-player>`;
   }
 
@@ -323,7 +335,7 @@ export class ConsoleLive extends View {
       stop: { title: T.stopTitle, text: T.stopText(name), action: T.stop, danger: true },
       block: { title: T.blockTitle, text: T.blockText(name), action: T.stopBlock, danger: true },
     };
-    return html`<div class="row">
+    return html`<div class="row actions">
       ${
         on
           ? html`<button
@@ -386,22 +398,11 @@ export class ConsoleLive extends View {
     this.ready = true;
   }
 
-  /** Gets this browser let in where only those with a viewer link are. */
+  /** What lets this browser in where only those with a viewer link are. */
   async #admit(): Promise<void> {
-    const { api, info } = this.app;
-    if (!info) return;
     const { id } = this.broadcast;
-    const subject = 'console';
-    const { token } = await api.broadcasts.viewerToken(id, {
-      expires_in_secs: PREVIEW_SECS,
-      subject,
-    });
-    const live = siblingUrl(watchUrl(info, id, location.href), 'live');
-    await fetch(`${live}/access`, {
-      method: 'POST',
-      headers: { Authorization: `Bearer ${token}` },
-      credentials: 'include',
-    });
+    const body = { expires_in_secs: PREVIEW_SECS, subject: 'console' };
+    this.token = (await this.app.api.broadcasts.viewerToken(id, body)).token;
   }
 
   async #loadKeys(): Promise<void> {

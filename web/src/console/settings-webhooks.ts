@@ -44,6 +44,9 @@ export class SettingsWebhooks extends View {
         gap: 0.5rem;
         align-items: center;
       }
+      .lines > li > :first-child {
+        flex-basis: 100%;
+      }
       .tools .tick {
         margin-inline-end: 0.5rem;
       }

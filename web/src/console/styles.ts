@@ -316,7 +316,11 @@ export const sheet = css`
     border-top: 0.0625rem solid var(--_line);
   }
   .lines > li:first-child {
+    padding-top: 0;
     border-top: 0;
+  }
+  .lines > li:last-child {
+    padding-bottom: 0;
   }
   .lines > li > :first-child {
     flex: 1 1 12rem;

@@ -5,7 +5,6 @@ import { plural } from '../../texts/plural.ts';
 export const en = {
   lang: 'en',
   app: {
-    console: 'Console',
     broadcasts: 'Broadcasts',
     settings: 'Settings',
     skip: 'Skip to the content',
@@ -13,7 +12,6 @@ export const en = {
     loading: 'Loading…',
     notConnected:
       'No connection to the server. What you see may be out of date; it is tried again by itself.',
-    connectedAgain: 'Connected again.',
     retry: 'Try again',
     unreachable: 'The server does not answer',
     unreachableText:
@@ -36,9 +34,7 @@ export const en = {
     hide: 'Hide',
     delete: 'Delete',
     remove: 'Remove',
-    add: 'Add',
     optional: 'optional',
-    never: 'never',
     yes: 'Yes',
     no: 'No',
     qr: (name: string) => `QR code: ${name}`,
@@ -243,12 +239,11 @@ export const en = {
     checkDone: 'done',
     checkOpen: 'not yet',
     checkTrouble: 'needs your attention',
-    noKeyYet: 'Make one below.',
+    noKeyYet: 'Make one on this page.',
     waiting: 'Waiting for your encoder. This page notices by itself.',
     checking: 'It is being looked at…',
     looksGood: 'No problems found.',
     toFindings: 'See what is wrong',
-    shareNow: 'Give them this link:',
     blocked: 'Publishing is blocked. Unblock it on the Live page.',
     how: 'How do you send?',
     ways: {
@@ -291,7 +286,6 @@ export const en = {
       'Go live in the app, and keep the phone in landscape.',
     ],
     scan: 'Scan it with the phone: server and key in one.',
-    live: 'You are live',
     toLive: 'To the live page',
   },
   browser: {
@@ -333,8 +327,6 @@ export const en = {
     lostDevice: 'The camera was disconnected, so the broadcast has stopped.',
     refused: (reason: string) => `The server did not take it: ${reason}`,
     failed: 'No connection for media could be made. The network may block it: try OBS instead.',
-    superseded: 'Something else is sending to this broadcast now.',
-    leave: 'Leaving the page ends the broadcast.',
     sending: (rate: string, codec: string) => `Sending ${rate}, ${codec}`,
     keepOpen: 'Keep this tab open. You may use the other pages of the console meanwhile.',
   },
@@ -364,7 +356,6 @@ export const en = {
     noReport: 'There is nothing to look at until something is sent.',
     severities: { problem: 'Problem', warning: 'Warning', hint: 'Hint' },
     remedy: 'What to do',
-    findingSince: (ago: string) => `since ${ago}`,
     charts: 'The last five minutes',
     bitrate: 'Video bitrate',
     frameRate: 'Frames per second',
@@ -492,7 +483,6 @@ export const en = {
   account: {
     signedInAs: (name: string, login: string) => `Signed in as ${name} (${login})`,
     roles: { admin: 'Administrator', host: 'Host', moderator: 'Moderator' },
-    name: 'Name',
     password: 'Change the password',
     setPassword: 'Set a password',
     current: 'Current password',
@@ -611,7 +601,6 @@ export const en = {
     secret: 'The secret for checking signatures',
     all: 'all broadcasts',
     active: 'On',
-    activeName: (url: string) => `On: ${url}`,
     off: 'off',
     ok: (ago: string) => `delivered ${ago}`,
     failed: (ago: string) => `failed ${ago}`,

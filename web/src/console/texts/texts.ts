@@ -14,10 +14,20 @@ const LANGUAGES: Readonly<Record<string, () => Promise<Texts>>> = {
 };
 
 /** The words for who reads these languages, the one liked best first. */
-export function loadTexts(languages: readonly string[]): Promise<Texts> {
-  const primary = languages.map((tag) => tag.toLowerCase().split('-')[0] ?? '');
-  const found = primary.find((tag) => Object.hasOwn(LANGUAGES, tag)) ?? 'en';
-  return (LANGUAGES[found] as () => Promise<Texts>)();
+export async function loadTexts(languages: readonly string[]): Promise<Texts> {
+  const primary = (tag: string) => tag.toLowerCase().split('-')[0] ?? '';
+  const found = languages.find((tag) => Object.hasOwn(LANGUAGES, primary(tag))) ?? 'en';
+  const texts = await (LANGUAGES[primary(found)] as () => Promise<Texts>)();
+  // Dates and numbers as they are written where the reader is; but these are simplified characters.
+  return primary(found) === 'zh' ? texts : { ...texts, lang: canonical(found) ?? texts.lang };
+}
+
+function canonical(tag: string): string | undefined {
+  try {
+    return Intl.getCanonicalLocales(tag)[0];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Why something did not work, in the reader's language as far as there are words for it. */

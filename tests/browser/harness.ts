@@ -332,8 +332,8 @@ function holdUdp(port: number): Promise<Held> {
   });
 }
 
-/** A fresh Chromium with an empty profile, that plays with sound unasked. */
-export function launch(): Promise<Browser> {
+/** A fresh Chromium with an empty profile, that plays with sound unasked; with these arguments as well. */
+export function launch(args: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -345,6 +345,7 @@ export function launch(): Promise<Browser> {
       '--disable-component-update',
       '--disable-sync',
       '--autoplay-policy=no-user-gesture-required',
+      ...args,
     ],
   });
 }

@@ -399,10 +399,13 @@ export class ConsoleApp extends View {
     this.requestUpdate();
     await this.updateComplete;
     if (focus) window.scrollTo({ top: 0 });
+    // What is within the view follows it, a step for each level.
+    await painted();
+    await painted();
     const end = performance.now() + HEADING_MS;
     let heading = headingIn(this.renderRoot);
     while (!heading && performance.now() < end && this.isConnected) {
-      await new Promise((resolve) => requestAnimationFrame(resolve));
+      await painted();
       heading = headingIn(this.renderRoot);
     }
     if (focus) heading?.focus({ preventScroll: true });
@@ -445,6 +448,10 @@ export class ConsoleApp extends View {
     event.preventDefault();
     this.renderRoot.querySelector<HTMLElement>('#main')?.focus();
   }
+}
+
+function painted(): Promise<unknown> {
+  return new Promise((resolve) => requestAnimationFrame(resolve));
 }
 
 /** The innermost heading that is marked as one to begin at, through all shadow roots. */

@@ -34,6 +34,8 @@ export class Feed {
   #source: EventSource | null = null;
   #live: string | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Runs while the browser tries by itself. */
+  #patience: ReturnType<typeof setTimeout> | undefined;
   #attempts = 0;
   #opened = false;
   #connected = true;
@@ -80,7 +82,7 @@ export class Feed {
     const source = create(url(this.#live));
     this.#source = source;
     source.addEventListener('open', () => {
-      clearTimeout(this.#timer);
+      this.#forget();
       this.#attempts = 0;
       this.#tell(true);
       if (this.#opened) host.missed();
@@ -100,12 +102,13 @@ export class Feed {
 
   #failed(source: EventSource): void {
     if (source !== this.#source) return;
-    clearTimeout(this.#timer);
     if (source.readyState !== 2) {
-      // It comes back by itself; only if that takes long is it worth a word.
-      this.#timer = setTimeout(() => this.#tell(false), PATIENCE_MS);
+      // It comes back by itself, and fails each time that it tries; only if that takes long is it worth
+      // a word.
+      this.#patience ??= setTimeout(() => this.#tell(false), PATIENCE_MS);
       return;
     }
+    clearTimeout(this.#timer);
     this.#options.host.refused();
     this.#tell(false);
     const { random = Math.random } = this.#options;
@@ -120,8 +123,14 @@ export class Feed {
     this.#options.host.connected(connected);
   }
 
-  #close(): void {
+  #forget(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+  }
+
+  #close(): void {
+    this.#forget();
     this.#source?.close();
     this.#source = null;
   }

@@ -7,6 +7,8 @@ const ANSWER_TIMEOUT_MS = 10_000;
 const GATHER_MS = 1_000;
 /** ICE and DTLS are done by then, or the media port is blocked. */
 const CONNECT_MS = 15_000;
+/** A network that is only slow is back by then; browsers would wait for half a minute. */
+const DISCONNECTED_MS = 4_000;
 
 /** What kind of picture: what gives way where the network is narrow. */
 export type Source = 'camera' | 'screen';
@@ -90,6 +92,7 @@ export class Whip {
   readonly #options: WhipOptions;
   #session: string | null = null;
   #closed = false;
+  #patience: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(options: WhipOptions) {
     this.#options = options;
@@ -134,6 +137,7 @@ export class Whip {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#patience);
     this.#pc.close();
     if (!this.#session) return;
     const headers = { Authorization: `Bearer ${this.#options.key}` };
@@ -166,11 +170,31 @@ export class Whip {
     signal.throwIfAborted();
     await pc.setRemoteDescription({ type: 'answer', sdp });
     await this.#connected(signal);
-    pc.addEventListener('connectionstatechange', () => {
-      if (this.#closed || !/^(failed|closed)$/.test(pc.connectionState)) return;
-      this.close();
-      this.#options.lost();
+    this.#watch();
+  }
+
+  /** Notices the end early: a viewer misses whatever is said until there is another connection. */
+  #watch(): void {
+    const pc = this.#pc;
+    const look = () => {
+      clearTimeout(this.#patience);
+      if (/^(failed|closed)$/.test(pc.connectionState)) this.#lost();
+      else if (pc.connectionState === 'disconnected') {
+        this.#patience = setTimeout(() => this.#lost(), DISCONNECTED_MS);
+      }
+    };
+    pc.addEventListener('connectionstatechange', look);
+    // A goodbye of the server shows here, and only here.
+    const transport = pc.getSenders().find(({ transport }) => transport)?.transport;
+    transport?.addEventListener('statechange', () => {
+      if (/^(failed|closed)$/.test(transport.state)) this.#lost();
     });
+  }
+
+  #lost(): void {
+    if (this.#closed) return;
+    this.close();
+    this.#options.lost();
   }
 
   async #video(transceiver: RTCRtpTransceiver, source: Source): Promise<void> {

@@ -303,7 +303,6 @@ export const de: Texts = {
     source: 'Was möchten Sie zeigen?',
     camera: 'Kamera',
     screen: 'Bildschirm oder Fenster',
-    start: 'Vorschau einschalten',
     pick: 'Bildschirm oder Fenster wählen',
     cameraDevice: 'Kamera',
     microphone: 'Mikrofon',
@@ -396,7 +395,6 @@ export const de: Texts = {
     blockedText: 'Kein Encoder kann zu dieser Übertragung senden, welchen Schlüssel er auch hat.',
     unblock: 'Sperre aufheben',
     unblocked: 'Encoder können wieder senden.',
-    comments: 'Kommentare',
     paths: { webrtc: 'WebRTC', dash: 'LL-DASH', hls: 'LL-HLS' },
   },
   keys: {
@@ -613,7 +611,6 @@ export const de: Texts = {
     secret: 'Das Geheimnis zum Prüfen der Signaturen',
     all: 'alle Übertragungen',
     active: 'An',
-    off: 'aus',
     ok: (ago) => `zugestellt ${ago}`,
     failed: (ago) => `fehlgeschlagen ${ago}`,
     never: 'noch nichts gesendet',

@@ -297,7 +297,6 @@ export const en = {
     source: 'What do you want to show?',
     camera: 'Camera',
     screen: 'Screen or window',
-    start: 'Turn on the preview',
     pick: 'Choose a screen or window',
     cameraDevice: 'Camera',
     microphone: 'Microphone',
@@ -386,7 +385,6 @@ export const en = {
     blockedText: 'No encoder can send to this broadcast, whatever its key.',
     unblock: 'Unblock',
     unblocked: 'Encoders may send again.',
-    comments: 'Comments',
     paths: { webrtc: 'WebRTC', dash: 'LL-DASH', hls: 'LL-HLS' },
   },
   keys: {
@@ -601,7 +599,6 @@ export const en = {
     secret: 'The secret for checking signatures',
     all: 'all broadcasts',
     active: 'On',
-    off: 'off',
     ok: (ago: string) => `delivered ${ago}`,
     failed: (ago: string) => `failed ${ago}`,
     never: 'nothing sent yet',

@@ -304,7 +304,6 @@ export const es: Texts = {
     source: '¿Qué quiere mostrar?',
     camera: 'Cámara',
     screen: 'Pantalla o ventana',
-    start: 'Encender la vista previa',
     pick: 'Elegir una pantalla o ventana',
     cameraDevice: 'Cámara',
     microphone: 'Micrófono',
@@ -395,7 +394,6 @@ export const es: Texts = {
     blockedText: 'Ningún codificador puede emitir en ella, sea cual sea su clave.',
     unblock: 'Desbloquear',
     unblocked: 'Los codificadores pueden volver a emitir.',
-    comments: 'Comentarios',
     paths: { webrtc: 'WebRTC', dash: 'LL-DASH', hls: 'LL-HLS' },
   },
   keys: {
@@ -609,7 +607,6 @@ export const es: Texts = {
     secret: 'El secreto para comprobar las firmas',
     all: 'todas las emisiones',
     active: 'Activo',
-    off: 'inactivo',
     ok: (ago) => `entregado ${ago}`,
     failed: (ago) => `fallido ${ago}`,
     never: 'aún no se ha enviado nada',

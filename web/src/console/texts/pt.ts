@@ -308,7 +308,6 @@ export const pt: Texts = {
     source: 'O que você quer mostrar?',
     camera: 'Câmera',
     screen: 'Tela ou janela',
-    start: 'Ligar a prévia',
     pick: 'Escolher uma tela ou janela',
     cameraDevice: 'Câmera',
     microphone: 'Microfone',
@@ -398,7 +397,6 @@ export const pt: Texts = {
     blockedText: 'Nenhum codificador pode enviar para ela, seja qual for a chave.',
     unblock: 'Desbloquear',
     unblocked: 'Os codificadores podem enviar de novo.',
-    comments: 'Comentários',
     paths: { webrtc: 'WebRTC', dash: 'LL-DASH', hls: 'LL-HLS' },
   },
   keys: {
@@ -613,7 +611,6 @@ export const pt: Texts = {
     secret: 'O segredo para verificar as assinaturas',
     all: 'todas as transmissões',
     active: 'Ligado',
-    off: 'desligado',
     ok: (ago) => `entregue ${ago}`,
     failed: (ago) => `falhou ${ago}`,
     never: 'nada enviado ainda',

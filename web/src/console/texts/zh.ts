@@ -269,7 +269,6 @@ export const zh: Texts = {
     source: '您想展示什么？',
     camera: '摄像头',
     screen: '屏幕或窗口',
-    start: '打开预览',
     pick: '选择屏幕或窗口',
     cameraDevice: '摄像头',
     microphone: '麦克风',
@@ -356,7 +355,6 @@ export const zh: Texts = {
     blockedText: '无论使用哪个推流码，编码器都无法推流到此直播。',
     unblock: '解除禁止',
     unblocked: '编码器可以再次推流。',
-    comments: '评论',
     paths: { webrtc: 'WebRTC', dash: 'LL-DASH', hls: 'LL-HLS' },
   },
   keys: {
@@ -566,7 +564,6 @@ export const zh: Texts = {
     secret: '用于校验签名的密钥',
     all: '所有直播',
     active: '启用',
-    off: '停用',
     ok: (ago) => `已送达：${ago}`,
     failed: (ago) => `失败：${ago}`,
     never: '尚未发送',

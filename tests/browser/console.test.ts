@@ -157,6 +157,23 @@ describe('a host', () => {
     await expect.poll(() => fake.broadcasts.get('physics')?.title).toBe('Mine again');
   });
 
+  test('sees what is wrong where it is wrong', async () => {
+    await start();
+    furnish(fake);
+    const desk = await enter('/broadcasts/algebra-1/details');
+    await desk.field('Address').fill('no address');
+    await desk.button('Save').click();
+    await desk.page.getByText('This is no address.').waitFor();
+    expect(await desk.field('Address').getAttribute('aria-invalid')).toBe('true');
+    await expect
+      .poll(() => desk.field('Address').evaluate((field) => field.matches(':focus')))
+      .toBe(true);
+    expect(await faults(desk.page)).toEqual([]);
+    await desk.field('Address').fill('https://uni.example/');
+    await desk.button('Save').click();
+    await desk.page.getByText('Saved.').waitFor();
+  });
+
   test('is asked before leaving what was not saved', async () => {
     await start();
     furnish(fake);

@@ -75,6 +75,10 @@ test('the checklist ticks itself', () => {
   expect(checksOf(0, live, NOW)).toMatchObject({ key: 'done', picture: 'done' });
   expect(checksOf(1, liveWith([], [finding('x', 'warning')]), NOW).picture).toBe('trouble');
   expect(checksOf(1, liveWith([], [finding('x', 'hint')]), NOW).picture).toBe('done');
+  const sent = { ...liveWith([], [finding('video-refused', 'problem')]), publisher: null };
+  expect(checksOf(1, { ...sent, state: 'unbegun' }, NOW)).toMatchObject({
+    ...{ encoder: 'trouble', picture: 'open' },
+  });
   expect(checksOf(1, { ...live, state: 'away', publisher: null }, NOW).encoder).toBe('trouble');
 });
 

@@ -2,7 +2,6 @@
 // looking at the console, and for its tests, without an origin. It checks what the real one checks of requests
 // (revisions, fields, sessions), and knows nothing of media.
 
-import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,6 +9,18 @@ import { extname, join, normalize } from 'node:path';
 import { BLANK } from '../../../web/src/console/draft.ts';
 import type * as M from '../../../web/src/console/model.ts';
 import { ROOT } from '../harness.ts';
+import {
+  ago,
+  check,
+  checkAbout,
+  now,
+  paged,
+  Refusal,
+  read,
+  reply,
+  revised,
+  secret,
+} from './answers.ts';
 import { broadcast, liveOf, pointAt } from './fixtures.ts';
 
 const DIST = join(ROOT, 'web/dist');
@@ -24,19 +35,6 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; style-src-elem 'self' 'unsafe-inline'; " +
   "img-src 'self' data: https:; media-src 'self' blob:; connect-src 'self' ws:; worker-src 'self' blob:; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
-
-class Refusal extends Error {
-  readonly status: number;
-  readonly code: string;
-  readonly errors: readonly { field: string; detail: string }[];
-
-  constructor(status: number, code: string, detail = code, errors: Refusal['errors'] = []) {
-    super(detail);
-    this.status = status;
-    this.code = code;
-    this.errors = errors;
-  }
-}
 
 interface Asked {
   readonly method: string;
@@ -264,7 +262,7 @@ export class Fake {
     if (!this.info.setup_needed) throw new Refusal(409, 'conflict', 'The set-up is done already.');
     if (token !== SETUP_TOKEN)
       throw new Refusal(403, 'forbidden', 'The link is not the right one.');
-    check(body_({ login, name, password }), ['login', 'name', 'password']);
+    check({ login, name, password }, ['login', 'name', 'password']);
     const account = this.#account(String(login), String(name), 'admin', String(password));
     this.info = { ...this.info, setup_needed: false };
     return { status: 201, body: session(account), cookie: this.#session(account) };
@@ -576,67 +574,4 @@ function session(account: M.Account): M.Session {
 function idle({ state }: M.Broadcast): M.Live {
   const viewers = { total: 0, by_path: {}, by_edge: [] };
   return { state, since: null, publisher: null, standby: false, viewers, report: null };
-}
-
-function paged<T>(items: readonly T[], limit: number, after: string | null): M.Page<T> {
-  const from = Number(after ?? 0);
-  const next = from + limit < items.length ? String(from + limit) : null;
-  return { items: items.slice(from, from + limit), next };
-}
-
-function body_(given: Record<string, unknown>): Record<string, unknown> {
-  return given;
-}
-
-function check(body: Record<string, unknown>, needed: readonly string[]): void {
-  const errors = needed
-    .filter((field) => typeof body[field] !== 'string' || body[field] === '')
-    .map((field) => ({ field, detail: 'It must not be empty.' }));
-  if (errors.length > 0) throw new Refusal(422, 'invalid', 'Some fields are not right.', errors);
-}
-
-function checkAbout({ title, logo, links }: Partial<M.Broadcast>): void {
-  const errors = [
-    ...((title ?? '').length > 200 ? [{ field: 'title', detail: 'At most 200 characters.' }] : []),
-    ...(logo && !logo.startsWith('https://')
-      ? [{ field: 'logo', detail: 'It must be an https address.' }]
-      : []),
-    ...(links ?? []).flatMap(({ url }, index) =>
-      URL.canParse(url) ? [] : [{ field: `links[${index}].url`, detail: 'This is no address.' }],
-    ),
-  ];
-  if (errors.length > 0) throw new Refusal(422, 'invalid', 'Some fields are not right.', errors);
-}
-
-function revised(match: string | null, rev: number): void {
-  if (match === null) throw new Refusal(428, 'precondition-required');
-  if (match !== String(rev)) throw new Refusal(412, 'precondition-failed', 'It has changed.');
-}
-
-function reply(
-  response: ServerResponse,
-  status: number,
-  body: unknown,
-  type = 'application/json',
-): void {
-  response.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'no-store' });
-  response.end(body === undefined ? '' : JSON.stringify(body));
-}
-
-async function read(request: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of request) text += chunk;
-  return text;
-}
-
-function now(): string {
-  return new Date().toISOString();
-}
-
-function ago(hours: number): string {
-  return new Date(Date.now() - hours * 3_600_000).toISOString();
-}
-
-function secret(prefix: string): string {
-  return prefix + randomBytes(15).toString('base64url');
 }

@@ -10,6 +10,7 @@ import { sheet } from './styles.ts';
 const WIDTH = 320;
 const HEIGHT = 72;
 const SPAN_MS = 300_000;
+const HEADROOM = 1.2;
 /** As many rows as one may want to hear: one of about ten seconds. */
 const ROWS_MAX = 30;
 
@@ -117,7 +118,8 @@ export class ConsoleChart extends View {
     const shown = samples.filter(({ atMs }) => atMs >= fromMs);
     const values = shown.flatMap(({ value }) => (value === null ? [] : [value]));
     const most = Math.max(0, ...values);
-    const max = niceMax(most);
+    // The line does not run through what the axis says at its top.
+    const max = niceMax(most * HEADROOM);
     const frame = { width: WIDTH, height: HEIGHT, fromMs, toMs, max };
     const now = shown.at(-1)?.value ?? null;
     const told = T.chartText(label, now === null ? '–' : format(now), format(most));

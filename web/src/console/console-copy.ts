@@ -71,8 +71,6 @@ export class ConsoleCopy extends View {
         overflow: auto;
         font-size: 0.8125rem;
         line-height: 1.55;
-        white-space: pre-wrap;
-        overflow-wrap: anywhere;
       }
       pre:focus-visible {
         outline: 0.1875rem solid var(--_focus);
@@ -93,6 +91,9 @@ export class ConsoleCopy extends View {
       @container (max-width: 22rem) {
         button:not(.block *) span {
           position: absolute;
+          width: 1px;
+          min-width: 0;
+          overflow: hidden;
           clip-path: inset(50%);
         }
       }

@@ -289,7 +289,8 @@ export class ConsoleEdit extends View {
         draft.registration
           ? html`<console-registration
               class="inset" .app=${this.app} .value=${draft.registration} ?disabled=${readOnly}
-              .error=${form.error('registration')}
+              .error=${form.failure ? form.error('registration') : ''}
+              .errorAt=${(part: string) => form.error(`registration.${part}`)}
               @change=${(event: Event) =>
                 this.#set({ registration: (event.target as ConsoleRegistration).value })}
             ></console-registration>`
@@ -303,7 +304,8 @@ export class ConsoleEdit extends View {
     const { links } = this.draft;
     const set = (at: number, change: Partial<Link>) =>
       this.#set({ links: links.map((link, i) => (i === at ? { ...link, ...change } : link)) });
-    const error = this.#form.error('links');
+    const atOne = links.some((_, index) => this.#form.error(`links.${index}`));
+    const error = atOne ? '' : this.#form.error('links');
     return html`<fieldset>
       <legend>${T.links} <span class="optional">(${A.optional})</span></legend>
       <ul class="plain links">
@@ -316,12 +318,12 @@ export class ConsoleEdit extends View {
                 value: link.title,
                 maxlength: 120,
               },
-              error: this.#form.error(`links[${index}].title`),
+              error: this.#form.error(`links.${index}.title`),
               change: (title) => set(index, { title }),
             })}
             ${input({
               ...{ name: `link-url-${index}`, label: T.linkUrl, value: link.url, type: 'url' },
-              ...{ placeholder: 'https://', error: this.#form.error(`links[${index}].url`) },
+              ...{ placeholder: 'https://', error: this.#form.error(`links.${index}.url`) },
               change: (url) => set(index, { url }),
             })}
             <button

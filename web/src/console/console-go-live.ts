@@ -11,7 +11,7 @@ import { View } from './element.ts';
 import { Form } from './form.ts';
 import { embedCode, ffmpegCommand, nameOf, rtmpUrl, watchUrl } from './format.ts';
 import { ICONS } from './icons.ts';
-import { type Check, checksOf } from './live-state.ts';
+import { byWeight, type Check, checksOf } from './live-state.ts';
 import type { Broadcast, Info, Key, Live } from './model.ts';
 import { hashOf } from './route.ts';
 import { sheet } from './styles.ts';
@@ -277,11 +277,18 @@ export class ConsoleGoLive extends View {
     const checks = checksOf(this.keys?.length ?? null, live, Date.now());
     const watch = watchUrl(info, broadcast.id, location.href);
     const toLive = hashOf({ page: 'broadcast', id: broadcast.id, tab: 'live' });
-    const encoder = checks.encoder === 'done' ? nothing : html`<p class="hint">${T.waiting}</p>`;
+    const [worst] = byWeight(live?.report?.findings ?? []);
+    const encoder =
+      checks.encoder === 'done'
+        ? nothing
+        : html`${
+            worst ? html`<p lang="en"><strong>${worst.title}</strong> ${worst.remedy}</p>` : nothing
+          }
+            <p class="hint">${T.waiting}</p>`;
     const picture =
       checks.picture === 'trouble'
         ? html`<p class="hint">
-            ${live?.report?.findings[0]?.title} <a href=${toLive}>${T.toFindings}</a>
+            <span lang="en">${worst?.title}</span> <a href=${toLive}>${T.toFindings}</a>
           </p>`
         : checks.encoder !== 'done'
           ? nothing

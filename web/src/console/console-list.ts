@@ -331,16 +331,9 @@ export class ConsoleList extends View {
     try {
       const { broadcasts } = this.app.api;
       const query = { q: this.q, topic: this.topic, limit: PAGE };
-      // What is live is there whatever the first page has.
-      const [now, page] = await Promise.all([
-        this.state === ''
-          ? broadcasts.list({ ...query, state: 'live' }, asking.signal)
-          : Promise.resolve({ items: [], next: null }),
-        broadcasts.list({ ...query, state: this.state }, asking.signal),
-      ]);
-      const found = [...page.items, ...now.items];
-      for (const { topics } of found) for (const topic of topics) this.#topics.add(topic);
-      this.items = new Map(found.map((each) => [each.id, each]));
+      const page = await broadcasts.list({ ...query, state: this.state }, asking.signal);
+      for (const { topics } of page.items) for (const each of topics) this.#topics.add(each);
+      this.items = new Map(page.items.map((each) => [each.id, each]));
       this.next = page.next;
       this.failure = '';
     } catch (error) {

@@ -205,7 +205,10 @@ export class ConsoleLive extends View {
 
   #health(report: Report | null) {
     const { live: T } = this.T;
-    if (!report) return html`<p class="quiet">${T.noReport}</p>`;
+    const on = this.broadcast.state === 'live';
+    if (!report || (!on && report.findings.length === 0)) {
+      return html`<p class="quiet">${T.noReport}</p>`;
+    }
     return html`
       ${report.findings.length === 0 ? html`<p role="status">${T.good}</p>` : nothing}
       <console-findings .app=${this.app} .findings=${report.findings}></console-findings>
@@ -313,7 +316,14 @@ export class ConsoleLive extends View {
   #nothingYet() {
     const { live: T } = this.T;
     const { id, role } = this.broadcast;
-    return html`<div class="card empty">
+    const findings = this.live?.report?.findings ?? [];
+    return html`${
+      // Such as why an encoder was sent away.
+      findings.length > 0
+        ? html`<console-findings .app=${this.app} .findings=${findings}></console-findings>`
+        : nothing
+    }
+    <div class="card empty">
       <h3>${T.notLive}</h3>
       <p class="quiet">${T.notLiveText}</p>
       ${

@@ -26,11 +26,15 @@ export class ConsoleRegistration extends View {
     ...View.properties,
     value: { attribute: false },
     error: {},
+    errorAt: { attribute: false },
     disabled: { type: Boolean },
   };
 
   declare value: Registration;
+  /** What is wrong with the whole of it. */
   declare error: string;
+  /** What is wrong with a part, such as `fields.0.label`. */
+  declare errorAt: (part: string) => string;
   declare disabled: boolean;
 
   static override styles = [
@@ -75,6 +79,7 @@ export class ConsoleRegistration extends View {
     super();
     this.value = { notice: null, fields: [] };
     this.error = '';
+    this.errorAt = () => '';
     this.disabled = false;
   }
 
@@ -85,7 +90,7 @@ export class ConsoleRegistration extends View {
     return html`<div class="stack">
       ${area({
         ...{ name: 'notice', label: T.notice, hint: T.noticeHint, optional: A.optional, rows: 3 },
-        ...{ value: notice ?? '', disabled, maxlength: 2_000 },
+        ...{ value: notice ?? '', disabled, maxlength: 2_000, error: this.errorAt('notice') },
         change: (value) => this.#change({ ...this.value, notice: value || null }),
       })}
       <fieldset>
@@ -96,7 +101,11 @@ export class ConsoleRegistration extends View {
             : html`<ol class="plain">${fields.map((field, index) => this.#field(field, index))}</ol>`
         }
       </fieldset>
-      ${this.error ? html`<p class="error" role="alert">${this.error}</p>` : nothing}
+      ${
+        this.error && !fields.some((_, index) => this.errorAt(`fields.${index}`))
+          ? html`<p class="error" role="alert">${this.error}</p>`
+          : nothing
+      }
       ${
         disabled || fields.length >= FIELDS_MAX
           ? nothing
@@ -132,6 +141,7 @@ export class ConsoleRegistration extends View {
         ${input({
           ...{ name: `label-${index}`, label: T.fieldLabel, value: field.label, disabled },
           ...{ maxlength: LABEL_MAX, required: true },
+          error: this.errorAt(`fields.${index}.label`) || this.errorAt(`fields.${index}.name`),
           change: (label) => set({ label }),
         })}
         ${select({
@@ -145,6 +155,7 @@ export class ConsoleRegistration extends View {
           ? area({
               ...{ name: `options-${index}`, label: T.fieldOptions, rows: 3, disabled },
               value: field.options.join('\n'),
+              error: this.errorAt(`fields.${index}.options`),
               change: (text) => set({ options: text.split('\n') }),
             })
           : nothing

@@ -25,9 +25,7 @@ export class Form implements ReactiveController {
   error(name: string): string {
     const own = this.#errors.get(name);
     if (own !== undefined) return own;
-    const part = [...this.#errors].find(
-      ([field]) => /^[.[/]/.test(field.replace(name, '')) && field.startsWith(name),
-    );
+    const part = [...this.#errors].find(([field]) => field.startsWith(`${name}.`));
     return part?.[1] ?? '';
   }
 

@@ -24,4 +24,5 @@ export const ICONS = {
   open: icon('M14 4h6v6M20 4l-9 9M18 14v5H5V6h5'),
   warning: icon('M12 4l9 16H3zM12 10v4.5M12 17.4v.1'),
   stop: icon('M7 7h10v10H7z'),
+  signOut: icon('M14 4H5v16h9M10 12h10M16 7.5l4.5 4.5-4.5 4.5'),
 } as const;

@@ -54,7 +54,8 @@ export function checksOf(keys: number | null, live: Live | null, nowMs: number):
         : 'open';
   return {
     key: (keys ?? 0) > 0 || on ? 'done' : 'open',
-    encoder: on ? 'done' : live?.state === 'away' ? 'trouble' : 'open',
+    // What is found without an encoder is why one was sent away.
+    encoder: on ? 'done' : live?.state === 'away' || findings.length > 0 ? 'trouble' : 'open',
     picture,
     viewers: on ? 'done' : 'open',
   };

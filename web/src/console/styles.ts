@@ -99,6 +99,7 @@ export const sheet = css`
   .grid {
     display: grid;
     grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr));
+    align-items: start;
     gap: 1rem;
   }
 

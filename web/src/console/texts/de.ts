@@ -33,7 +33,7 @@ export const de: Texts = {
     hide: 'Verbergen',
     delete: 'Löschen',
     remove: 'Entfernen',
-    optional: 'freiwillig',
+    optional: 'optional',
     yes: 'Ja',
     no: 'Nein',
     qr: (name) => `QR-Code: ${name}`,

@@ -1,4 +1,4 @@
-// The build: three pages (lobby, watch, embed) and the stable scripts of
+// The build: four pages (lobby, watch, embed, console) and the stable scripts of
 // player and comments, all into `dist/`, which the edge embeds. And the two test projects: pure units,
 // and real Chromium against a real server.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -43,6 +43,7 @@ export default defineConfig({
         index: here('index.html'),
         watch: here('watch.html'),
         embed: here('embed.html'),
+        console: here('console.html'),
         player: here('src/player.ts'),
         comments: here('src/comments.ts'),
       },
@@ -51,6 +52,20 @@ export default defineConfig({
       output: {
         entryFileNames: (chunk) =>
           /^(player|comments)$/.test(chunk.name) ? '[name].js' : 'assets/[name]-[hash].js',
+        // What the console shares with the player stays in the pieces that the player has anyhow: split
+        // further, a viewer would ask for twice as many files of the same size in all.
+        codeSplitting: {
+          groups: [
+            {
+              name: 'texts',
+              test: /preload-helper|node_modules\/(@?lit|lit-html|lit-element)\/(?!.*(?:repeat|live|unsafe))|web\/src\/(texts\/|icons\.ts|colours\.ts)/,
+            },
+            {
+              name: 'lectern-player',
+              test: /web\/src\/lectern-player\.ts|media-chrome\/.*i18n|lang\/en/,
+            },
+          ],
+        },
       },
     },
   },

@@ -30,6 +30,7 @@ use crate::audience::{Audience, Viewer};
 use crate::client::Client;
 use crate::floods::Floods;
 use crate::live::Directory;
+use crate::preflight::{REPORTING, preflight};
 use crate::siblings::{DRAINING, REASON};
 
 /// The most bytes of a report: several times what one has.
@@ -239,7 +240,9 @@ struct Desk {
 pub fn routes(directory: Arc<Directory>, audience: Arc<Audience>, metrics: Metrics) -> Router {
     let floods = Mutex::new(Floods::new(CLIENT));
     let desk = Arc::new(Desk { directory, audience, metrics, floods, rate: Rate::new() });
-    Router::new().route("/live/{id}/experience", post(report)).with_state(desk)
+    Router::new()
+        .route("/live/{id}/experience", post(report).options(async || preflight(REPORTING)))
+        .with_state(desk)
 }
 
 async fn report(

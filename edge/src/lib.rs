@@ -18,6 +18,7 @@ pub mod hls;
 pub mod live;
 mod negotiation;
 pub mod pages;
+mod preflight;
 pub mod server;
 pub mod siblings;
 mod throttle;

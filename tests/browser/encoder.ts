@@ -5,8 +5,12 @@
 export type Gop = 'regular' | 'irregular';
 
 export interface EncoderOptions {
-  /** The broadcast, whose stream key is the same. */
+  /** The broadcast. */
   readonly broadcast?: string;
+  /** Its stream key; without one, the same as the broadcast. */
+  readonly key?: string;
+  /** Pictures that refer to later ones. */
+  readonly bFrames?: number;
   /** A keyframe every two seconds, or where a scene cut would put one: after one to eight. */
   readonly gop?: Gop;
   readonly video?: boolean;
@@ -30,7 +34,7 @@ function irregularKeyframes(): string {
 
 /** The arguments of an ffmpeg that publishes to `rtmp` in real time. */
 export function encoderArguments(rtmp: string, options: EncoderOptions): string[] {
-  const { gop = 'regular', video = true } = options;
+  const { gop = 'regular', video = true, bFrames = 0 } = options;
   const split = (text: string) => text.split(' ');
   const lit = "enable='lt(mod(t,1),0.1)'";
   const args = split('-hide_banner -loglevel warning -re');
@@ -45,7 +49,9 @@ export function encoderArguments(rtmp: string, options: EncoderOptions): string[
   const beep = `aevalsrc='0.25*sin(2*PI*1000*t)*lt(mod(t,1),0.1)':sample_rate=48000:c=stereo`;
   args.push('-f', 'lavfi', '-i', beep);
   if (video) {
-    args.push(...split('-c:v libx264 -preset ultrafast -tune zerolatency -bf 0 -pix_fmt yuv420p'));
+    // Nothing is held back, unless it must be for pictures that refer to later ones.
+    const tune = bFrames > 0 ? '-preset veryfast' : '-preset ultrafast -tune zerolatency';
+    args.push(...split(`-c:v libx264 ${tune} -bf ${bFrames} -pix_fmt yuv420p`));
     args.push(...split('-b:v 400k -sc_threshold 0 -threads 1'));
     args.push(
       ...(gop === 'regular'

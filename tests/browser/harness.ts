@@ -209,8 +209,8 @@ export class Stack {
 
   /** Pushes a moving picture and beeps by RTMP, as a host's encoder would. */
   startEncoder(options: EncoderOptions = {}): void {
-    const { broadcast = 'demo' } = options;
-    const args = encoderArguments(`rtmp://127.0.0.1:${this.ports.rtmp}/live/${broadcast}`, options);
+    const { broadcast = 'demo', key = broadcast } = options;
+    const args = encoderArguments(`rtmp://127.0.0.1:${this.ports.rtmp}/live/${key}`, options);
     this.#encoders.set(broadcast, new Process(`encoder of ${broadcast}`, 'ffmpeg', args));
   }
 
@@ -225,6 +225,13 @@ export class Stack {
     for (const broadcast of [...this.#encoders.keys()]) await this.stopEncoder(broadcast);
     for (const role of [...this.#roles.keys()]) await this.stopRole(role, 'SIGTERM');
     await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  /** What a role says of how to make the first account: an address of the console. */
+  get setupLink(): string {
+    const link = /set up +(\S+)/.exec(this.logs())?.[1];
+    if (!link) throw new Error('no set-up link was printed');
+    return link;
   }
 
   /** Everything the processes have written. */

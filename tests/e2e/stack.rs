@@ -38,6 +38,7 @@ pub(crate) struct Stack {
     certificate: String,
     http: SocketAddr,
     data_dir: TempDir,
+    broadcasts: Vec<BroadcastConfig>,
     origin: Option<Running>,
     _edge: Running,
     client: reqwest::Client,
@@ -49,14 +50,22 @@ struct Running {
 }
 
 impl Stack {
+    /// With the public broadcasts `a` and `b`, whose keys are `a-key` and `b-key`.
     pub(crate) async fn start() -> Self {
+        let broadcast =
+            |id: &str| BroadcastConfig::new(id.parse().unwrap(), Secret::new(format!("{id}-key")));
+        Self::start_with(["a", "b"].map(broadcast).into()).await
+    }
+
+    /// With these broadcasts.
+    pub(crate) async fn start_with(broadcasts: Vec<BroadcastConfig>) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let (origin, rtmp, relay, certificate) =
-            start_origin(ANY, ANY, data_dir.path().into()).await;
+            start_origin(ANY, ANY, data_dir.path().into(), &broadcasts).await;
         let (edge, http) = start_edge(relay, &certificate).await;
         let client = reqwest::Client::new();
         let origin = Some(origin);
-        Self { rtmp, relay, certificate, http, data_dir, origin, _edge: edge, client }
+        Self { rtmp, relay, certificate, http, data_dir, broadcasts, origin, _edge: edge, client }
     }
 
     /// Another edge of the same origin.
@@ -71,6 +80,7 @@ impl Stack {
             certificate: self.certificate.clone(),
             http,
             data_dir: tempfile::tempdir().unwrap(),
+            broadcasts: Vec::new(),
             origin: None,
             _edge: edge,
             client: self.client.clone(),
@@ -84,7 +94,7 @@ impl Stack {
         origin.cancel.cancel();
         origin.task.await.unwrap();
         let data_dir = self.data_dir.path().into();
-        let (origin, ..) = start_origin(self.rtmp, self.relay, data_dir).await;
+        let (origin, ..) = start_origin(self.rtmp, self.relay, data_dir, &self.broadcasts).await;
         self.origin = Some(origin);
     }
 
@@ -194,14 +204,12 @@ async fn start_origin(
     rtmp: SocketAddr,
     relay: SocketAddr,
     data_dir: PathBuf,
+    broadcasts: &[BroadcastConfig],
 ) -> (Running, SocketAddr, SocketAddr, String) {
     let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config =
         lectern_origin::config::Config { rtmp, relay, http, media: ANY, ..Default::default() };
-    let broadcast =
-        |id: &str| BroadcastConfig::new(id.parse().unwrap(), Secret::new(format!("{id}-key")));
-    let broadcasts = ["a", "b"].map(broadcast);
-    let origin = Origin::start(&config, &broadcasts, &data_dir, Router::new(), &Registry::new())
+    let origin = Origin::start(&config, broadcasts, &data_dir, Router::new(), &Registry::new())
         .await
         .unwrap();
     let (rtmp, relay) = (origin.rtmp_addr(), origin.relay_addr());

@@ -7,6 +7,8 @@
 //! to know.
 
 pub(crate) mod carried;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod jwt;
 mod known;
 mod refusal;

@@ -24,6 +24,7 @@ use crate::access::carried::PROTOCOL;
 use crate::client::Client;
 use crate::live::{Directory, Live};
 use crate::negotiation::{etag_of, matches_etag};
+use crate::preflight::{READING, preflight};
 use crate::server::Seat;
 
 /// The longest message of a player's: several times what the longest comment takes.
@@ -47,8 +48,8 @@ struct Site {
 pub fn routes(comments: Arc<Comments>, directory: Arc<Directory>, origins: Vec<String>) -> Router {
     Router::new()
         .route("/live/{id}/comments", get(read_along))
-        .route("/live/{id}/comments/{file}", get(file))
-        .route("/live/{id}/comments.vtt", get(webvtt))
+        .route("/live/{id}/comments/{file}", get(file).options(async || preflight(READING)))
+        .route("/live/{id}/comments.vtt", get(webvtt).options(async || preflight(READING)))
         .with_state(Arc::new(Site { comments, directory, origins }))
 }
 

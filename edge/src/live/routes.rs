@@ -6,8 +6,7 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE,
     RETRY_AFTER,
 };
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -25,6 +24,7 @@ use super::media::{self, Asks};
 use super::metrics::Kind;
 use super::{Live, playlists};
 use crate::audience::{Asked, Audience, HttpPath};
+use crate::preflight::{READING, preflight};
 use crate::siblings::REASON;
 use crate::timeline::{self, Locator};
 use crate::{dash, hls};
@@ -35,15 +35,10 @@ pub(super) const SHORT: &str = "public, max-age=1";
 
 /// The word for the player where the upstream has not said what there is.
 const UNHEARD: &str = "unheard";
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Date, ETag, Content-Range, Retry-After, Server-Timing, CMSD-Static, CMSD-Dynamic, Lectern-Reason",
-);
-const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, Range, If-None-Match, If-Range, CMCD-Request, CMCD-Object, CMCD-Status, \
-     CMCD-Session, Lectern-Viewer",
 );
 
 /// The routes `/live`, `/live/{id}`, `/live/{id}/manifest.mpd`, `/live/{id}/index.m3u8`, the files of
@@ -75,8 +70,11 @@ async fn common(
 ) -> Response<Body> {
     let kind = kind(&request);
     let asking = asked(kind).and_then(|asked| audience.asking(&request, asked));
-    let mut response =
-        if request.method() == Method::OPTIONS { preflight() } else { next.run(request).await };
+    let mut response = if request.method() == Method::OPTIONS {
+        preflight(READING)
+    } else {
+        next.run(request).await
+    };
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
@@ -114,17 +112,6 @@ fn asked(kind: Kind) -> Option<Asked> {
         Kind::Part => Some(Asked::Media(Some(HttpPath::Hls))),
         Kind::Status | Kind::Init | Kind::Time | Kind::Other => None,
     }
-}
-
-fn preflight() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
-    headers.insert(ALLOW, METHODS);
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-    response
 }
 
 /// The time, as DASH's UTCTiming `http-iso` wants it.

@@ -1,5 +1,5 @@
 //! What the fuzzer calls: one entry for each thing in this crate that reads a stranger's bytes for
-//! WebRTC.
+//! WebRTC, and for viewer tokens, which are read before anything else is.
 //!
 //! An entry takes any bytes and returns; what must hold it asserts. The fuzzer (`bench/fuzz`) looks
 //! for bytes that make one fail, and the tests replay those that were kept (`tests/corpus.rs`), so
@@ -20,7 +20,7 @@ use super::{http, rtcp, socket};
 pub type Entry = fn(&[u8]);
 
 /// Every entry, by the name of its target and corpus.
-pub const TARGETS: [(&str, Entry); 12] = [
+pub const TARGETS: [(&str, Entry); 13] = [
     ("sdp", sdp::offer),
     ("sdpfrag", sdp::fragment),
     ("ice", ice::checks),
@@ -33,6 +33,7 @@ pub const TARGETS: [(&str, Entry); 12] = [
     ("ice_servers", http::fuzzing::ice_servers),
     ("h264", media::h264),
     ("session", session::datagrams),
+    ("token", crate::access::fuzzing::token),
 ];
 
 /// Runs the entry of a target; for the fuzzer's own binaries, whose targets are all in the table.

@@ -17,7 +17,10 @@ CONFIGURATION
     [origin]
     rtmp  = \"0.0.0.0:1935\"           RTMP, TCP: rtmp://HOST/live/<stream-key>
     relay = \"0.0.0.0:4443\"           edges subscribe here, QUIC over UDP
-    http  = \"0.0.0.0:8088\"           comments and attendance as files, under /api/v1
+    http  = \"0.0.0.0:8088\"           the console, the API under /api/v1, and WHIP at /whip
+    trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed there
+    watch_url = \"/watch/\"            what a broadcast's id is appended to in links for viewers, such
+                                     as https://edge.example/watch/
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     relay_token = \"…\"                what edges must present; without it anyone may subscribe,
                                      and nobody comment
@@ -25,7 +28,8 @@ CONFIGURATION
     relay_window_secs = 120          seconds of media kept for edges that start later
     relay_window_bytes_max = 536870912
                                      bytes of it, over all broadcasts
-    database = \"postgres://…\"       where comments are kept, or sqlite:PATH; lectern.db in
+    database = \"postgres://…\"       where accounts, broadcasts and comments are kept, or
+                                     sqlite:PATH; lectern.db in
                                      data_dir when absent
     limits.connections_max = 512     encoders connected at once
     limits.connections_per_address_max = 32

@@ -67,14 +67,8 @@ impl Config {
             config.data_dir.clone_from(data_dir);
         }
         config.hand_out_viewer_keys()?;
-        match role {
-            Role::All { demo: true, .. } => config.provision_demo(),
-            Role::All { .. } | Role::Origin { .. } if config.broadcast.is_empty() => {
-                tracing::warn!(
-                    "no broadcast is provisioned: nobody can publish; add a [[broadcast]]"
-                );
-            }
-            _ => {}
+        if matches!(role, Role::All { demo: true, .. }) {
+            config.provision_demo();
         }
         Ok(config)
     }

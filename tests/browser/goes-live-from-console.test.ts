@@ -1,7 +1,6 @@
 // A host who has never seen Lectern is live through the console alone: with an encoder and the key that
 // was copied, and from the browser's own camera; and knows what is wrong before anybody tells them.
 
-import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { Desk } from './console/desk.ts';
 import { until, untilMoved } from './player.ts';
@@ -15,19 +14,9 @@ const s = scene({ roles: 'all', broadcasts: ['provisioned'] }, [
   '--disable-features=WebRtcHideLocalIpsWithMdns',
 ]);
 
-/** The link that was printed, at the address by which the tests reach the server. */
-const setupLink = () =>
-  s.stack.url + new URL(s.stack.setupLink).href.replace(/^https?:\/\/[^/]+/, '');
-
-async function watch(id: string): Promise<Page> {
-  const page = await s.page();
-  await page.goto(`${s.stack.url}/watch/${id}`);
-  return page;
-}
-
 test('from the first start to a picture, by the console alone', async () => {
-  const desk = new Desk(await s.page());
-  await desk.page.goto(setupLink());
+  const { pathname, hash } = new URL(s.stack.setupLink);
+  const desk = new Desk(await s.open(pathname + hash));
   await desk.setUp('Ada Lovelace', 'ada', PASSWORD);
   await desk.create('Algebra I');
   const id = /broadcasts\/([^/]+)\//.exec(desk.page.url())?.[1] ?? '';
@@ -36,7 +25,7 @@ test('from the first start to a picture, by the console alone', async () => {
   s.stack.startEncoder({ broadcast: id, key });
   await desk.check('Your encoder is connected', 'done');
   await desk.check('Picture and sound are good', 'done');
-  const viewer = await watch(id);
+  const viewer = await s.open(`/watch/${id}`);
   await until(viewer, { state: 'live', path: 'webrtc' });
   await untilMoved(viewer, 10);
   // A good source is replaced by one that WebRTC cannot show; nobody touches the console.
@@ -61,8 +50,7 @@ test('from the first start to a picture, by the console alone', async () => {
 }, 90_000);
 
 test("from the browser's own camera", async () => {
-  const desk = new Desk(await s.page());
-  await desk.page.goto(`${s.stack.url}/console`);
+  const desk = new Desk(await s.open('/console'));
   await desk.signIn('ada', PASSWORD);
   await desk.button('Sign out').waitFor();
   await desk.go('/new');
@@ -72,7 +60,7 @@ test("from the browser's own camera", async () => {
   await desk.button('Camera').click();
   await desk.button('Go live').click();
   await desk.page.getByText('You are live from this browser').waitFor();
-  const viewer = await watch(id);
+  const viewer = await s.open(`/watch/${id}`);
   await until(viewer, { state: 'live', path: 'webrtc' });
   await untilMoved(viewer, 10);
 }, 90_000);

@@ -1,0 +1,357 @@
+//! The API as a console and as programs use it, and as strangers try to: over SQLite and over PostgreSQL.
+//! Whatever it answers must be documented: each test's harness looks every answer up.
+
+#[path = "../comments_store/postgres.rs"]
+mod postgres;
+mod site;
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use self::postgres::Postgres;
+use self::site::{PASSWORD, Site, Who};
+
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(super::Site::start(None).await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let server = super::Postgres::start();
+                super::$name(super::Site::start(Some(server.url())).await).await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    the_first_account_is_made_once_by_whoever_has_the_link
+    who_signs_in_may_do_what_their_role_says
+    a_change_needs_the_version_before_it_and_one_of_two_wins
+    keys_are_shown_once_and_end_when_they_are_revoked
+    tokens_are_good_for_what_they_say_until_they_end
+    the_last_admin_stays
+    viewer_keys_rotate
+    what_was_made_is_there_after_a_restart
+}
+
+async fn the_first_account_is_made_once_by_whoever_has_the_link(mut site: Site) {
+    let token = site.setup_token().expect("none has been made");
+    let wish = |token: &str, password: &str| json!({"token": token, "login": "Ada@uni.example", "name": "Ada", "password": password});
+    let refused = site.post(Who::Nobody, "/setup", wish("wrong", PASSWORD)).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let refused = site.post(Who::Nobody, "/setup", wish(&token, "short")).await;
+    assert_eq!((refused.status, refused.field(0)), (StatusCode::UNPROCESSABLE_ENTITY, "password"));
+    let made = site.post(Who::Nobody, "/setup", wish(&token, PASSWORD)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!(made.body["account"]["role"], "admin");
+    let cookie = made.cookie.expect("a cookie");
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    assert!(!cookie.contains("Secure"), "it would not come back over this");
+    let again = site.post(Who::Nobody, "/setup", wish(&token, PASSWORD)).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    assert_eq!(site.setup_token(), None);
+    // Login is the same in any case.
+    let session = site.sign_in("ADA@uni.example", PASSWORD).await;
+    let me = site.get(Who::Cookie(&session), "/session").await;
+    assert_eq!(me.body["account"]["login"], "ada@uni.example");
+    let out = site.call(Who::Cookie(&session), Method::DELETE, "/session", None, &[]).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.get(Who::Cookie(&session), "/session").await.status, StatusCode::UNAUTHORIZED);
+}
+
+async fn who_signs_in_may_do_what_their_role_says(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    let bob = site.account(ada, "bob", "host").await;
+    let eve = site.account(ada, "eve", "host").await;
+    let mod_ = site.account(ada, "moe", "moderator").await;
+    let (bob, eve, moe) = (Who::Cookie(&bob), Who::Cookie(&eve), Who::Cookie(&mod_));
+    let refused = site.post(moe, "/broadcasts", json!({"title": "Mine"})).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let made = site.post(bob, "/broadcasts", json!({"id": "algebra-1", "title": "Algebra"})).await;
+    assert_eq!((made.status, &made.body["role"]), (StatusCode::CREATED, &json!("host")));
+    assert_eq!(made.header("location"), "/api/v1/broadcasts/algebra-1");
+    let again = site.post(eve, "/broadcasts", json!({"id": "algebra-1"})).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    // Who has no part in it is told nothing of it.
+    for path in ["", "/keys", "/live", "/members", "/comments.csv", "/attendance.csv"] {
+        let path = format!("/broadcasts/algebra-1{path}");
+        assert_eq!(site.get(eve, &path).await.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(site.get(Who::Nobody, &path).await.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    assert_eq!(site.get(eve, "/broadcasts").await.body["items"], json!([]));
+    let path = "/broadcasts/algebra-1/members/moe";
+    let set = site.call(bob, Method::PUT, path, Some(json!({"role": "moderator"})), &[]).await;
+    assert_eq!(set.status, StatusCode::NO_CONTENT);
+    let seen = site.get(moe, "/broadcasts/algebra-1").await;
+    assert_eq!(seen.body["role"], "moderator");
+    assert!(seen.body["moderator_key"].is_string());
+    assert_eq!(site.get(moe, "/broadcasts/algebra-1/keys").await.status, StatusCode::FORBIDDEN);
+    let stop = site.post(moe, "/broadcasts/algebra-1/stop", json!({})).await;
+    assert_eq!(stop.status, StatusCode::FORBIDDEN);
+    assert_eq!(site.get(moe, "/broadcasts/algebra-1/comments.csv").await.status, StatusCode::OK);
+    // Accounts are for admins; one's own is there for everybody.
+    assert_eq!(site.get(bob, "/accounts").await.status, StatusCode::FORBIDDEN);
+    let own = site.get(bob, "/session").await.body["account"]["id"].clone();
+    let own = format!("/accounts/{}", own.as_str().expect("an id"));
+    assert_eq!(site.get(bob, &own).await.status, StatusCode::OK);
+    assert_eq!(site.get(eve, &own).await.status, StatusCode::NOT_FOUND);
+    // Who is disabled is out at once.
+    let etag = site.get(ada, &own).await.header("etag").to_owned();
+    let disabled = Some(json!({"disabled": true}));
+    let set = site.call(ada, Method::PATCH, &own, disabled, &[("if-match", &etag)]).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.body);
+    assert_eq!(site.get(bob, "/broadcasts").await.status, StatusCode::UNAUTHORIZED);
+}
+
+async fn a_change_needs_the_version_before_it_and_one_of_two_wins(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    let all = json!({"id": "a", "title": "Algebra", "topics": ["Maths"], "language": "de",
+        "starts_at": "2026-11-23T10:00:00+01:00", "visibility": "unlisted", "viewers_max": 300,
+        "links": [{"title": "Script", "url": "https://uni.example/script"}],
+        "registration": {"notice": "Kept for a week.", "fields": [
+            {"name": "mail", "label": "Mail", "kind": "email", "required": true}]}});
+    let made = site.post(ada, "/broadcasts", all).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!(made.body["starts_at"], "2026-11-23T09:00:00Z");
+    let patch = |title: &str| Some(json!({"title": title}));
+    let path = "/broadcasts/a";
+    let without = site.call(ada, Method::PATCH, path, patch("x"), &[]).await;
+    assert_eq!(without.status, StatusCode::PRECONDITION_REQUIRED);
+    let etag = made.header("etag").to_owned();
+    let headers = [("if-match", etag.as_str())];
+    let (one, other) = tokio::join!(
+        site.call(ada, Method::PATCH, path, patch("One"), &headers),
+        site.call(ada, Method::PATCH, path, patch("Other"), &headers)
+    );
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+    let now = site.get(ada, path).await;
+    let won = if one.status == StatusCode::OK { "One" } else { "Other" };
+    assert_eq!((&now.body["title"], &now.body["language"]), (&json!(won), &json!("de")));
+    let etag = now.header("etag").to_owned();
+    let clear = Some(json!({"language": null, "registration": null, "topics": []}));
+    let cleared = site.call(ada, Method::PATCH, path, clear, &[("if-match", &etag)]).await;
+    assert_eq!(cleared.body["language"], Value::Null);
+    assert_eq!(cleared.body["viewers_max"], 300);
+    // Found by its words, and gone when it is removed.
+    assert_eq!(site.get(ada, "/broadcasts?q=oth%20A").await.status, StatusCode::OK);
+    let stale = site.call(ada, Method::DELETE, path, None, &[("if-match", &etag)]).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+    let etag = cleared.header("etag").to_owned();
+    let gone = site.call(ada, Method::DELETE, path, None, &[("if-match", &etag)]).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.get(ada, path).await.status, StatusCode::NOT_FOUND);
+    // What the configuration file provisions is there, and is changed there.
+    let provisioned = site.get(ada, "/broadcasts/provisioned").await;
+    assert_eq!(provisioned.body["source"], "config");
+    let etag = provisioned.header("etag").to_owned();
+    let path = "/broadcasts/provisioned";
+    let refused = site.call(ada, Method::PATCH, path, patch("x"), &[("if-match", &etag)]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+}
+
+async fn keys_are_shown_once_and_end_when_they_are_revoked(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    site.post(ada, "/broadcasts", json!({"id": "a"})).await;
+    let made = site.post(ada, "/broadcasts/a/keys", json!({"label": "Hall", "use": "backup"})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let key = made.body["key"].as_str().expect("the key").to_owned();
+    let listed = site.get(ada, "/broadcasts/a/keys").await;
+    let listed = &listed.body["items"][0];
+    assert_eq!((&listed["label"], &listed["use"]), (&json!("Hall"), &json!("backup")));
+    assert!(listed.get("key").is_none() && key.ends_with(listed["hint"].as_str().expect("a hint")));
+    assert!(site.opens(&key));
+    let path = format!("/broadcasts/a/keys/{}", listed["id"].as_str().expect("an id"));
+    let revoked = site.call(ada, Method::DELETE, &path, None, &[]).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT);
+    assert!(!site.opens(&key));
+    assert_eq!(site.call(ada, Method::DELETE, &path, None, &[]).await.status, StatusCode::NOT_FOUND);
+    // A blocked broadcast is closed to every key.
+    let made = site.post(ada, "/broadcasts/a/keys", json!({})).await;
+    let key = made.body["key"].as_str().expect("the key").to_owned();
+    assert!(site.opens(&key));
+    let blocked = site.post(ada, "/broadcasts/a/stop", json!({"block": true})).await;
+    assert_eq!(blocked.status, StatusCode::NO_CONTENT);
+    assert!(!site.opens(&key));
+    let etag = site.get(ada, "/broadcasts/a").await.header("etag").to_owned();
+    let open = Some(json!({"blocked": false}));
+    site.call(ada, Method::PATCH, "/broadcasts/a", open, &[("if-match", &etag)]).await;
+    assert!(site.opens(&key));
+}
+
+async fn tokens_are_good_for_what_they_say_until_they_end(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    let wish = json!({"name": "Timetable", "scopes": ["broadcasts:read", "broadcasts:write"]});
+    let made = site.post(ada, "/tokens", wish).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let secret = made.body["token"].as_str().expect("the token").to_owned();
+    let token = Who::Token(&secret);
+    let created = site.post(token, "/broadcasts", json!({"id": "a"})).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.body);
+    for (path, body) in [("/broadcasts/a/keys", json!({})), ("/tokens", json!({"name": "x", "scopes": ["accounts:write"]}))] {
+        assert_eq!(site.post(token, path, body).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(site.get(token, "/accounts").await.status, StatusCode::FORBIDDEN);
+    let listed = site.get(ada, "/tokens").await;
+    assert!(listed.body["items"][0].get("token").is_none());
+    assert!(listed.body["items"][0]["used_at"].is_string());
+    let path = format!("/tokens/{}", made.body["id"].as_str().expect("an id"));
+    site.call(ada, Method::DELETE, &path, None, &[]).await;
+    assert_eq!(site.get(token, "/broadcasts").await.status, StatusCode::UNAUTHORIZED);
+    let past = json!({"name": "x", "scopes": ["broadcasts:read"], "expires_at": "2020-01-01T00:00:00Z"});
+    let refused = site.post(ada, "/tokens", past).await;
+    assert_eq!(refused.field(0), "expires_at");
+}
+
+async fn the_last_admin_stays(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    let me = site.get(ada, "/session").await.body["account"]["id"].clone();
+    let path = format!("/accounts/{}", me.as_str().expect("an id"));
+    let etag = site.get(ada, &path).await.header("etag").to_owned();
+    let headers = [("if-match", etag.as_str())];
+    for patch in [json!({"role": "host"}), json!({"disabled": true})] {
+        let refused = site.call(ada, Method::PATCH, &path, Some(patch), &headers).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+    }
+    let refused = site.call(ada, Method::DELETE, &path, None, &headers).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    // A new password needs the one before it, and ends the other sessions.
+    let elsewhere = site.sign_in("ada", PASSWORD).await;
+    let change = |current: &str| Some(json!({"current": current, "password": "another fine one"}));
+    let password = format!("{path}/password");
+    let refused = site.call(ada, Method::PUT, &password, change("wrong"), &[]).await;
+    assert_eq!(refused.field(0), "current");
+    let set = site.call(ada, Method::PUT, &password, change(PASSWORD), &[]).await;
+    assert_eq!(set.status, StatusCode::NO_CONTENT, "{}", set.body);
+    assert_eq!(site.get(ada, "/session").await.status, StatusCode::OK);
+    let ended = site.get(Who::Cookie(&elsewhere), "/session").await;
+    assert_eq!(ended.status, StatusCode::UNAUTHORIZED);
+}
+
+async fn viewer_keys_rotate(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    site.post(ada, "/broadcasts", json!({"id": "a", "visibility": "token"})).await;
+    let wish = json!({"expires_in_secs": 3600, "subject": "ada"});
+    let made = site.post(ada, "/broadcasts/a/viewer-tokens", wish).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert!(made.body["url"].as_str().expect("a link").starts_with("/watch/a#token=ey"));
+    let keys = site.get(ada, "/viewer-keys").await;
+    assert_eq!(keys.body["items"].as_array().expect("a list").len(), 1);
+    let other = site.post(ada, "/viewer-keys", json!({})).await;
+    assert_eq!((other.status, &other.body["source"]), (StatusCode::CREATED, &json!("own")));
+    let path = format!("/viewer-keys/{}", keys.body["items"][0]["kid"].as_str().expect("a kid"));
+    let retired = site.call(ada, Method::DELETE, &path, None, &[]).await;
+    assert_eq!(retired.status, StatusCode::NO_CONTENT);
+    let bad = site.post(ada, "/viewer-keys", json!({"public_key": "short"})).await;
+    assert_eq!(bad.field(0), "public_key");
+}
+
+async fn what_was_made_is_there_after_a_restart(mut site: Site) {
+    let cookie = site.admin().await;
+    let ada = Who::Cookie(&cookie);
+    site.post(ada, "/broadcasts", json!({"id": "a", "title": "Algebra"})).await;
+    let made = site.post(ada, "/broadcasts/a/keys", json!({})).await;
+    let key = made.body["key"].as_str().expect("the key").to_owned();
+    let mut site = site.restart().await;
+    assert_eq!(site.setup_token(), None);
+    let ada = Who::Cookie(&cookie);
+    let there = site.get(ada, "/broadcasts/a").await;
+    assert_eq!((there.status, &there.body["title"]), (StatusCode::OK, &json!("Algebra")));
+    assert!(site.opens(&key));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_get_answers_and_nothing_else() {
+    let mut site = Site::start(None).await;
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    let json_type = ("content-type", "application/json");
+    // With the cookie, but from a page of somebody else's.
+    for from in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+        let body = Some(json!({"id": "a"}));
+        let refused = site.call(ada, Method::POST, "/broadcasts", body, &[from]).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{from:?}");
+    }
+    let check = |body: &'static [u8], expect: StatusCode| (body, expect);
+    let huge: &'static [u8] = vec![b' '; 70_000].leak();
+    for (body, expect) in [
+        check(b"", StatusCode::BAD_REQUEST),
+        check(b"{", StatusCode::BAD_REQUEST),
+        check(b"{} {}", StatusCode::BAD_REQUEST),
+        check(b"\xff\xfe", StatusCode::BAD_REQUEST),
+        check(b"[]", StatusCode::UNPROCESSABLE_ENTITY),
+        check(b"5", StatusCode::UNPROCESSABLE_ENTITY),
+        check(br#"{"title":5}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        check(br#"{"titel":"x"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        check(br#"{"id":"a/b"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        check(br#"{"topics":{"a":1}}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        check(br#"{"viewers_max":-1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        check(br#"{"starts_at":"tomorrow"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        check(huge, StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let answer = site.raw(ada, Method::POST, "/broadcasts", body, &[json_type]).await;
+        let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        assert_eq!(answer.status, expect, "{shown}: {}", answer.body);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{shown}");
+    }
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let answer = site.raw(ada, Method::POST, "/broadcasts", b"id=a", &[form]).await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    for path in ["/broadcasts/a%2Fb", "/broadcasts/%00", "/broadcasts/none", "/accounts/none", "/nowhere"] {
+        assert_eq!(site.get(ada, path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    for query in ["limit=0", "limit=201", "limit=x", "state=none", "colour=red"] {
+        let answer = site.get(ada, &format!("/broadcasts?{query}")).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+    }
+    let answer = site.call(ada, Method::PUT, "/broadcasts", Some(json!({})), &[]).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    // Forged.
+    for who in [Who::Cookie("lectern_session=forged"), Who::Token("lec_forged"), Who::Token("forged")] {
+        assert_eq!(site.get(who, "/broadcasts").await.status, StatusCode::UNAUTHORIZED);
+    }
+    // Guessing is slow, also of a login that nobody has.
+    for login in ["ada", "nobody"] {
+        let mut last = StatusCode::OK;
+        for n in 0..8 {
+            let guess = json!({"login": login, "password": format!("guess number {n}")});
+            last = site.post(Who::Nobody, "/session", guess).await.status;
+        }
+        assert_eq!(last, StatusCode::TOO_MANY_REQUESTS, "{login}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_come_in_pieces_and_in_order() {
+    let mut site = Site::start(None).await;
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    for n in 0..7 {
+        let at = format!("2030-01-0{}T00:00:00Z", 7 - n);
+        let body = json!({"id": format!("b{n}"), "title": format!("Title {n}"), "starts_at": at});
+        site.post(ada, "/broadcasts", body).await;
+    }
+    let mut seen = Vec::new();
+    let mut path = "/broadcasts?limit=3&q=title".to_owned();
+    loop {
+        let piece = site.get(ada, &path).await;
+        let items = piece.body["items"].as_array().expect("a list").clone();
+        seen.extend(items.iter().map(|item| item["id"].as_str().expect("an id").to_owned()));
+        let Some(next) = piece.body["next"].as_str() else { break };
+        path = format!("/broadcasts?limit=3&q=title&after={next}");
+    }
+    assert_eq!(seen, ["b6", "b5", "b4", "b3", "b2", "b1", "b0"], "the soonest first");
+}

@@ -1,0 +1,235 @@
+//! An API over a database of its own, called without a network. Every answer is looked up in the document
+//! that the API gives of itself.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use lectern_origin::api;
+use lectern_origin::broadcasts::{Broadcasts, Protocol};
+use lectern_origin::comments::{self, Desk};
+use lectern_origin::config::{BroadcastConfig, Secret};
+use lectern_origin::control::Control;
+use lectern_origin::control::store::Store;
+use lectern_origin::database::Database;
+use lectern_origin::metrics::Metrics;
+use lectern_origin::store;
+use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
+use prometheus::Registry;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+const PREFIX: &str = "/api/v1";
+
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(crate) enum Who<'a> {
+    Nobody,
+    Cookie(&'a str),
+    Token(&'a str),
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+    pub(crate) cookie: Option<String>,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// Which field is wrong.
+    pub(crate) fn field(&self, at: usize) -> &str {
+        self.body["errors"][at]["field"].as_str().unwrap_or("none")
+    }
+}
+
+pub(crate) struct Site {
+    router: Router,
+    document: Value,
+    control: Arc<Control>,
+    broadcasts: Arc<Broadcasts>,
+    database: Database,
+    url: String,
+    dir: Arc<TempDir>,
+    _relay: Publisher,
+    _desk: Desk,
+}
+
+impl Site {
+    /// Over the PostgreSQL at `url`, or over SQLite.
+    pub(crate) async fn start(url: Option<String>) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("temporary directory"));
+        let own = || format!("sqlite:{}/lectern.db", dir.path().display());
+        Self::open(url.unwrap_or_else(own), dir.clone()).await
+    }
+
+    async fn open(url: String, dir: Arc<TempDir>) -> Self {
+        let registry = Registry::new();
+        let identity = Identity::load_or_create(dir.path()).expect("identity");
+        let metrics = PublisherMetrics::register(&registry).expect("metrics");
+        let loopback = "127.0.0.1:0".parse().expect("an address");
+        let relay = Publisher::bind(PublisherConfig::new(loopback, identity, metrics));
+        let relay = relay.expect("bind");
+        let database = Database::new(&url).expect("a URL");
+        database.ready().await.expect("open");
+        let files = store::Store::open(dir.path()).expect("store");
+        let metrics = Metrics::register(&registry).expect("metrics");
+        let broadcasts = Broadcasts::new(relay.announcer().clone(), files, metrics);
+        let broadcasts = Arc::new(broadcasts);
+        let comments = comments::store::Store::new(database.clone());
+        let metrics = comments::Metrics::register(&registry).expect("metrics");
+        let (desk, rooms) = Desk::new(comments.clone(), metrics);
+        let provisioned =
+            [BroadcastConfig::new("provisioned".parse().expect("an id"), Secret::new("file-key"))];
+        let store = Store::new(database.clone());
+        let control = Control::new(store, broadcasts.clone(), rooms, &provisioned).await;
+        let control = Arc::new(control.expect("provisioned"));
+        control.load().await.expect("loaded");
+        let settings = api::Settings { rtmp_port: 1935, watch_url: "/watch/".to_owned() };
+        let router = api::routes(control.clone(), comments, settings);
+        let mut site = Self {
+            router,
+            document: Value::Null,
+            control,
+            broadcasts,
+            database,
+            url,
+            dir,
+            _relay: relay,
+            _desk: desk,
+        };
+        site.document = site.get(Who::Nobody, "/openapi.json").await.body;
+        site
+    }
+
+    /// The same, begun anew.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { url, dir, database, .. } = self;
+        database.close().await;
+        Self::open(url, dir).await
+    }
+
+    pub(crate) fn setup_token(&self) -> Option<String> {
+        self.control.setup_token()
+    }
+
+    /// Whether one may publish with this key.
+    pub(crate) fn opens(&self, key: &str) -> bool {
+        self.broadcasts.claim(key, Protocol::Rtmp).is_ok()
+    }
+
+    /// The cookie of the first account.
+    pub(crate) async fn admin(&mut self) -> String {
+        let token = self.setup_token().expect("no account yet");
+        let wish = json!({"token": token, "login": "ada", "name": "Ada", "password": PASSWORD});
+        let made = self.post(Who::Nobody, "/setup", wish).await;
+        cookie_of(&made)
+    }
+
+    /// The cookie of another account.
+    pub(crate) async fn account(&mut self, admin: Who<'_>, login: &str, role: &str) -> String {
+        let wish = json!({"login": login, "name": login, "role": role, "password": PASSWORD});
+        let made = self.post(admin, "/accounts", wish).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+        self.sign_in(login, PASSWORD).await
+    }
+
+    pub(crate) async fn sign_in(&self, login: &str, password: &str) -> String {
+        let credentials = json!({"login": login, "password": password});
+        let answer = self.post(Who::Nobody, "/session", credentials).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        cookie_of(&answer)
+    }
+
+    pub(crate) async fn get(&self, who: Who<'_>, path: &str) -> Answer {
+        self.call(who, Method::GET, path, None, &[]).await
+    }
+
+    pub(crate) async fn post(&self, who: Who<'_>, path: &str, body: Value) -> Answer {
+        self.call(who, Method::POST, path, Some(body), &[]).await
+    }
+
+    pub(crate) async fn call(
+        &self,
+        who: Who<'_>,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let mut headers = headers.to_vec();
+        if !body.is_empty() {
+            headers.push((CONTENT_TYPE.as_str(), "application/json"));
+        }
+        self.raw(who, method, path, body.as_bytes(), &headers).await
+    }
+
+    pub(crate) async fn raw(
+        &self,
+        who: Who<'_>,
+        method: Method,
+        path: &str,
+        body: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request =
+            Request::builder().method(method.clone()).uri(format!("{PREFIX}{path}"));
+        request = match who {
+            Who::Nobody => request,
+            Who::Cookie(cookie) => request.header(COOKIE, cookie),
+            Who::Token(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+        };
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_vec())).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        assert!(!status.is_server_error(), "{method} {path}: {status}");
+        self.look_up(&method, path, status);
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+        let cookie = headers.get(SET_COOKIE).map(|value| value.to_str().expect("text").to_owned());
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer { status, body, cookie, headers }
+    }
+
+    /// Fails if the document does not say that this may be answered.
+    fn look_up(&self, method: &Method, path: &str, status: StatusCode) {
+        let path = path.split('?').next().unwrap_or_default();
+        let Some(paths) = self.document["paths"].as_object() else { return };
+        let parts: Vec<_> = path.split('/').collect();
+        let fits = |template: &str| {
+            let named: Vec<_> = template.split('/').collect();
+            let same = |(part, named): (&&str, &&str)| part == named || named.starts_with('{');
+            named.len() == parts.len() && parts.iter().zip(&named).all(same)
+        };
+        // What is written out comes before what stands for anything.
+        let mut found: Vec<_> = paths.iter().filter(|(template, _)| fits(template)).collect();
+        found.sort_by_key(|(template, _)| template.matches('{').count());
+        let Some((template, item)) = found.first() else {
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path} is not documented");
+            return;
+        };
+        let operation = &item[method.as_str().to_lowercase()];
+        if operation.is_null() {
+            assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{method} {template}");
+            return;
+        }
+        let documented = &operation["responses"][status.as_str()];
+        assert!(documented.is_object(), "{method} {template}: {status} is not documented");
+    }
+}
+
+fn cookie_of(answer: &Answer) -> String {
+    let cookie = answer.cookie.as_deref().expect("a cookie");
+    cookie.split(';').next().expect("a name and a value").to_owned()
+}

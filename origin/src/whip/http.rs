@@ -93,7 +93,7 @@ async fn end<G: Gate>(
     Path(session): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    let entry = find(&shared, &session, &headers)?;
+    let entry = find(&shared, &session, &headers).map_err(IntoResponse::into_response)?;
     entry.stop.cancel();
     Ok(StatusCode::OK.into_response())
 }
@@ -104,7 +104,8 @@ async fn update<G: Gate>(
     Path(session): Path<String>,
     request: Request,
 ) -> Result<Response, Response> {
-    let entry = find(&shared, &session, request.headers())?;
+    let entry = find(&shared, &session, request.headers());
+    let entry = entry.map_err(IntoResponse::into_response)?;
     let condition = request.headers().get(header::IF_MATCH).cloned();
     let fragment = read_text(request, SDPFRAG).await?;
     let etag = etag(&entry.ufrag);
@@ -133,17 +134,11 @@ async fn update<G: Gate>(
 }
 
 /// The session, if the request has its key.
-fn find<G: Gate>(
-    shared: &Shared<G>,
-    session: &str,
-    headers: &HeaderMap,
-) -> Result<Entry, Response> {
-    let key = bearer(headers).ok_or_else(|| Refused::NoKey.into_response())?;
+fn find<G: Gate>(shared: &Shared<G>, session: &str, headers: &HeaderMap) -> Result<Entry, Refused> {
+    let key = bearer(headers).ok_or(Refused::NoKey)?;
     let entry = shared.registry.get(&SessionName::from_url(session));
     // Who has another key is told no more than who made the name up.
-    entry
-        .filter(|entry| entry.key == KeyDigest::of(&key))
-        .ok_or_else(|| problem(StatusCode::NOT_FOUND, "no such session; it may be over"))
+    entry.filter(|entry| entry.key == KeyDigest::of(&key)).ok_or(Refused::NoSession)
 }
 
 /// Of a session by our ICE credentials, which it keeps for life.
@@ -188,6 +183,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::NoKey | Self::Gate(Refusal::UnknownKey) => StatusCode::UNAUTHORIZED,
+            Self::NoSession => StatusCode::NOT_FOUND,
             Self::Offer(offer::Error::Malformed(_)) => StatusCode::BAD_REQUEST,
             Self::Offer(offer::Error::Unsupported(_)) | Self::Unanswerable(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY

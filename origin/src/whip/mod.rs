@@ -99,6 +99,8 @@ struct Shared<G> {
 enum Refused {
     #[error("send your stream key with the request: Authorization: Bearer <stream key>")]
     NoKey,
+    #[error("no such session; it may be over")]
+    NoSession,
     #[error("{0}")]
     Gate(#[from] Refusal),
     #[error("{0}")]
@@ -121,6 +123,7 @@ impl Refused {
     fn reason(&self) -> &'static str {
         match self {
             Self::NoKey => "no_key",
+            Self::NoSession => "no_session",
             Self::Gate(Refusal::UnknownKey) => "unknown_key",
             Self::Gate(Refusal::Unavailable(_)) => "unavailable",
             Self::Offer(offer::Error::Malformed(_)) | Self::Unanswerable(_) => "malformed",

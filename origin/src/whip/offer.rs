@@ -13,6 +13,8 @@ const LINES_MAX: usize = 1_000;
 const LINE_BYTES_MAX: usize = 4_096;
 /// Codecs of one m-line that are looked at. Browsers offer up to fifty.
 const PAYLOAD_TYPES_MAX: usize = 128;
+/// Streams that an offer may name: sound, picture, and resends of each.
+const STREAMS_MAX: usize = 8;
 /// RFC 8839 §5.4: the length of what names an ICE session, and of its password.
 const UFRAG_BYTES: std::ops::RangeInclusive<usize> = 4..=256;
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 22..=256;
@@ -34,6 +36,8 @@ pub(super) struct Offer {
     pub(super) sdp: String,
     /// The user name fragment of the publisher's ICE agent.
     pub(super) ufrag: String,
+    /// Streams that it names, by their synchronization source.
+    pub(super) streams: Vec<u32>,
     /// Whether a picture is offered, and in which of these codecs, the publisher's favourite first.
     pub(super) video: Option<Vec<Video>>,
     /// Whether sound is offered, and whether as Opus.
@@ -79,6 +83,7 @@ impl Offer {
         let (mut ufrag, mut password, mut fingerprint) = (None, false, false);
         // Said for the whole session unless a section says otherwise (RFC 8866 §6.7).
         let mut sends = true;
+        let mut streams = Vec::new();
         for (number, line) in text.lines().filter(|line| !line.is_empty()).enumerate() {
             if number >= LINES_MAX || line.len() > LINE_BYTES_MAX {
                 return Err(Error::Malformed("it is longer than any that a browser writes"));
@@ -111,6 +116,16 @@ impl Offer {
                         (sections.last_mut(), value.split_once(' '))
                     {
                         section.describe(name, mapped);
+                    }
+                }
+                // RFC 5576 §4.1: `a=ssrc:1234 cname:…`.
+                "ssrc" => {
+                    let stream = value.split(' ').next().and_then(|stream| stream.parse().ok());
+                    if let Some(stream) = stream
+                        && streams.len() < STREAMS_MAX
+                        && !streams.contains(&stream)
+                    {
+                        streams.push(stream);
                     }
                 }
                 "candidate" | "end-of-candidates" | "simulcast" | "rid" => continue,
@@ -152,6 +167,7 @@ impl Offer {
         Ok(Self {
             sdp,
             ufrag: ufrag.to_owned(),
+            streams,
             video: video.map(Section::video_codecs),
             audio: audio.map(Section::has_opus),
         })
@@ -378,6 +394,13 @@ pub(super) mod tests {
         }
         assert!(offer.sdp.contains("a=rtpmap:111 opus/48000/2\r\n"));
         assert_eq!(offer.ufrag, "abcd");
+    }
+
+    #[test]
+    fn streams_are_known_by_their_names() {
+        let named = "a=ssrc-group:FID 7 8\r\na=ssrc:7 cname:x\r\na=ssrc:7 msid:y\r\na=ssrc:8\r\na=ssrc:x\r\n";
+        let offer = Offer::read(&format!("{HEAD}{AUDIO}{named}")).expect("an offer");
+        assert_eq!(offer.streams, [7, 8]);
     }
 
     proptest! {

@@ -33,7 +33,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(12);
 const PATHS_MAX: usize = 8;
 /// Addresses in all. Each leaves something behind in the library.
 const PATHS_EVER_MAX: usize = 64;
-/// Streams that are looked at: sound, picture and its resends, and whatever a browser adds to them.
+/// Streams that are looked at besides those that the offer names, which is for publishers who name none.
+/// Each leaves something behind in the library, whoever sent it.
 const STREAMS_MAX: usize = 16;
 /// STUN success responses (RFC 8489 §5): whom we send one has passed a check.
 const CHECK_PASSED: [u8; 2] = [0x01, 0x01];
@@ -105,8 +106,9 @@ pub(super) struct Session {
     /// The stream of each kind, by who sent first.
     video: Option<Ssrc>,
     audio: Option<Ssrc>,
-    /// Those that have been seen.
-    streams: Vec<u32>,
+    /// Those that the offer named, and others that have been seen.
+    named: Vec<u32>,
+    others: Vec<u32>,
     /// Addresses that have passed a check, and when they were last heard.
     paths: Vec<(SocketAddr, Instant)>,
     /// Addresses that checks came from.
@@ -158,7 +160,8 @@ impl Session {
             kinds,
             video: None,
             audio: None,
-            streams: Vec::new(),
+            named: offer.streams.clone(),
+            others: Vec::new(),
             paths: Vec::new(),
             sources: Vec::new(),
             reports: [None; 2],
@@ -271,11 +274,14 @@ impl Session {
             return true;
         }
         let stream = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
-        let known = self.streams.contains(&stream);
-        if !known && self.streams.len() < STREAMS_MAX {
-            self.streams.push(stream);
+        if self.named.contains(&stream) || self.others.contains(&stream) {
+            return true;
         }
-        known || self.streams.contains(&stream)
+        let room = self.others.len() < STREAMS_MAX;
+        if room {
+            self.others.push(stream);
+        }
+        room
     }
 
     /// Does what the library wants until it wants nothing before some time.

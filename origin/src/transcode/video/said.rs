@@ -26,10 +26,8 @@ impl Said {
             for byte in &buffer[..count] {
                 match byte {
                     b'\n' | b'\r' => {
-                        if !line.is_empty() {
-                            self.line(&line, &mut logged);
-                            line.clear();
-                        }
+                        self.line(&line, &mut logged);
+                        line.clear();
                     }
                     // What is longer is cut.
                     byte if line.len() < LINE_BYTES_MAX => line.push(*byte),

@@ -244,6 +244,11 @@ impl VideoStream {
         if !self.begun {
             return false;
         }
+        if self.keyframe.is_none() && self.asked.is_none() {
+            // Publishers begin with one, which is on its way.
+            self.asked = Some(now);
+            return false;
+        }
         let young = |then: Option<Instant>, age| {
             then.is_some_and(|then| now.saturating_duration_since(then) < age)
         };

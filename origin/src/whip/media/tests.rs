@@ -154,7 +154,17 @@ fn what_viewers_cannot_be_given_goes_to_be_re_encoded() {
         })
         .collect();
     assert_eq!(coded, [(5_033, true, 4), (5_066, false, 0)]);
-    assert_eq!(rig.asked, [0], "the first is no keyframe");
+    assert!(rig.asked.is_empty());
+}
+
+#[test]
+fn a_publisher_that_begins_in_the_middle_is_asked_for_a_keyframe() {
+    let mut rig = Rig::new(Video::H264);
+    for ms in (0..1_000).step_by(50) {
+        rig.picture(ms, &[0x41, 0x9a]);
+    }
+    assert_eq!(rig.take(), []);
+    assert_eq!(rig.asked, [400, 800]);
 }
 
 #[test]

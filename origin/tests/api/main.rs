@@ -40,7 +40,7 @@ on_both! {
     what_was_made_is_there_after_a_restart
 }
 
-async fn the_first_account_is_made_once_by_whoever_has_the_link(mut site: Site) {
+async fn the_first_account_is_made_once_by_whoever_has_the_link(site: Site) {
     let token = site.setup_token().expect("none has been made");
     let wish = |token: &str, password: &str| json!({"token": token, "login": "Ada@uni.example", "name": "Ada", "password": password});
     let refused = site.post(Who::Nobody, "/setup", wish("wrong", PASSWORD)).await;
@@ -163,7 +163,8 @@ async fn keys_are_shown_once_and_end_when_they_are_revoked(mut site: Site) {
     let ada = site.admin().await;
     let ada = Who::Cookie(&ada);
     site.post(ada, "/broadcasts", json!({"id": "a"})).await;
-    let made = site.post(ada, "/broadcasts/a/keys", json!({"label": "Hall", "use": "backup"})).await;
+    let made =
+        site.post(ada, "/broadcasts/a/keys", json!({"label": "Hall", "use": "backup"})).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     let key = made.body["key"].as_str().expect("the key").to_owned();
     let listed = site.get(ada, "/broadcasts/a/keys").await;
@@ -175,7 +176,10 @@ async fn keys_are_shown_once_and_end_when_they_are_revoked(mut site: Site) {
     let revoked = site.call(ada, Method::DELETE, &path, None, &[]).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT);
     assert!(!site.opens(&key));
-    assert_eq!(site.call(ada, Method::DELETE, &path, None, &[]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        site.call(ada, Method::DELETE, &path, None, &[]).await.status,
+        StatusCode::NOT_FOUND
+    );
     // A blocked broadcast is closed to every key.
     let made = site.post(ada, "/broadcasts/a/keys", json!({})).await;
     let key = made.body["key"].as_str().expect("the key").to_owned();
@@ -199,7 +203,10 @@ async fn tokens_are_good_for_what_they_say_until_they_end(mut site: Site) {
     let token = Who::Token(&secret);
     let created = site.post(token, "/broadcasts", json!({"id": "a"})).await;
     assert_eq!(created.status, StatusCode::CREATED, "{}", created.body);
-    for (path, body) in [("/broadcasts/a/keys", json!({})), ("/tokens", json!({"name": "x", "scopes": ["accounts:write"]}))] {
+    for (path, body) in [
+        ("/broadcasts/a/keys", json!({})),
+        ("/tokens", json!({"name": "x", "scopes": ["accounts:write"]})),
+    ] {
         assert_eq!(site.post(token, path, body).await.status, StatusCode::FORBIDDEN, "{path}");
     }
     assert_eq!(site.get(token, "/accounts").await.status, StatusCode::FORBIDDEN);
@@ -209,7 +216,8 @@ async fn tokens_are_good_for_what_they_say_until_they_end(mut site: Site) {
     let path = format!("/tokens/{}", made.body["id"].as_str().expect("an id"));
     site.call(ada, Method::DELETE, &path, None, &[]).await;
     assert_eq!(site.get(token, "/broadcasts").await.status, StatusCode::UNAUTHORIZED);
-    let past = json!({"name": "x", "scopes": ["broadcasts:read"], "expires_at": "2020-01-01T00:00:00Z"});
+    let past =
+        json!({"name": "x", "scopes": ["broadcasts:read"], "expires_at": "2020-01-01T00:00:00Z"});
     let refused = site.post(ada, "/tokens", past).await;
     assert_eq!(refused.field(0), "expires_at");
 }
@@ -265,7 +273,7 @@ async fn what_was_made_is_there_after_a_restart(mut site: Site) {
     site.post(ada, "/broadcasts", json!({"id": "a", "title": "Algebra"})).await;
     let made = site.post(ada, "/broadcasts/a/keys", json!({})).await;
     let key = made.body["key"].as_str().expect("the key").to_owned();
-    let mut site = site.restart().await;
+    let site = site.restart().await;
     assert_eq!(site.setup_token(), None);
     let ada = Who::Cookie(&cookie);
     let there = site.get(ada, "/broadcasts/a").await;
@@ -310,7 +318,9 @@ async fn strangers_get_answers_and_nothing_else() {
     let form = ("content-type", "application/x-www-form-urlencoded");
     let answer = site.raw(ada, Method::POST, "/broadcasts", b"id=a", &[form]).await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    for path in ["/broadcasts/a%2Fb", "/broadcasts/%00", "/broadcasts/none", "/accounts/none", "/nowhere"] {
+    for path in
+        ["/broadcasts/a%2Fb", "/broadcasts/%00", "/broadcasts/none", "/accounts/none", "/nowhere"]
+    {
         assert_eq!(site.get(ada, path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     for query in ["limit=0", "limit=201", "limit=x", "state=none", "colour=red"] {
@@ -320,7 +330,9 @@ async fn strangers_get_answers_and_nothing_else() {
     let answer = site.call(ada, Method::PUT, "/broadcasts", Some(json!({})), &[]).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     // Forged.
-    for who in [Who::Cookie("lectern_session=forged"), Who::Token("lec_forged"), Who::Token("forged")] {
+    for who in
+        [Who::Cookie("lectern_session=forged"), Who::Token("lec_forged"), Who::Token("forged")]
+    {
         assert_eq!(site.get(who, "/broadcasts").await.status, StatusCode::UNAUTHORIZED);
     }
     // Guessing is slow, also of a login that nobody has.

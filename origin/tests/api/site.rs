@@ -181,8 +181,7 @@ impl Site {
         body: &[u8],
         headers: &[(&str, &str)],
     ) -> Answer {
-        let mut request =
-            Request::builder().method(method.clone()).uri(format!("{PREFIX}{path}"));
+        let mut request = Request::builder().method(method.clone()).uri(format!("{PREFIX}{path}"));
         request = match who {
             Who::Nobody => request,
             Who::Cookie(cookie) => request.header(COOKIE, cookie),

@@ -155,10 +155,12 @@ impl<G: Gate> Server<G> {
         let bind_error = |error| Error::Bind(config.listen, error);
         let socket = Socket::bind(config.listen).map_err(bind_error)?;
         let local_addr = socket.local_addr().map_err(bind_error)?;
+        let candidates = media_candidates(&config.public_addresses, local_addr);
+        tracing::info!(listen = %local_addr, ?candidates, "WHIP is up");
         let shared = Shared {
             gate,
             socket: Arc::new(socket),
-            candidates: media_candidates(&config.public_addresses, local_addr),
+            candidates,
             identity: Identity::generate().ok_or(Error::Certificate)?,
             registry: Arc::new(Registry::new(config.sessions_max)),
             reencoders,

@@ -40,9 +40,9 @@ const STREAMS_MAX: usize = 16;
 const CHECK_PASSED: [u8; 2] = [0x01, 0x01];
 /// Level 5.2 (ITU-T H.264 table A-1): all that a publisher's own limits allow.
 const LEVEL: u32 = 0x34;
-/// Profiles and constraints that are taken, RFC 6184 §8.1: Baseline and Constrained Baseline, Main, High
-/// and Constrained High.
-const PROFILES: [u32; 5] = [0x4200, 0x42e0, 0x4d00, 0x6400, 0x640c];
+/// Profiles and constraints that are taken, RFC 6184 §8.1, first what every encoder has: Constrained
+/// Baseline and Baseline, Main, Constrained High and High.
+const PROFILES: [u32; 5] = [0x42e0, 0x4200, 0x4d00, 0x640c, 0x6400];
 
 /// What all sessions share.
 #[derive(Clone, Debug)]
@@ -172,7 +172,8 @@ impl Session {
             ended: false,
             made: Vec::new(),
         };
-        Ok(Answered { session, answer: answer.to_sdp_string(), ufrag })
+        let answer = with_start_bitrate(&answer.to_sdp_string());
+        Ok(Answered { session, answer, ufrag })
     }
 
     /// Takes a datagram from `source`. What is not for the library is dropped.
@@ -402,6 +403,34 @@ impl Session {
     }
 }
 
+/// The answer with the bitrate at which browsers made of WebRTC's own sources begin, kbit/s: at their
+/// default of 300 they send a quarter of the picture's width and height, and take half a minute to send
+/// all of it. Others do not know the parameter, and pass over it.
+fn with_start_bitrate(answer: &str) -> String {
+    const PARAMETER: &str = "x-google-start-bitrate=1000";
+    let mut out = String::with_capacity(answer.len() + 256);
+    let mut is_video = false;
+    for line in answer.lines() {
+        out.push_str(line);
+        if line.starts_with("m=") {
+            is_video = line.starts_with("m=video");
+        } else if let Some(map) = line.strip_prefix("a=rtpmap:")
+            && let Some((payload_type, codec)) = map.split_once(' ')
+            && is_video
+            && !codec.starts_with("rtx/")
+        {
+            let named = format!("a=fmtp:{payload_type} ");
+            if !answer.lines().any(|line| line.starts_with(&named)) {
+                out.push_str(&format!("\r\n{named}{PARAMETER}"));
+            }
+        } else if line.starts_with("a=fmtp:") && is_video && !line.contains(" apt=") {
+            out.push_str(&format!(";{PARAMETER}"));
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
+
 /// What is offered of our side. Not the orientation of a picture, which viewers cannot be told: a
 /// publisher turns its pictures then.
 fn config(chosen: Chosen, identity: &Identity) -> RtcConfig {
@@ -440,4 +469,21 @@ fn config(chosen: Chosen, identity: &Identity) -> RtcConfig {
         None => {}
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_codec_of_the_picture_and_nothing_else_gets_a_start_bitrate() {
+        let answer = "v=0\r\nm=audio 9 X 111\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 stereo=1\r\n\
+            m=video 9 X 96 97 98\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\n\
+            a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:98 H264/90000\r\n\
+            a=fmtp:98 packetization-mode=1\r\n";
+        let expect = answer
+            .replace("VP8/90000\r\n", "VP8/90000\r\na=fmtp:96 x-google-start-bitrate=1000\r\n")
+            .replace("mode=1\r\n", "mode=1;x-google-start-bitrate=1000\r\n");
+        assert_eq!(with_start_bitrate(answer), expect);
+    }
 }

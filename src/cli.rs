@@ -21,6 +21,13 @@ CONFIGURATION
     trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed there
     watch_url = \"/watch/\"            what a broadcast's id is appended to in links for viewers, such
                                      as https://edge.example/watch/
+    media = \"[::]:8190\"              media of publishers by WHIP, UDP
+    media_addresses = [\"203.0.113.7\"]  where publishers reach it, as in [edge]
+    whip_sessions_max = 100          publishers by WHIP at once
+    ffmpeg = \"/usr/bin/ffmpeg\"       re-encodes what viewers cannot be given; the one on the PATH
+                                     when absent
+    reencode = true                  without, WHIP takes H.264 alone
+    reencoders_max = 2               sources re-encoded at once, each of a core or so at 720p
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     relay_token = \"…\"                what edges must present; without it anyone may subscribe,
                                      and nobody comment

@@ -23,7 +23,7 @@ CONFIGURATION
                                      as https://edge.example/watch/
     media = \"[::]:8190\"              media of publishers by WHIP, UDP
     media_addresses = [\"203.0.113.7\"]  where publishers reach it, as in [edge]
-    whip_sessions_max = 100          publishers by WHIP at once
+    whip_sessions_max = 64           publishers by WHIP at once
     ffmpeg = \"/usr/bin/ffmpeg\"       re-encodes what viewers cannot be given; the one on the PATH
                                      when absent
     reencode = true                  without, WHIP takes H.264 alone

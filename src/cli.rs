@@ -17,7 +17,14 @@ CONFIGURATION
     [origin]
     rtmp  = \"0.0.0.0:1935\"           RTMP, TCP: rtmp://HOST/live/<stream-key>
     relay = \"0.0.0.0:4443\"           edges subscribe here, QUIC over UDP
-    http  = \"0.0.0.0:8088\"           comments and attendance as files, under /api/v1
+    http  = \"0.0.0.0:8088\"           WHIP at /whip; comments and attendance as files, under /api/v1
+    media = \"[::]:8190\"              media of publishers by WHIP, UDP; [::] is IPv4 as well
+    media_addresses = [\"203.0.113.7\"]  where publishers reach it, also with a port as outside a NAT;
+                                     this machine's when absent
+    whip_sessions_max = 64           publishers by WHIP at once
+    reencode = true                  whether video that viewers cannot be given is re-encoded
+    ffmpeg = \"/usr/bin/ffmpeg\"       by this program; the one on the PATH when absent
+    reencoders_max = 2               and by so many of it at once, a core or so each
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     relay_token = \"…\"                what edges must present; without it anyone may subscribe,
                                      and nobody comment

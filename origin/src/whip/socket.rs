@@ -124,3 +124,42 @@ fn lacks_v6(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn one_port_serves_both_families_and_answers_from_where_it_was_asked() {
+        let socket = Socket::bind("[::]:0".parse().expect("an address")).expect("bound");
+        let port = socket.local_addr().expect("an address").port();
+        let mut buffers = Buffers::default();
+        for ours in ["127.0.0.1", "127.0.0.2", "::1"] {
+            let ours: IpAddr = ours.parse().expect("an address");
+            let client = match UdpSocket::bind((ours, 0)).await {
+                Ok(client) => client,
+                Err(error) if ours.is_ipv6() && lacks_v6(&error) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            client.connect((ours, port)).await.expect("connected");
+            client.send(b"hello").await.expect("sent");
+            let mut came = None;
+            socket
+                .receive(&mut buffers, |path, bytes| came = Some((path, bytes.to_vec())))
+                .await
+                .expect("received");
+            let (path, bytes) = came.expect("a datagram");
+            assert_eq!(
+                (path.peer, &bytes[..]),
+                (client.local_addr().expect("an address"), &b"hello"[..])
+            );
+            socket.send(path, b"world").expect("sent");
+            // A connected socket hears nobody but whom it asked.
+            let mut buffer = [0; 16];
+            let answer =
+                tokio::time::timeout(Duration::from_secs(5), client.recv(&mut buffer)).await;
+            assert_eq!(answer.expect("in time").expect("received"), 5, "{ours}");
+        }
+    }
+}

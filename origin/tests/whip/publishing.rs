@@ -102,7 +102,7 @@ async fn keyframes_are_asked_for() {
     let started = std::time::Instant::now();
     tokio::time::timeout(DEADLINE, asked).await.expect("in time");
     let after = started.elapsed();
-    assert!(after > Duration::from_millis(1_500) && after < Duration::from_secs(4), "{after:?}");
+    assert!(after > Duration::from_millis(1_000) && after < Duration::from_secs(4), "{after:?}");
     while !matches!(server.seen().await, Seen::Tag(Tag::Video { .. })) {}
 }
 

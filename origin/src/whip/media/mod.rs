@@ -26,6 +26,10 @@ use crate::transcode::video::Coded;
 /// segment begins. Counted from the first one and not from the last, so that groups are as long as the
 /// grid of segments wants them although an answer takes its time.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(2);
+/// From the first keyframe to the second that is asked for. A broadcast's first picture lies where one
+/// segment of two seconds ends and the next begins, and those that follow are asked for here, and not two
+/// seconds after it each, so that a few milliseconds more or less put none on the other side.
+const KEYFRAME_SECOND: Duration = Duration::from_millis(1_500);
 /// A keyframe this young serves instead of the one that is due.
 const KEYFRAME_YOUNG: Duration = Duration::from_millis(500);
 /// Where the picture cannot go on without one, it is asked for again after this long.
@@ -211,7 +215,10 @@ impl VideoStream {
         if picture.keyframe {
             self.broken = false;
             self.keyframe = Some(now);
-            self.due.get_or_insert(now + KEYFRAME_EVERY);
+            // Where it is re-encoded, ffmpeg makes them.
+            if self.codec == Video::H264 {
+                self.due.get_or_insert(now + KEYFRAME_SECOND);
+            }
         }
         !self.broken
     }

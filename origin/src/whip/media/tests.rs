@@ -123,7 +123,7 @@ fn keyframes_are_asked_for_on_a_grid_whatever_the_answer_takes() {
             rig.keyframe(ms, &SPS_BASELINE_180P);
         }
     }
-    let expect: Vec<_> = (1..30).map(|n| n * 2_000).collect();
+    let expect: Vec<_> = (0..30).map(|n| 1_500 + n * 2_000).collect();
     assert_eq!(rig.asked, expect);
 }
 

@@ -94,6 +94,7 @@ export class Fake {
       whip: '/whip',
       watch: '/watch/',
       lobby: true,
+      features: ['webhooks', 'registration'],
     };
     if (!fresh) this.#account('ada', 'Ada Lovelace', 'admin', PASSWORD);
   }

@@ -280,11 +280,15 @@ export class ConsoleEdit extends View {
         checked: draft.attendance,
         change: (attendance) => this.#set({ attendance }),
       })}
-      ${tick({
-        ...{ name: 'registration', label: T.registration, hint: T.registrationHint },
-        checked: draft.registration !== null,
-        change: (on) => this.#set({ registration: on ? { notice: null, fields: [] } : null }),
-      })}
+      ${
+        this.app.can('registration')
+          ? tick({
+              ...{ name: 'registration', label: T.registration, hint: T.registrationHint },
+              checked: draft.registration !== null,
+              change: (on) => this.#set({ registration: on ? { notice: null, fields: [] } : null }),
+            })
+          : nothing
+      }
       ${
         draft.registration
           ? html`<console-registration

@@ -32,14 +32,17 @@ export class ConsoleFiles extends View {
                 ? this.#card(T.attendance, T.attendanceText, ['attendance.csv'])
                 : this.#card(T.attendance, T.noAttendance, [])
             }
-              ${
-                registration
-                  ? this.#card(T.registrations, T.registrationsText, ['registrations.csv'])
-                  : this.#card(T.registrations, T.noRegistrations, [])
-              }`
+              ${this.app.can('registration') ? this.#registrations(registration !== null) : nothing}`
           : nothing
       }
     </div>`;
+  }
+
+  #registrations(asked: boolean) {
+    const { files: T } = this.T;
+    return asked
+      ? this.#card(T.registrations, T.registrationsText, ['registrations.csv'])
+      : this.#card(T.registrations, T.noRegistrations, []);
   }
 
   #card(title: string, text: string, files: readonly string[]) {

@@ -79,7 +79,11 @@ export class ConsoleSettings extends View {
 
   override render() {
     const { settings: T } = this.T;
-    const tabs = SETTINGS_TABS.filter((tab) => this.app.isAdmin || !ADMIN_TABS.includes(tab));
+    const tabs = SETTINGS_TABS.filter(
+      (tab) =>
+        (this.app.isAdmin || !ADMIN_TABS.includes(tab)) &&
+        (tab !== 'webhooks' || this.app.can('webhooks')),
+    );
     return html`<div class="stack">
       <h1>${T.title}</h1>
       <div class="page">

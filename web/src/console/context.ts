@@ -4,7 +4,7 @@
 
 import { Api, ApiError } from './api.ts';
 import { Feed } from './feed.ts';
-import type { Account, Broadcast, Info, LiveNews, Session } from './model.ts';
+import type { Account, Broadcast, Feature, Info, LiveNews, Session } from './model.ts';
 import { hashOf, type Route, routeOf, sameRoute } from './route.ts';
 import { Studio } from './studio.ts';
 import type { Texts } from './texts/texts.ts';
@@ -93,6 +93,11 @@ export class Context {
 
   ask(question: Question): Promise<boolean> {
     return new Promise((answer) => this.tell('asked', { ...question, answer }));
+  }
+
+  /** Whether this server can do what not every one can. */
+  can(feature: Feature): boolean {
+    return this.info?.features?.includes(feature) ?? false;
   }
 
   get isAdmin(): boolean {

@@ -23,7 +23,11 @@ export interface Info {
   /** Where viewers watch: a path of this host, or an address. */
   readonly watch: string;
   readonly lobby: boolean;
+  /** What not every server can do: nothing of it is offered unless it is here. */
+  readonly features?: readonly Feature[];
 }
+
+export type Feature = 'webhooks' | 'registration';
 
 export interface Account {
   readonly id: string;

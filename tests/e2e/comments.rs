@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
@@ -24,6 +25,21 @@ const KILLS: usize = 6;
 const MODERATOR_KEY: &str = "the-key-of-a-moderator";
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Where something can listen over TCP and UDP, now and when it is started again: the system gives none of
+/// these to whoever connects to anywhere in between.
+fn addresses<const N: usize>() -> [SocketAddr; N] {
+    /// Those given out in this process, from a place that others are unlikely to begin at.
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).expect("small");
+    let next = || loop {
+        let at = (Ipv4Addr::LOCALHOST, first + GIVEN.fetch_add(1, Ordering::Relaxed));
+        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
+            return SocketAddr::from(at);
+        }
+    };
+    std::array::from_fn(|_| next())
+}
+
 /// An origin and an edge, either of which can be killed and started again.
 struct Pair {
     dir: TempDir,
@@ -36,9 +52,8 @@ struct Pair {
 impl Pair {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let tcp = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let udp = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let (edge_http, origin_http, relay) = (tcp(), tcp(), udp());
+        let [rtmp, relay, origin_http, origin_media, origin_ops, edge_http, media, edge_ops] =
+            addresses();
         let data = dir.path().join("data");
         let config = format!(
             r#"
@@ -66,11 +81,6 @@ impl Pair {
             attendance = true
             "#,
             data = data.display(),
-            rtmp = tcp(),
-            origin_media = udp(),
-            origin_ops = tcp(),
-            media = udp(),
-            edge_ops = tcp(),
         );
         std::fs::write(dir.path().join("lectern.toml"), config).unwrap();
         let origin = Self::spawn(&dir, "origin");

@@ -128,6 +128,30 @@ fn keyframes_are_asked_for_on_a_grid_whatever_the_answer_takes() {
 }
 
 #[test]
+fn a_keyframe_out_of_turn_makes_no_group_longer() {
+    // As where a browser changes the size of its picture.
+    for odd in (100..4_000).step_by(300) {
+        let mut rig = Rig::new(Video::H264);
+        let mut keyframes = vec![0];
+        rig.keyframe(0, &SPS_BASELINE_180P);
+        let mut answer = None;
+        for ms in 1..12_000 {
+            let before = rig.asked.len();
+            rig.run(ms);
+            if rig.asked.len() > before {
+                answer = Some(ms + 30);
+            }
+            if answer == Some(ms) || ms == odd {
+                rig.keyframe(ms, &SPS_BASELINE_180P);
+                keyframes.push(ms);
+            }
+        }
+        let longest = keyframes.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(longest <= Some(2_130), "{odd}: {keyframes:?}");
+    }
+}
+
+#[test]
 fn a_publisher_that_sends_keyframes_by_itself_is_asked_for_none_in_vain() {
     let mut rig = Rig::new(Video::H264);
     for ms in (0..10_000).step_by(100) {

@@ -30,11 +30,6 @@ const KEYFRAME_EVERY: Duration = Duration::from_secs(2);
 /// segment of two seconds ends and the next begins, and those that follow are asked for here, and not two
 /// seconds after it each, so that a few milliseconds more or less put none on the other side.
 const KEYFRAME_SECOND: Duration = Duration::from_millis(1_500);
-/// A keyframe this young serves instead of the one that is due: that of a publisher who sends them by
-/// itself, every two seconds.
-const KEYFRAME_YOUNG: Duration = Duration::from_millis(1_600);
-/// How late the next of those may be before it is asked for.
-const KEYFRAME_LATE: Duration = Duration::from_millis(100);
 /// Where the picture cannot go on without one, it is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_millis(400);
 /// Browsers send packets of one or two channels as they like, and all of them can be decoded to two.
@@ -90,8 +85,6 @@ struct VideoStream {
     due: Option<Instant>,
     asked: Option<Instant>,
     keyframe: Option<Instant>,
-    /// Whether there was another before.
-    repeats: bool,
     /// H.264: what came with the pictures, and the record that was made of it.
     sps: Vec<Bytes>,
     pps: Vec<Bytes>,
@@ -209,7 +202,6 @@ impl VideoStream {
             due: None,
             asked: None,
             keyframe: None,
-            repeats: false,
             sps: Vec::new(),
             pps: Vec::new(),
             avcc: Bytes::new(),
@@ -220,7 +212,7 @@ impl VideoStream {
     fn accepts(&mut self, picture: &Picture, now: Instant) -> bool {
         if picture.keyframe {
             self.broken = false;
-            self.repeats = self.keyframe.replace(now).is_some();
+            self.keyframe = Some(now);
             // Where it is re-encoded, ffmpeg makes them.
             if self.codec == Video::H264 {
                 self.due.get_or_insert(now + KEYFRAME_SECOND);
@@ -265,22 +257,16 @@ impl VideoStream {
         let young = |then: Option<Instant>, age| {
             then.is_some_and(|then| now.saturating_duration_since(then) < age)
         };
-        let served = self.repeats && young(self.keyframe, KEYFRAME_YOUNG);
         let due = self.due.filter(|due| *due <= now);
-        match (due, self.keyframe) {
-            // Its own next one comes first, or this is when it is missed.
-            (Some(_), Some(keyframe)) if served => {
-                self.due = Some(keyframe + KEYFRAME_EVERY + KEYFRAME_LATE);
-            }
-            (Some(due), _) => {
-                // Steps that were missed, as by a machine that slept, are not made up for.
-                let missed = now.duration_since(due).as_nanos() / KEYFRAME_EVERY.as_nanos();
-                let steps = u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1);
-                self.due = Some(due + KEYFRAME_EVERY.saturating_mul(steps));
-            }
-            (None, _) => {}
+        if let Some(due) = due {
+            // Steps that were missed, as by a machine that slept, are not made up for.
+            let missed = now.duration_since(due).as_nanos() / KEYFRAME_EVERY.as_nanos();
+            let steps = u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1);
+            self.due = Some(due + KEYFRAME_EVERY.saturating_mul(steps));
         }
-        let needed = self.broken || (due.is_some() && !served);
+        // In turn even if there just was one, out of turn: two groups that are short do no harm, and one
+        // that is long may skip a segment.
+        let needed = self.broken || due.is_some();
         let asks = needed && !young(self.asked, ASK_AGAIN);
         if asks {
             self.asked = Some(now);

@@ -220,6 +220,11 @@ impl Origin {
         self.whip.local_addr()
     }
 
+    /// WHIP over HTTP, which the API's port has too, for another port to serve beside it.
+    pub fn whip_routes(&self) -> axum::Router {
+        self.whip.routes()
+    }
+
     /// Where edges subscribe.
     pub fn relay_addr(&self) -> SocketAddr {
         self.relay_addr

@@ -138,7 +138,8 @@ fn find<G: Gate>(shared: &Shared<G>, session: &str, headers: &HeaderMap) -> Resu
     let key = bearer(headers).ok_or(Refused::NoKey)?;
     let entry = shared.registry.get(&SessionName::from_url(session));
     // Who has another key is told no more than who made the name up.
-    entry.filter(|entry| entry.key == KeyDigest::of(&key)).ok_or(Refused::NoSession)
+    let theirs = |entry: &Entry| entry.key == KeyDigest::of(&key) && !entry.stop.is_cancelled();
+    entry.filter(theirs).ok_or(Refused::NoSession)
 }
 
 /// Of a session by our ICE credentials, which it keeps for life.

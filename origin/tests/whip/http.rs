@@ -148,6 +148,8 @@ async fn nobody_ends_what_is_not_theirs() {
         assert!(!answer.detail().is_empty());
     }
     assert_eq!(ask(&server.router, "DELETE", session, &[KEY], "").await.status, StatusCode::OK);
+    let again = ask(&server.router, "DELETE", session, &[KEY], "").await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND);
     assert!(server.ended().await);
 }
 

@@ -30,8 +30,6 @@ const KEYFRAME_EVERY: Duration = Duration::from_secs(2);
 /// segment of two seconds ends and the next begins, and those that follow are asked for here, and not two
 /// seconds after it each, so that a few milliseconds more or less put none on the other side.
 const KEYFRAME_SECOND: Duration = Duration::from_millis(1_500);
-/// A keyframe this young serves instead of the one that is due.
-const KEYFRAME_YOUNG: Duration = Duration::from_millis(500);
 /// Where the picture cannot go on without one, it is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_millis(400);
 /// Browsers send packets of one or two channels as they like, and all of them can be decoded to two.
@@ -259,14 +257,16 @@ impl VideoStream {
         let young = |then: Option<Instant>, age| {
             then.is_some_and(|then| now.saturating_duration_since(then) < age)
         };
-        let in_turn = self.due.is_some_and(|due| due <= now);
-        if let Some(due) = self.due.filter(|_| in_turn) {
+        let due = self.due.filter(|due| *due <= now);
+        if let Some(due) = due {
             // Steps that were missed, as by a machine that slept, are not made up for.
             let missed = now.duration_since(due).as_nanos() / KEYFRAME_EVERY.as_nanos();
             let steps = u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1);
             self.due = Some(due + KEYFRAME_EVERY.saturating_mul(steps));
         }
-        let needed = self.broken || (in_turn && !young(self.keyframe, KEYFRAME_YOUNG));
+        // In turn even if there just was one, out of turn: two groups that are short do no harm, and one
+        // that is long may skip a segment.
+        let needed = self.broken || due.is_some();
         let asks = needed && !young(self.asked, ASK_AGAIN);
         if asks {
             self.asked = Some(now);

@@ -93,7 +93,6 @@ export class Fake {
       rtmp_port: 1935,
       whip: '/whip',
       watch: '/watch/',
-      lobby: true,
       features: ['webhooks', 'registration'],
     };
     if (!fresh) this.#account('ada', 'Ada Lovelace', 'admin', PASSWORD);

@@ -22,7 +22,6 @@ export interface Info {
   readonly whip: string | null;
   /** Where viewers watch: a path of this host, or an address. */
   readonly watch: string;
-  readonly lobby: boolean;
   /** What not every server can do: nothing of it is offered unless it is here. */
   readonly features?: readonly Feature[];
 }

@@ -25,6 +25,8 @@ use crate::instant::Instant;
 
 /// For how long a browser keeps the cookie; the server ends the session by its own clock.
 const COOKIE_SECS: u64 = 30 * 24 * 3_600;
+/// See [`InfoBody::features`].
+const FEATURES: &[&str] = &[];
 /// What a browser calls itself is kept up to here.
 const AGENT_CHARS_MAX: usize = 200;
 
@@ -44,6 +46,8 @@ pub(super) struct InfoBody {
     whip: Option<String>,
     /// What the id of a broadcast is appended to for viewers.
     watch: String,
+    /// What this server can do that another might not.
+    features: &'static [&'static str],
 }
 
 /// The OpenID provider.
@@ -99,6 +103,7 @@ pub(super) async fn info(State(site): State<Arc<Site>>) -> Answer<InfoBody> {
         rtmp_port: site.rtmp_port,
         whip: Some("/whip".to_owned()),
         watch: site.watch_url.clone(),
+        features: FEATURES,
     })
 }
 

@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod instant;
 mod matroska;
 pub mod metrics;
+mod outbound;
 pub mod package;
 pub mod store;
 pub mod take;

@@ -12,6 +12,7 @@ use lectern_origin::{Origin, demo};
 use lectern_relay_proto::net::{Token, Trust};
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
         Role::Origin { .. } => {
             let origin = start_origin(&config, &mut parts).await?;
             let console = format!("http://{}/console", loopback_name(origin.http));
-            say_console(&console, origin.setup_token.as_deref());
+            say_console(console, origin.setup_tokens);
         }
         Role::Edge => {
             let trust = match &config.edge.upstream_ca {
@@ -57,8 +58,7 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
         None => kept_token(&config.data_dir)?,
     };
     config.origin.relay_token = Some(token.clone());
-    let mut origin = start_origin(&config, parts).await?;
-    let setup_token = origin.setup_token.take();
+    let origin = start_origin(&config, parts).await?;
     let upstream = Upstream {
         address: loopback(origin.relay).to_string(),
         name: Some("localhost".to_owned()),
@@ -81,18 +81,23 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
     }
     println!("publish  rtmp://{}/live with the broadcast's stream key", loopback_name(origin.rtmp));
     if let Some(server) = watch.first() {
-        say_console(&format!("{server}/console"), setup_token.as_deref());
+        say_console(format!("{server}/console"), origin.setup_tokens);
     }
     Ok(())
 }
 
 /// Says where hosts are at home, and how the first of them gets in.
-fn say_console(console: &str, setup_token: Option<&str>) {
-    match setup_token {
-        // In the part of an address that no server, and no log of a proxy, sees.
-        Some(token) => println!("set up   {console}#setup={token}   (once, for the first account)"),
-        None => println!("console  {console}"),
+fn say_console(console: String, mut setup_tokens: watch::Receiver<Option<String>>) {
+    if setup_tokens.borrow().is_none() {
+        println!("console  {console}");
     }
+    // With a database that is away it may turn out later that there is no account.
+    tokio::spawn(async move {
+        if let Ok(Some(token)) = setup_tokens.wait_for(Option::is_some).await.as_deref() {
+            // In the part of an address that no server, and no log of a proxy, sees.
+            println!("set up   {console}#setup={token}   (once, for the first account)");
+        }
+    });
 }
 
 /// The scheme, host and port of a URL that has them.
@@ -108,7 +113,7 @@ struct StartedOrigin {
     http: SocketAddr,
     certificate_pem: String,
     routes: Router,
-    setup_token: Option<String>,
+    setup_tokens: watch::Receiver<Option<String>>,
 }
 
 async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<StartedOrigin> {
@@ -127,7 +132,7 @@ async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<Star
         http: origin.http_addr(),
         certificate_pem: origin.certificate_pem().to_owned(),
         routes: origin.routes(),
-        setup_token: origin.setup_token(),
+        setup_tokens: origin.setup_tokens(),
     };
     tracing::info!(rtmp = %started.rtmp, relay = %started.relay, ops = %config.origin.ops, "origin is up");
     parts.serve_ops("origin.ops", config.origin.ops, registry, Arc::new(|| Ok(()))).await?;

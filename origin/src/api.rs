@@ -21,6 +21,7 @@ pub mod server;
 mod session;
 mod tokens;
 mod viewers;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use utoipa_axum::routes;
 use self::problem::{Problem, ProblemBody};
 use crate::comments;
 use crate::control::Control;
+use crate::webhooks::Webhooks;
 
 /// Where it is.
 pub const PREFIX: &str = "/api/v1";
@@ -47,13 +49,14 @@ pub const PREFIX: &str = "/api/v1";
 pub(crate) struct Site {
     control: Arc<Control>,
     comments: comments::store::Store,
+    webhooks: Arc<Webhooks>,
     /// Where RTMP is accepted.
     rtmp_port: u16,
     /// What the id of a broadcast is appended to for viewers.
     watch_url: String,
-    /// Files that are made at once.
+    /// Pieces of files that are made at once.
     files: Arc<Semaphore>,
-    listeners: Arc<Semaphore>,
+    listeners: events::Listeners,
 }
 
 /// What the API says of itself.
@@ -77,15 +80,17 @@ struct Document;
 pub fn routes(
     control: Arc<Control>,
     comments: comments::store::Store,
+    webhooks: Arc<Webhooks>,
     settings: Settings,
 ) -> Router {
     let site = Arc::new(Site {
         control,
         comments,
+        webhooks,
         rtmp_port: settings.rtmp_port,
         watch_url: settings.watch_url,
-        files: Arc::new(Semaphore::new(files::FILES_MAX)),
-        listeners: Arc::new(Semaphore::new(events::LISTENERS_MAX)),
+        files: Arc::new(Semaphore::new(files::PIECES_MAX)),
+        listeners: events::Listeners::default(),
     });
     let (router, document) = described().split_for_parts();
     let document: Arc<str> = complete(document).into();
@@ -128,6 +133,10 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(viewers::create_token))
         .routes(routes!(viewers::keys, viewers::add_key))
         .routes(routes!(viewers::retire_key))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::get, webhooks::patch, webhooks::delete))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::test))
         .routes(routes!(files::comments_csv))
         .routes(routes!(files::comments_json))
         .routes(routes!(files::attendance_csv))

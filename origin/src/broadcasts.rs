@@ -177,21 +177,26 @@ impl Broadcasts {
         }
     }
 
-    /// Lets one publish to a broadcast with another key. Does nothing where there is no such broadcast.
-    pub fn grant(&self, id: &BroadcastId, key: &Key) {
+    /// Lets one publish to a broadcast with these keys and no others; whoever publishes with another is
+    /// ended. Does nothing where there is no such broadcast.
+    pub fn set_keys(&self, id: &BroadcastId, keys: &[Key]) {
         let mut registry = self.write();
-        if let Some(broadcast) = registry.by_id.get(id).cloned() {
-            registry.by_key.insert(key.digest, (broadcast, Grant::of(key)));
+        let Some(broadcast) = registry.by_id.get(id).cloned() else { return };
+        let mut ended = Vec::new();
+        registry.by_key.retain(|digest, (of, grant)| {
+            let stays =
+                !Arc::ptr_eq(of, &broadcast) || keys.iter().any(|key| key.digest == *digest);
+            if !stays {
+                ended.push(grant.key.clone());
+            }
+            stays
+        });
+        for key in keys {
+            // One that opens another broadcast goes on doing so.
+            let known = registry.by_key.entry(key.digest);
+            known.or_insert_with(|| (broadcast.clone(), Grant::of(key)));
         }
-    }
-
-    /// Ends a key, and whoever publishes with it.
-    pub fn revoke(&self, id: &BroadcastId, key: &str) {
-        let mut registry = self.write();
-        registry.by_key.retain(|_, (_, grant)| &*grant.key != key);
-        if let Some(broadcast) = registry.by_id.get(id) {
-            broadcast.revoke(key);
-        }
+        ended.iter().for_each(|key| broadcast.revoke(key));
     }
 
     /// What a broadcast is about from now on.
@@ -224,6 +229,11 @@ impl Broadcasts {
         self.get(id).map(|broadcast| broadcast.report(now))
     }
 
+    /// What the doctor finds in what is published to a broadcast; nothing if there is no such broadcast.
+    pub fn findings(&self, id: &BroadcastId) -> Vec<doctor::Finding> {
+        self.get(id).map(|broadcast| broadcast.findings()).unwrap_or_default()
+    }
+
     /// Says to all who listen that something about a broadcast has changed.
     pub fn signal(&self, id: &BroadcastId) {
         self.signals.changed(id);
@@ -236,12 +246,13 @@ impl Broadcasts {
 
     /// Who is let in with `stream_key` publishes over `protocol`.
     pub fn claim(&self, stream_key: &str, protocol: Protocol) -> Result<TakeHandle, Refusal> {
-        let found = self.read().by_key.get(&key_digest(stream_key)).cloned();
-        let Some((broadcast, grant)) = found else {
+        // Held until it is on air: a key that is revoked meanwhile ends it then.
+        let registry = self.read();
+        let Some((broadcast, grant)) = registry.by_key.get(&key_digest(stream_key)) else {
             self.metrics.refused.with_label_values(&["unknown_key"]).inc();
             return Err(Refusal::UnknownKey);
         };
-        broadcast.claim(&Grant { protocol, ..grant })
+        broadcast.claim(&Grant { protocol, ..grant.clone() })
     }
 
     fn get(&self, id: &BroadcastId) -> Option<Arc<Broadcast>> {

@@ -29,6 +29,9 @@ pub struct Config {
     pub http: SocketAddr,
     /// Proxies whose `X-Forwarded-For` is believed: addresses, or networks such as `10.0.0.0/8`.
     pub trusted_proxies: Vec<String>,
+    /// Networks that are not public and that webhooks may reach all the same, over HTTP too: addresses, or
+    /// networks such as `10.0.0.0/8`.
+    pub webhook_networks: Vec<String>,
     /// What the id of a broadcast is appended to for viewers, such as `https://edge.example/watch/`: hosts
     /// are given links made of it.
     pub watch_url: String,
@@ -77,6 +80,7 @@ impl Default for Config {
             relay: any(4443),
             http: any(8088),
             trusted_proxies: Vec::new(),
+            webhook_networks: Vec::new(),
             watch_url: "/watch/".to_owned(),
             media: whip::Config::default().listen,
             media_addresses: Vec::new(),

@@ -12,20 +12,21 @@ pub mod store;
 pub mod throttle;
 pub mod viewer_token;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lectern_relay_proto::about::{ViewerKeys, Visibility};
 use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::{About, BroadcastId, UtcTime};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::password::Passwords;
 use self::records::{Broadcast, KeySource, KeyUse, StreamKey, ViewerKey};
-use self::store::{Conflict, Store};
+use self::store::{Changed, Conflict, Store, Stored};
 use self::throttle::Throttle;
 use crate::broadcasts::{self, Broadcasts, Key, Spec, Status};
 use crate::comments::Rooms;
@@ -35,6 +36,9 @@ use crate::config::BroadcastConfig;
 const LOAD_AGAIN: Duration = Duration::from_secs(2);
 /// How often sessions that are over are let go of.
 const SWEEP_EACH: Duration = Duration::from_secs(3_600);
+/// A name is not given again for so long after it was removed: edges show what was in it for three minutes
+/// at most, and must not show it as another's.
+const NAME_HELD: Duration = Duration::from_secs(180);
 /// What the one key of a broadcast from the configuration file is called.
 const FILE_KEY: &str = "config";
 
@@ -46,9 +50,16 @@ pub struct Control {
     directory: RwLock<Directory>,
     /// Held by whoever changes something, so that the directory and the database agree.
     changing: tokio::sync::Mutex<()>,
+    /// Held by whoever makes the first key that signs.
+    signing: tokio::sync::Mutex<()>,
+    /// Of which it is not known whether they do.
+    unsure: Mutex<BTreeSet<BroadcastId>>,
+    unsure_of_more: Notify,
+    /// Names that were removed, and when.
+    removed: Mutex<HashMap<BroadcastId, Instant>>,
     passwords: Passwords,
     throttle: Mutex<Throttle>,
-    setup: Mutex<Option<String>>,
+    setup: watch::Sender<Option<String>>,
 }
 
 #[derive(Default)]
@@ -83,9 +94,18 @@ pub enum Error {
     /// What is in the database is not known yet.
     #[error("the database has not been read yet")]
     NotLoaded,
+    /// A broadcast of this name was removed, and is not forgotten everywhere.
+    #[error(
+        "a broadcast of this id was removed a moment ago: take another id, or wait {} minutes",
+        NAME_HELD.as_secs() / 60
+    )]
+    NameHeld,
     /// Nothing can be announced.
     #[error(transparent)]
     Broadcasts(#[from] broadcasts::Error),
+    /// A fault of this program: the change may have been made, or not.
+    #[error("the change broke off")]
+    BrokeOff,
 }
 
 impl From<Conflict> for Error {
@@ -133,9 +153,13 @@ impl Control {
             rooms,
             directory: RwLock::new(directory),
             changing: tokio::sync::Mutex::default(),
+            signing: tokio::sync::Mutex::default(),
+            unsure: Mutex::default(),
+            unsure_of_more: Notify::new(),
+            removed: Mutex::default(),
             passwords: Passwords::default(),
             throttle: Mutex::default(),
-            setup: Mutex::default(),
+            setup: watch::Sender::default(),
         })
     }
 
@@ -145,31 +169,20 @@ impl Control {
         let viewer_keys = in_force(&self.store.viewer_keys().await?);
         let all = self.store.broadcasts().await?;
         let set_up = self.store.has_accounts().await?;
+        self.write(|directory| directory.viewer_keys = viewer_keys);
         for (broadcast, keys) in all {
             let id = broadcast.id.clone();
-            if self.read().broadcasts.contains_key(&id) {
+            if self.get(&id).is_some_and(|listed| listed.provisioned) {
                 tracing::warn!(broadcast = %id, "the configuration file hides one of the same name in the database");
                 continue;
             }
-            let keys: Vec<_> =
-                keys.iter().filter_map(|(digest, key)| key_of(digest, key)).collect();
-            let opened = self.broadcasts.open(spec(&broadcast, &viewer_keys), &keys);
-            match opened {
-                Ok(room) => self.rooms.open(id.clone(), room).await,
-                Err(error) => {
-                    tracing::error!(broadcast = %id, %error, "it cannot be announced");
-                    continue;
-                }
+            if let Err(error) = self.accord(&id, Some((broadcast, keys))).await {
+                tracing::error!(broadcast = %id, %error, "it cannot be announced");
             }
-            let listed = Arc::new(Listed { broadcast, provisioned: false });
-            self.write(|directory| directory.broadcasts.insert(id, listed));
         }
-        self.write(|directory| {
-            directory.viewer_keys = viewer_keys;
-            directory.loaded = true;
-        });
+        self.write(|directory| directory.loaded = true);
         if !set_up {
-            *lock(&self.setup) = Some(secret::generate(""));
+            self.setup.send_replace(Some(secret::generate("")));
         }
         Ok(())
     }
@@ -198,6 +211,7 @@ impl Control {
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
                 },
+                () = self.unsure_of_more.notified() => self.make_sure().await,
                 _ = sweep.tick() => {
                     if let Err(error) = self.store.sweep(now()).await {
                         tracing::warn!(%error, "sessions that are over cannot be let go of");
@@ -244,12 +258,17 @@ impl Control {
 
     /// What makes the first account, while there is none.
     pub fn setup_token(&self) -> Option<String> {
-        lock(&self.setup).clone()
+        self.setup.borrow().clone()
+    }
+
+    /// The same, now and once it is known whether there is an account.
+    pub fn setup_tokens(&self) -> watch::Receiver<Option<String>> {
+        self.setup.subscribe()
     }
 
     /// There is an account now.
     pub fn is_set_up(&self) {
-        *lock(&self.setup) = None;
+        self.setup.send_replace(None);
     }
 
     /// The broadcast of this id.
@@ -268,103 +287,245 @@ impl Control {
     }
 
     /// Makes a broadcast, with this account as its host.
-    pub async fn add(&self, broadcast: Broadcast, host: &str) -> Result<Arc<Listed>, Error> {
-        let _changing = self.change().await?;
-        let id = broadcast.id.clone();
-        if self.get(&id).is_some() {
-            return Err(Conflict::Exists.into());
-        }
-        // First here, where there may be no room for it; a name that is in the database alone is not.
-        let spec = spec(&broadcast, &self.read().viewer_keys);
-        let room = self.broadcasts.open(spec, &[])?;
-        match self.store.add_broadcast(&broadcast, host).await {
-            Ok(Ok(())) => {}
-            Ok(Err(conflict)) => {
-                self.broadcasts.close(&id);
-                return Err(conflict.into());
+    pub async fn add(
+        self: &Arc<Self>,
+        broadcast: Broadcast,
+        host: &str,
+    ) -> Result<Arc<Listed>, Error> {
+        let (this, host, id) = (self.clone(), host.to_owned(), broadcast.id.clone());
+        let adding = async move {
+            let _changing = this.change().await?;
+            if this.get(&id).is_some() {
+                return Err(Conflict::Exists.into());
             }
-            Err(error) => {
-                self.broadcasts.close(&id);
-                return Err(error.into());
+            if this.is_held(&id) {
+                return Err(Error::NameHeld);
             }
-        }
-        self.rooms.open(id.clone(), room).await;
-        Ok(self.list(broadcast))
+            // First here, where there may be no room for it; a name that is in the database alone is not.
+            let room = this.broadcasts.open(spec(&broadcast, &this.viewer_keys()), &[])?;
+            this.rooms.open(id.clone(), room).await;
+            let added = this.store.add_broadcast(&broadcast, &host).await;
+            this.concluded(&id, added).await
+        };
+        carried_out(adding).await
     }
 
     /// Makes a broadcast as given, if it is still as `broadcast.rev` says.
-    pub async fn set(&self, broadcast: Broadcast) -> Result<Arc<Listed>, Error> {
-        let _changing = self.change().await?;
-        let was = self.changeable(&broadcast.id)?;
-        let rev = self.store.set_broadcast(&broadcast).await??;
-        let broadcast = Broadcast { rev, ..broadcast };
-        let id = &broadcast.id;
-        self.broadcasts.set_about(id, told(&broadcast.about, &self.viewer_keys()))?;
-        if was.broadcast.blocked != broadcast.blocked {
-            self.broadcasts.block(id, broadcast.blocked);
+    pub async fn set(self: &Arc<Self>, broadcast: Broadcast) -> Result<Arc<Listed>, Error> {
+        let (this, id) = (self.clone(), broadcast.id.clone());
+        let setting = async move {
+            let _changing = this.change().await?;
+            this.changeable(&id)?;
+            let set = this.store.set_broadcast(&broadcast).await;
+            this.concluded(&id, set).await
+        };
+        carried_out(setting).await
+    }
+
+    /// A broadcast as the database has it, if it has changed so often.
+    pub async fn version(
+        self: &Arc<Self>,
+        id: &BroadcastId,
+        rev: u64,
+    ) -> Result<Arc<Listed>, Error> {
+        let listed = self.get(id).ok_or(Conflict::Missing)?;
+        if listed.provisioned {
+            return Err(Error::Provisioned);
         }
-        self.rooms.set(id.clone(), broadcast.moderator_key.clone(), broadcast.attendance).await;
-        Ok(self.list(broadcast))
+        if listed.broadcast.rev == rev {
+            return Ok(listed);
+        }
+        let (this, id) = (self.clone(), id.clone());
+        let listed = carried_out(async move {
+            let _changing = this.change().await?;
+            this.concluded(&id, Ok(Ok(()))).await
+        });
+        let listed = listed.await?;
+        if listed.broadcast.rev == rev { Ok(listed) } else { Err(Conflict::Stale.into()) }
+    }
+
+    /// Changes a broadcast whatever version it is of.
+    pub async fn update(
+        self: &Arc<Self>,
+        id: &BroadcastId,
+        change: impl FnOnce(&mut Broadcast) + Send + 'static,
+    ) -> Result<Arc<Listed>, Error> {
+        let (this, id) = (self.clone(), id.clone());
+        let updating = async move {
+            let _changing = this.change().await?;
+            this.changeable(&id)?;
+            // Not as it is here: another origin may have changed it.
+            let stored = this.store.broadcast(&id).await?;
+            let (mut broadcast, _) = stored.ok_or(Conflict::Missing)?;
+            change(&mut broadcast);
+            broadcast.updated_at = now().into();
+            let set = this.store.set_broadcast(&broadcast).await;
+            this.concluded(&id, set).await
+        };
+        carried_out(updating).await
     }
 
     /// Removes a broadcast with all that was said in it, if it is still as `rev` says.
-    pub async fn remove(&self, id: &BroadcastId, rev: u64) -> Result<(), Error> {
-        let _changing = self.change().await?;
-        self.changeable(id)?;
-        self.store.remove_broadcast(id, rev).await??;
-        self.write(|directory| directory.broadcasts.remove(id));
-        self.rooms.close(id.clone()).await;
-        self.broadcasts.close(id);
-        self.broadcasts.signal(id);
-        Ok(())
+    pub async fn remove(self: &Arc<Self>, id: &BroadcastId, rev: u64) -> Result<(), Error> {
+        let (this, id) = (self.clone(), id.clone());
+        let removing = async move {
+            let _changing = this.change().await?;
+            this.changeable(&id)?;
+            let removed = this.store.remove_broadcast(&id, rev).await;
+            let done = matches!(removed, Ok(Ok(())));
+            match this.concluded(&id, removed).await {
+                // What was said while it was removed, which is over now.
+                Err(Error::Conflict(Conflict::Missing)) if done => {
+                    lock(&this.removed).insert(id.clone(), Instant::now());
+                    Ok(this.store.remove_what_is_left(&id).await?)
+                }
+                Err(error) => Err(error),
+                Ok(_) => Ok(()),
+            }
+        };
+        carried_out(removing).await
     }
 
     /// Makes a stream key, of which `secret` opens the broadcast.
     pub async fn add_key(
-        &self,
+        self: &Arc<Self>,
         id: &BroadcastId,
-        key: &StreamKey,
+        key: StreamKey,
         secret: &str,
     ) -> Result<(), Error> {
-        let _changing = self.change().await?;
-        self.changeable(id)?;
-        let digest = broadcasts::key_digest(secret);
-        self.store.add_key(&hex(&digest), id, key).await??;
-        let backup = key.usage == KeyUse::Backup;
-        self.broadcasts.grant(id, &Key { id: key.id.as_str().into(), digest, backup });
-        Ok(())
+        let (this, id) = (self.clone(), id.clone());
+        let digest = hex(&broadcasts::key_digest(secret));
+        let adding = async move {
+            let _changing = this.change().await?;
+            this.changeable(&id)?;
+            let added = this.store.add_key(&digest, &id, &key).await;
+            this.concluded(&id, added).await.map(drop)
+        };
+        carried_out(adding).await
     }
 
     /// Ends a stream key, and whoever publishes with it.
-    pub async fn revoke_key(&self, id: &BroadcastId, key: &str) -> Result<(), Error> {
-        let _changing = self.change().await?;
-        self.changeable(id)?;
-        self.store.revoke_key(id, key, now()).await??;
-        self.broadcasts.revoke(id, key);
-        Ok(())
+    pub async fn revoke_key(self: &Arc<Self>, id: &BroadcastId, key: &str) -> Result<(), Error> {
+        let (this, id, key) = (self.clone(), id.clone(), key.to_owned());
+        let revoking = async move {
+            let _changing = this.change().await?;
+            this.changeable(&id)?;
+            let revoked = this.store.revoke_key(&id, &key, now()).await;
+            this.concluded(&id, revoked).await.map(drop)
+        };
+        carried_out(revoking).await
+    }
+
+    /// What came of a change that was tried, once memory is as the database says; it may have been made
+    /// although the database said nothing to it.
+    async fn concluded<T>(
+        &self,
+        id: &BroadcastId,
+        changed: Changed<T>,
+    ) -> Result<Arc<Listed>, Error> {
+        let known = match self.store.broadcast(id).await {
+            Ok(stored) => self.accord(id, stored).await,
+            Err(error) => Err(error.into()),
+        };
+        if known.is_err() {
+            lock(&self.unsure).insert(id.clone());
+            self.unsure_of_more.notify_one();
+        }
+        changed??;
+        known?.ok_or_else(|| Conflict::Missing.into())
+    }
+
+    fn is_held(&self, id: &BroadcastId) -> bool {
+        let mut removed = lock(&self.removed);
+        removed.retain(|_, at| at.elapsed() < NAME_HELD);
+        removed.contains_key(id)
+    }
+
+    /// Brings into accord what could not be.
+    async fn make_sure(&self) {
+        let unsure = std::mem::take(&mut *lock(&self.unsure));
+        for id in unsure {
+            let concluded = {
+                let _changing = self.changing.lock().await;
+                self.concluded(&id, Ok(Ok(()))).await
+            };
+            match concluded {
+                Ok(_) | Err(Error::Conflict(_)) => {}
+                Err(error) => {
+                    tracing::warn!(broadcast = %id, %error, "it is not known how it stands in the database; trying again");
+                    tokio::time::sleep(LOAD_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Makes a broadcast what the database says: there or not, about this, with these keys.
+    async fn accord(
+        &self,
+        id: &BroadcastId,
+        stored: Option<Stored>,
+    ) -> Result<Option<Arc<Listed>>, Error> {
+        let Some((broadcast, keys)) = stored else {
+            self.write(|directory| directory.broadcasts.remove(id));
+            self.rooms.close(id.clone()).await;
+            self.broadcasts.close(id);
+            self.broadcasts.signal(id);
+            return Ok(None);
+        };
+        let keys: Vec<_> = keys.iter().filter_map(|(digest, key)| key_of(digest, key)).collect();
+        if self.broadcasts.status(id).is_none() {
+            let room = self.broadcasts.open(spec(&broadcast, &self.viewer_keys()), &keys)?;
+            self.rooms.open(id.clone(), room).await;
+        } else {
+            self.broadcasts.set_keys(id, &keys);
+            self.broadcasts.set_about(id, told(&broadcast.about, &self.viewer_keys()))?;
+            self.broadcasts.block(id, broadcast.blocked);
+            let attendance = broadcast.attendance;
+            self.rooms.set(id.clone(), broadcast.moderator_key.clone(), attendance).await;
+        }
+        Ok(Some(self.list(broadcast)))
     }
 
     /// Adds a key for viewer tokens, and tells edges of it.
-    pub async fn add_viewer_key(&self, key: &ViewerKey, secret: Option<&str>) -> Result<(), Error> {
-        let _changing = self.change().await?;
-        self.store.add_viewer_key(key, secret).await??;
-        self.tell_viewer_keys().await
+    pub async fn add_viewer_key(
+        self: &Arc<Self>,
+        key: ViewerKey,
+        secret: Option<String>,
+    ) -> Result<(), Error> {
+        let this = self.clone();
+        let adding = async move {
+            let _changing = this.change().await?;
+            let added = this.store.add_viewer_key(&key, secret.as_deref()).await;
+            let told = this.tell_viewer_keys().await;
+            added??;
+            told
+        };
+        carried_out(adding).await
     }
 
     /// Ends a key for viewer tokens: edges refuse what it signed.
-    pub async fn retire_viewer_key(&self, kid: &str) -> Result<(), Error> {
-        let _changing = self.change().await?;
-        self.store.retire_viewer_key(kid, now()).await??;
-        self.tell_viewer_keys().await
+    pub async fn retire_viewer_key(self: &Arc<Self>, kid: &str) -> Result<(), Error> {
+        let (this, kid) = (self.clone(), kid.to_owned());
+        let retiring = async move {
+            let _changing = this.change().await?;
+            let retired = this.store.retire_viewer_key(&kid, now()).await;
+            // Also if it was not there any more: edges may not know.
+            let told = this.tell_viewer_keys().await;
+            retired??;
+            told
+        };
+        carried_out(retiring).await
     }
 
     /// A key of our own that signs viewer tokens, the newest; made if there is none.
-    pub async fn signing_key(&self) -> Result<viewer_token::SigningKey, Error> {
+    pub async fn signing_key(self: &Arc<Self>) -> Result<viewer_token::SigningKey, Error> {
+        // One after another: the first makes it.
+        let _signing = self.signing.lock().await;
         if let Some(key) = self.newest_own_key().await? {
             return Ok(key);
         }
         let key = viewer_token::SigningKey::generate();
-        self.add_viewer_key(&key.public(now()), Some(&key.secret())).await?;
+        self.add_viewer_key(key.public(now()), Some(key.secret())).await?;
         Ok(key)
     }
 
@@ -418,6 +579,14 @@ impl Control {
     fn write<T>(&self, change: impl FnOnce(&mut Directory) -> T) -> T {
         change(&mut self.directory.write().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Carries a change out to its end, also where nobody waits for it any more: one that is half made would
+/// stay so.
+async fn carried_out<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(change).await.unwrap_or(Err(Error::BrokeOff))
 }
 
 /// A moderator key that nobody has.

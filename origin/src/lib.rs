@@ -24,6 +24,7 @@ pub mod package;
 pub mod store;
 pub mod take;
 pub mod transcode;
+pub mod webhooks;
 pub mod whip;
 
 use std::net::SocketAddr;
@@ -38,7 +39,7 @@ use lectern_relay_proto::net::{
 };
 use prometheus::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::server::Server;
@@ -50,6 +51,7 @@ use crate::ingest::rtmp;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::transcode::video::Reencoders;
+use crate::webhooks::Webhooks;
 
 /// An origin whose ports are bound.
 pub struct Origin {
@@ -64,6 +66,7 @@ pub struct Origin {
     routes: Router,
     control: Arc<Control>,
     database: Database,
+    webhooks: Arc<Webhooks>,
     whip: whip::Server<OverWhip>,
     edges: mpsc::Receiver<EdgeLink>,
 }
@@ -89,6 +92,9 @@ pub enum Error {
     /// A proxy is neither an address nor a network.
     #[error("origin.trusted_proxies: {0}")]
     Proxies(#[from] ProxyError),
+    /// A network that webhooks may reach is none.
+    #[error("origin.webhook_networks: {0}")]
+    Webhooks(#[from] webhooks::NetworksError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -163,6 +169,9 @@ impl Origin {
             Err(error) => return Err(control::Error::from(error).into()),
         }
         let control = Arc::new(control);
+        let networks = webhooks::Networks::parse(&config.webhook_networks)?;
+        let metrics = webhooks::Metrics::register(registry)?;
+        let webhooks = Arc::new(Webhooks::new(control.clone(), networks, metrics));
         let reencoders = reencoders(config, registry).await;
         let metrics = whip::Metrics::register(registry)?;
         let gate = Arc::new(OverWhip(broadcasts.clone()));
@@ -174,7 +183,8 @@ impl Origin {
         let rtmp = rtmp::Server::new(listener, broadcasts, config.limits.clone(), metrics);
         let settings =
             api::Settings { rtmp_port: rtmp_addr.port(), watch_url: config.watch_url.clone() };
-        let routes = api::routes(control.clone(), comments, settings).merge(whip.routes());
+        let routes =
+            api::routes(control.clone(), comments, webhooks.clone(), settings).merge(whip.routes());
         let router = pages.merge(routes.clone());
         let proxies = Proxies::parse(&config.trusted_proxies)?;
         let api = Server::bind(config.http, router, proxies).await;
@@ -190,6 +200,7 @@ impl Origin {
             api,
             routes,
             control,
+            webhooks,
             whip,
             database,
         })
@@ -211,19 +222,14 @@ impl Origin {
         self.routes.clone()
     }
 
-    /// What makes the first account, while there is none.
-    pub fn setup_token(&self) -> Option<String> {
-        self.control.setup_token()
+    /// What makes the first account, while there is none; also later, where the database was away.
+    pub fn setup_tokens(&self) -> watch::Receiver<Option<String>> {
+        self.control.setup_tokens()
     }
 
     /// Where media of publishers by WHIP is taken.
     pub fn media_addr(&self) -> SocketAddr {
         self.whip.local_addr()
-    }
-
-    /// WHIP over HTTP, which the API's port has too, for another port to serve beside it.
-    pub fn whip_routes(&self) -> axum::Router {
-        self.whip.routes()
     }
 
     /// Where edges subscribe.
@@ -242,6 +248,7 @@ impl Origin {
             self.rtmp.run(cancel.clone()),
             self.api.run(cancel.clone()),
             self.control.run(cancel.clone()),
+            self.webhooks.run(cancel.clone()),
             self.whip.run(cancel.clone()),
             self.desk.run(self.edges, cancel)
         );

@@ -105,6 +105,9 @@ pub enum Invalid {
     /// Not a key.
     #[error("a public key is the 32 bytes of an Ed25519 key in base64url")]
     PublicKey,
+    /// A key for which signatures hold that nobody made.
+    #[error("this public key is one of the few that prove nothing: make another pair")]
+    WeakKey,
     /// Not the name of a field.
     #[error("a field's name is 1 to 32 of a-z 0-9 with single hyphens between")]
     FieldName,

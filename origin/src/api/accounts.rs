@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Site;
-use super::asked::{IfMatch, Json, List, ListQuery, Named, Query, etag};
+use super::asked::{self, IfMatch, Json, List, ListQuery, Named, Query, etag, set};
 use super::caller::{By, Caller};
 use super::problem::{NotChanged, Problem, Refused};
 use super::session::new_account;
@@ -92,9 +92,14 @@ pub(super) struct NewAccount {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccountPatch {
-    #[schema(min_length = 1, max_length = 120)]
+    #[serde(default, deserialize_with = "set")]
+    #[schema(value_type = String, min_length = 1, max_length = 120)]
     name: Option<String>,
+    #[serde(default, deserialize_with = "set")]
+    #[schema(value_type = Role)]
     role: Option<Role>,
+    #[serde(default, deserialize_with = "set")]
+    #[schema(value_type = bool)]
     disabled: Option<bool>,
 }
 
@@ -208,6 +213,7 @@ pub(super) async fn delete(
 pub(super) async fn set_password(
     State(site): State<Arc<Site>>,
     caller: Caller,
+    asked::From(client): asked::From,
     Named(id): Named<String>,
     Json(new): Json<NewPassword>,
 ) -> Result<StatusCode, Problem> {
@@ -220,7 +226,7 @@ pub(super) async fn set_password(
         // Who found a browser open knows nothing of the password.
         let counted = site.control.throttle().attempt(
             account.login.as_str(),
-            std::net::Ipv4Addr::UNSPECIFIED.into(),
+            client,
             std::time::Instant::now(),
         );
         counted.map_err(|after| Problem::too_many("too many tries", after))?;
@@ -255,7 +261,7 @@ pub(super) async fn sessions(
     find(&site, &id).await?;
     let own = match &caller.by {
         By::Session(session, _) => session.id.clone(),
-        By::Token(_) => String::new(),
+        By::Token(..) => String::new(),
     };
     let sessions = site.control.store().sessions(&id, UtcTime::from(SystemTime::now())).await?;
     let body = |session: crate::control::records::Session| SignedInBody {
@@ -280,7 +286,7 @@ pub(super) async fn end_sessions(
     find(&site, &id).await?;
     let but = match &caller.by {
         By::Session(_, digest) => Some(digest.as_str()),
-        By::Token(_) => None,
+        By::Token(..) => None,
     };
     site.control.store().end_sessions(&id, but).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,8 +1,10 @@
 //! Reads what a request brings: its body, its query, and which version it was made for. Whatever is not
 //! as it should be gets a [`Problem`] that says so.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -13,6 +15,9 @@ use super::problem::{FieldError, Problem};
 
 /// Bytes of a body: several times the longest description with all its links.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How long it may take to come.
+const BODY_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// A body of JSON.
 pub(super) struct Json<T>(pub(super) T);
@@ -34,21 +39,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         }
         let limited = request
             .map(|body| axum::body::Body::new(http_body_util::Limited::new(body, BODY_BYTES_MAX)));
-        let bytes =
-            Bytes::from_request(limited, state).await.map_err(|rejection| {
-                match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        let detail = format!("a body has at most {BODY_BYTES_MAX} bytes");
-                        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
-                    }
-                    _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable", "the body broke off"),
-                }
-            })?;
+        let read = tokio::time::timeout(BODY_TIME_MAX, Bytes::from_request(limited, state)).await;
+        let read = read.map_err(|_| {
+            let detail = "the rest of the request did not come in time";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+        })?;
+        let bytes = read.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = format!("a body has at most {BODY_BYTES_MAX} bytes");
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+            }
+            _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable", "the body broke off"),
+        })?;
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok();
+            let detail = "send a JSON object";
+            return Err(match is_json {
+                true => Problem::invalid_field("", detail),
+                false => Problem::new(StatusCode::BAD_REQUEST, "unreadable", detail),
+            });
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let field = error.path().to_string();
             let inner = error.inner();
-            if inner.is_data() {
+            // A reader of words calls it no JSON where a number stands.
+            if inner.is_data() || serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok() {
                 Problem::invalid(vec![FieldError::new(field, plain(inner))])
             } else {
                 let detail = format!("this is not JSON: {inner}");
@@ -111,8 +127,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition-required", detail)
         };
         let value = parts.headers.get(IF_MATCH).ok_or_else(missing)?;
-        // What is no ETag of ours matches nothing.
+        // A proxy that compresses makes an ETag weak. What is none of ours matches nothing.
         let rev = value.to_str().ok().map(str::trim);
+        let rev = rev.map(|text| text.strip_prefix("W/").unwrap_or(text));
         let rev = rev.and_then(|text| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
         Ok(Self(rev.unwrap_or(0)))
     }
@@ -140,12 +157,13 @@ pub(super) struct ListQuery {
 /// See [`ListQuery::limit`].
 pub(super) const LIMIT_MAX: u32 = 200;
 
-fn limit_default() -> u32 {
+pub(super) fn limit_default() -> u32 {
     50
 }
 
 impl ListQuery {
     pub(super) fn limit(&self) -> Result<u32, Problem> {
+        check_length("after", self.after().unwrap_or_default(), AFTER_CHARS_MAX)?;
         check_limit(self.limit)
     }
 
@@ -159,6 +177,17 @@ pub(super) fn check_limit(limit: u32) -> Result<u32, Problem> {
         Ok(limit)
     } else {
         Err(Problem::invalid_field("limit", format!("1 to {LIMIT_MAX}")))
+    }
+}
+
+/// See [`ListQuery::after`].
+pub(super) const AFTER_CHARS_MAX: usize = 512;
+
+pub(super) fn check_length(field: &str, text: &str, chars_max: usize) -> Result<(), Problem> {
+    if text.chars().count() <= chars_max {
+        Ok(())
+    } else {
+        Err(Problem::invalid_field(field, format!("at most {chars_max} characters")))
     }
 }
 
@@ -187,6 +216,13 @@ impl<T> List<T> {
     }
 }
 
+/// A field of a merge patch (RFC 7396) that has to be something: not there, or set.
+pub(super) fn set<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// A field of a merge patch (RFC 7396): not there, cleared with `null`, or set.
 pub(super) fn patched<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
@@ -212,16 +248,5 @@ impl<S: Send + Sync> FromRequestParts<S> for From {
         let client = parts.extensions.get::<Client>().map(|Client(ip)| *ip);
         // Whoever serves this says who asks; all whom nobody knows are one client.
         Ok(Self(client.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into())))
-    }
-}
-
-impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        state: &S,
-    ) -> Result<Option<Self>, Self::Rejection> {
-        Ok(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await.ok())
     }
 }

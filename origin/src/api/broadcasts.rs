@@ -9,17 +9,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{ETAG, LOCATION};
 use axum::response::{IntoResponse, Response};
-use lectern_relay_proto::{BroadcastId, PublisherState, UtcTime};
+use lectern_relay_proto::{BroadcastId, UtcTime};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Site;
-use super::asked::{IfMatch, Json, List, Named, Query, check_limit, etag};
+use super::asked::{
+    AFTER_CHARS_MAX, IfMatch, Json, List, Named, Query, check_length, check_limit, etag,
+    limit_default,
+};
 use super::caller::{Caller, Part};
 use super::details::{DetailsBody, Fields};
 use super::problem::{NotChanged, Problem, Refused};
 use crate::broadcasts::Status;
-use crate::control::records::{Broadcast, Role, Scope};
+use crate::control::records::{Broadcast, BroadcastState, Role, Scope};
 use crate::control::{Listed, new_moderator_key, secret};
 use crate::instant::Instant;
 
@@ -40,7 +43,7 @@ pub(super) struct BroadcastBody {
     rev: u64,
     created_at: Option<Instant>,
     updated_at: Option<Instant>,
-    pub(super) state: State_,
+    pub(super) state: BroadcastState,
     /// Since when it is live.
     live_since: Option<Instant>,
     /// How many watch now.
@@ -49,7 +52,8 @@ pub(super) struct BroadcastBody {
     findings: u64,
     /// What the asker is here.
     role: Role,
-    /// What makes one a moderator of its comments; only where one broadcast is asked for.
+    /// What makes one a moderator of its comments; only where one broadcast is asked for, and of tokens only
+    /// to those with `broadcasts:write` and `comments:read`.
     moderator_key: Option<String>,
 }
 
@@ -61,33 +65,6 @@ enum Source {
     Console,
     /// In the configuration file, where it is changed too.
     Config,
-}
-
-/// How a broadcast is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = State)]
-pub(super) enum State_ {
-    /// Media arrives.
-    Live,
-    /// The encoder was lost without a word.
-    Away,
-    /// Nobody has published yet.
-    Unbegun,
-    /// The encoder said goodbye.
-    Ended,
-}
-
-impl State_ {
-    pub(super) fn of(status: &Status) -> Self {
-        match (status.state, status.since) {
-            (None, _) => Self::Unbegun,
-            (Some(PublisherState::Live), _) => Self::Live,
-            (Some(PublisherState::Away), Some(_)) => Self::Away,
-            // What was before this process began is over.
-            (Some(PublisherState::Away), None) | (Some(PublisherState::Ended), _) => Self::Ended,
-        }
-    }
 }
 
 /// Which broadcasts.
@@ -103,7 +80,7 @@ pub(super) struct BroadcastQuery {
     #[param(max_length = 40)]
     topic: Option<String>,
     #[param(inline)]
-    state: Option<State_>,
+    state: Option<BroadcastState>,
     /// At most so many.
     #[serde(default = "limit_default")]
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -113,9 +90,9 @@ pub(super) struct BroadcastQuery {
     after: Option<String>,
 }
 
-fn limit_default() -> u32 {
-    50
-}
+/// See [`BroadcastQuery`].
+const Q_CHARS_MAX: usize = 200;
+const TOPIC_CHARS_MAX: usize = 40;
 
 /// How to stop.
 #[derive(Deserialize, ToSchema)]
@@ -142,6 +119,9 @@ pub(super) async fn list(
 ) -> Result<Answer<List<BroadcastBody>>, Problem> {
     caller.needs(Scope::BroadcastsRead)?;
     let limit = check_limit(query.limit)?;
+    check_length("q", &query.q, Q_CHARS_MAX)?;
+    check_length("topic", query.topic.as_deref().unwrap_or_default(), TOPIC_CHARS_MAX)?;
+    check_length("after", query.after.as_deref().unwrap_or_default(), AFTER_CHARS_MAX)?;
     let words: Vec<_> = query.q.to_lowercase().split_whitespace().map(str::to_owned).collect();
     let topic = query.topic.as_ref().map(|topic| topic.to_lowercase());
     let parts = caller.parts(&site).await?;
@@ -149,7 +129,7 @@ pub(super) async fn list(
     for listed in site.control.all() {
         let Some(part) = parts.of(&listed.broadcast.id) else { continue };
         let Some(status) = site.control.status(&listed.broadcast.id) else { continue };
-        let wanted = query.state.is_none_or(|state| state == State_::of(&status))
+        let wanted = query.state.is_none_or(|state| state == BroadcastState::of(&status))
             && matches(&listed.broadcast, &words, topic.as_deref());
         if wanted {
             found.push((Rank::of(&listed.broadcast, &status), listed, status, part));
@@ -207,7 +187,7 @@ pub(super) async fn create(
     let listed = site.control.add(broadcast, &caller.account.id).await?;
     let location = format!("/api/v1/broadcasts/{}", listed.broadcast.id);
     let part = if caller.account.role == Role::Admin { Part::Admin } else { Part::Host };
-    let mut response = answer(&site, &listed, part)?;
+    let mut response = answer(&site, &caller, &listed, part)?;
     *response.status_mut() = StatusCode::CREATED;
     if let Ok(location) = location.parse() {
         response.headers_mut().insert(LOCATION, location);
@@ -225,7 +205,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     caller.needs(Scope::BroadcastsRead)?;
     let (listed, part) = caller.broadcast(&site, &id, Part::Moderator).await?;
-    answer(&site, &listed, part)
+    answer(&site, &caller, &listed, part)
 }
 
 /// Changes a broadcast (RFC 7396): what is not mentioned stays, and `null` clears.
@@ -244,12 +224,11 @@ pub(super) async fn patch(
     if fields.id().is_some_and(|wanted| wanted != id) {
         return Err(Problem::invalid_field("id", "the id of a broadcast does not change"));
     }
-    let mut broadcast = listed.broadcast.clone();
+    let mut broadcast = site.control.version(&listed.broadcast.id, rev).await?.broadcast.clone();
     fields.apply(&mut broadcast)?;
-    broadcast.rev = rev;
     broadcast.updated_at = UtcTime::from(SystemTime::now()).into();
     let listed = site.control.set(broadcast).await?;
-    answer(&site, &listed, part)
+    answer(&site, &caller, &listed, part)
 }
 
 /// Removes a broadcast, with everything that was said in it. Viewers see it end.
@@ -280,13 +259,11 @@ pub(super) async fn stop(
 ) -> Result<StatusCode, Problem> {
     caller.needs(Scope::BroadcastsWrite)?;
     let (listed, _) = caller.broadcast(&site, &id, Part::Host).await?;
-    if stop.block && !listed.broadcast.blocked {
-        let updated_at = UtcTime::from(SystemTime::now()).into();
-        site.control
-            .set(Broadcast { blocked: true, updated_at, ..listed.broadcast.clone() })
-            .await?;
-    } else {
-        site.control.broadcasts().stop(&listed.broadcast.id);
+    // In any case, and first: also where it cannot be written down that nobody may come back.
+    site.control.broadcasts().stop(&listed.broadcast.id);
+    if stop.block {
+        let block = |broadcast: &mut Broadcast| broadcast.blocked = true;
+        site.control.update(&listed.broadcast.id, block).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -301,18 +278,21 @@ pub(super) async fn new_moderator(
     Named(id): Named<String>,
 ) -> Result<Answer<ModeratorKeyBody>, Problem> {
     caller.needs(Scope::BroadcastsWrite)?;
+    caller.needs(Scope::CommentsRead)?;
     let (listed, _) = caller.broadcast(&site, &id, Part::Host).await?;
     let key = new_moderator_key();
     let moderator_key = String::from(key.clone());
-    let updated_at = UtcTime::from(SystemTime::now()).into();
-    let changed = Broadcast { moderator_key: Some(key), updated_at, ..listed.broadcast.clone() };
-    site.control.set(changed).await?;
+    let set = |broadcast: &mut Broadcast| broadcast.moderator_key = Some(key);
+    site.control.update(&listed.broadcast.id, set).await?;
     Ok(Answer(ModeratorKeyBody { moderator_key }))
 }
 
-fn answer(site: &Site, listed: &Listed, part: Part) -> Result<Response, Problem> {
+fn answer(site: &Site, caller: &Caller, listed: &Listed, part: Part) -> Result<Response, Problem> {
     let status = site.control.status(&listed.broadcast.id).ok_or_else(Problem::not_found)?;
-    let key = listed.broadcast.moderator_key.clone().map(String::from);
+    // Whoever has it reads comments and keeps order among them.
+    let moderates = caller.needs(Scope::CommentsRead).and(caller.needs(Scope::BroadcastsWrite));
+    let key = listed.broadcast.moderator_key.clone().filter(|_| moderates.is_ok());
+    let key = key.map(String::from);
     let body = BroadcastBody { moderator_key: key, ..body(listed, &status, part) };
     Ok(([(ETAG, etag(listed.broadcast.rev))], Answer(body)).into_response())
 }
@@ -321,7 +301,7 @@ fn answer(site: &Site, listed: &Listed, part: Part) -> Result<Response, Problem>
 pub(super) fn body(listed: &Listed, status: &Status, part: Part) -> BroadcastBody {
     let Broadcast { id, rev, about, attendance, blocked, created_at, updated_at, .. } =
         &listed.broadcast;
-    let state = State_::of(status);
+    let state = BroadcastState::of(status);
     let of_the_database = |at: Instant| (!listed.provisioned).then_some(at);
     BroadcastBody {
         id: id.to_string(),
@@ -333,7 +313,7 @@ pub(super) fn body(listed: &Listed, status: &Status, part: Part) -> BroadcastBod
         created_at: of_the_database(*created_at),
         updated_at: of_the_database(*updated_at),
         state,
-        live_since: status.since.filter(|_| state == State_::Live).map(Instant::from),
+        live_since: status.since.filter(|_| state == BroadcastState::Live).map(Instant::from),
         viewers: status.audience.values().map(|viewers| viewers.total()).sum(),
         findings: status.findings,
         role: part.role(),
@@ -406,10 +386,10 @@ impl Rank {
         let id = broadcast.id.to_string();
         let starts_ms = broadcast.about.starts_at.map(UtcTime::as_millis);
         let updated_ms = UtcTime::from(broadcast.updated_at).as_millis();
-        let (group, order) = match (State_::of(status), starts_ms) {
-            (State_::Live, _) => (0, Order::Soonest(0)),
-            (State_::Away, _) => (1, Order::Soonest(0)),
-            (State_::Unbegun, Some(starts_ms)) => (2, Order::Soonest(starts_ms)),
+        let (group, order) = match (BroadcastState::of(status), starts_ms) {
+            (BroadcastState::Live, _) => (0, Order::Soonest(0)),
+            (BroadcastState::Away, _) => (1, Order::Soonest(0)),
+            (BroadcastState::Unbegun, Some(starts_ms)) => (2, Order::Soonest(starts_ms)),
             _ => (3, Order::Newest(Reverse(updated_ms))),
         };
         Self { group, order, id }

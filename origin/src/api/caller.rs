@@ -33,8 +33,8 @@ pub(super) struct Caller {
 pub(super) enum By {
     /// By a session, and the digest of its cookie.
     Session(Session, String),
-    /// By a token that is good for this.
-    Token(Vec<Scope>),
+    /// By a token that is good for this, and its digest.
+    Token(Vec<Scope>, String),
 }
 
 /// What somebody is in a broadcast.
@@ -71,13 +71,14 @@ impl FromRequestParts<Arc<Site>> for Caller {
         let store = site.control.store();
         let now = UtcTime::from(SystemTime::now());
         if let Some(token) = bearer(&parts.headers) {
+            let digest = secret::digest(token);
             let found = match token.starts_with(TOKEN_PREFIX) {
-                true => store.token(&secret::digest(token), now).await?,
+                true => store.token(&digest, now).await?,
                 false => None,
             };
             let (token, account) = found
                 .ok_or_else(|| Problem::unauthorized("this token is not good, or not any more"))?;
-            return Ok(Self { account, by: By::Token(token.scopes) });
+            return Ok(Self { account, by: By::Token(token.scopes, digest) });
         }
         if !is_safe(&parts.method) {
             same_origin(&parts.headers)?;
@@ -97,8 +98,8 @@ impl Caller {
     pub(super) fn needs(&self, scope: Scope) -> Result<(), Problem> {
         match &self.by {
             By::Session(..) => Ok(()),
-            By::Token(scopes) if scopes.contains(&scope) => Ok(()),
-            By::Token(_) => {
+            By::Token(scopes, _) if scopes.contains(&scope) => Ok(()),
+            By::Token(..) => {
                 let detail = format!("this token does not have the scope {}", scope.as_str());
                 Err(Problem::forbidden(detail))
             }
@@ -111,6 +112,23 @@ impl Caller {
             Role::Admin => Ok(()),
             Role::Host | Role::Moderator => Err(Problem::forbidden("only admins may do this")),
         }
+    }
+
+    /// The same as it is now, if they may still come in as they did.
+    pub(super) async fn renewed(&self, site: &Site) -> Result<Self, Problem> {
+        let (store, now) = (site.control.store(), UtcTime::from(SystemTime::now()));
+        let renewed = match &self.by {
+            By::Session(_, digest) => {
+                let found = store.session(digest, now).await?;
+                found.map(|(session, account)| (account, By::Session(session, digest.clone())))
+            }
+            By::Token(_, digest) => {
+                let found = store.token(digest, now).await?;
+                found.map(|(token, account)| (account, By::Token(token.scopes, digest.clone())))
+            }
+        };
+        let (account, by) = renewed.ok_or_else(|| Problem::unauthorized("this is over"))?;
+        Ok(Self { account, by })
     }
 
     /// What this is in which broadcasts.

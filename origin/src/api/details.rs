@@ -8,7 +8,7 @@ use lectern_relay_proto::{About, UtcTime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::asked::patched;
+use super::asked::{patched, set};
 use super::problem::{FieldError, Problem};
 use crate::control::records::Broadcast;
 use crate::instant::Instant;
@@ -120,6 +120,8 @@ pub(super) struct Fields {
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<Instant>)]
     starts_at: Option<Option<Instant>>,
+    #[serde(default, deserialize_with = "set")]
+    #[schema(value_type = Seen)]
     visibility: Option<Seen>,
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<String>, max_length = 2048)]
@@ -134,8 +136,12 @@ pub(super) struct Fields {
     #[schema(value_type = Option<RegistrationBody>)]
     registration: Option<Option<RegistrationBody>>,
     /// Whether a list is kept of who attends.
+    #[serde(default, deserialize_with = "set")]
+    #[schema(value_type = bool)]
     attendance: Option<bool>,
     /// Nobody may publish.
+    #[serde(default, deserialize_with = "set")]
+    #[schema(value_type = bool)]
     blocked: Option<bool>,
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
@@ -13,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use lectern_relay_proto::BroadcastId;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -21,15 +21,16 @@ use utoipa::IntoParams;
 
 use super::Site;
 use super::asked::Query;
-use super::broadcasts::{BroadcastBody, body};
+use super::broadcasts::body;
 use super::caller::{Caller, Part, Parted};
 use super::live::LiveBody;
 use super::problem::{Problem, Refused};
 use super::report::ReportBody;
 use crate::control::records::Scope;
 
-/// Those who listen at once.
-pub(super) const LISTENERS_MAX: usize = 500;
+/// Those who listen at once, and of one account: a console in each of somebody's windows.
+const LISTENERS_MAX: usize = 500;
+const LISTENERS_PER_ACCOUNT_MAX: usize = 20;
 /// Each listens for so long, and comes back: so whoever may not listen any more, soon does not.
 const LISTENS_MAX: Duration = Duration::from_secs(300);
 /// How often what changes all the time is told: how many watch, and how it goes.
@@ -63,12 +64,13 @@ pub(super) async fn events(
         }
         None => None,
     };
-    let place = site.listeners.clone().try_acquire_owned();
-    let place = place.map_err(|_| Problem::unavailable("too many listen"))?;
+    let place = site.listeners.take(&caller.account.id)?;
     let signals = site.control.broadcasts().signals();
     let mut tick = interval(TELL_EACH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let listener = Listener {
+        // Before it is looked at.
+        rights: site.control.store().rights(),
         parts: caller.parts(&site).await?,
         site,
         caller,
@@ -77,7 +79,7 @@ pub(super) async fn events(
         signals,
         tick,
         until: Instant::now() + LISTENS_MAX,
-        ready: VecDeque::new(),
+        unlooked: VecDeque::new(),
         _place: place,
     };
     let events = stream::unfold(listener, |mut listener| async {
@@ -96,13 +98,22 @@ struct Listener {
     caller: Caller,
     parts: Parted,
     live: Option<BroadcastId>,
-    /// What they know.
-    told: HashMap<BroadcastId, BroadcastBody>,
+    /// Which version of what they know.
+    told: HashMap<BroadcastId, u64>,
+    /// As [`Store::rights`](crate::control::store::Store::rights) counts.
+    rights: u64,
     signals: Receiver<BroadcastId>,
     tick: Interval,
     until: Instant,
-    ready: VecDeque<Event>,
-    _place: OwnedSemaphorePermit,
+    /// Those of which it is not known whether there is something to tell.
+    unlooked: VecDeque<Look>,
+    _place: Place,
+}
+
+/// What to look at.
+enum Look {
+    Broadcast(BroadcastId),
+    Live,
 }
 
 #[derive(Serialize)]
@@ -114,72 +125,119 @@ impl Listener {
     /// The next event; `None` once it is time to come back.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
+            while let Some(look) = self.unlooked.pop_front() {
+                let event = match look {
+                    Look::Broadcast(id) => self.news_of(&id),
+                    Look::Live => self.live(),
+                };
+                if event.is_some() {
+                    return event;
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep_until(self.until) => return None,
                 signal = self.signals.recv() => match signal {
-                    Ok(id) => self.changed(&id).await,
+                    Ok(id) => self.unlooked.push_back(Look::Broadcast(id)),
                     // What was missed is found with the next tick.
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 },
-                _ = self.tick.tick() => self.all(),
+                _ = self.tick.tick() => self.look_at_all(),
             }
+            self.renew().await?;
         }
     }
 
-    async fn changed(&mut self, id: &BroadcastId) {
-        if !self.told.contains_key(id) && self.parts.of(id).is_none() {
-            // It may be one that was just made, or a part that was just given.
-            match self.caller.parts(&self.site).await {
-                Ok(parts) => self.parts = parts,
-                Err(_) => return,
-            }
+    /// Looks again what they may see, if that has changed for anybody; `None` if they may see nothing any
+    /// more.
+    async fn renew(&mut self) -> Option<()> {
+        let rights = self.site.control.store().rights();
+        if rights == self.rights {
+            return Some(());
         }
-        self.tell(id);
+        self.caller = self.caller.renewed(&self.site).await.ok()?;
+        self.parts = self.caller.parts(&self.site).await.ok()?;
+        self.rights = rights;
+        Some(())
     }
 
-    /// Tells what is not known yet of all broadcasts, and how the one that is looked at is.
-    fn all(&mut self) {
-        let gone = self.told.keys().filter(|id| self.site.control.get(id).is_none()).cloned();
-        let ids: Vec<_> = gone.collect();
+    /// All that they know or may know, and the one that they look at.
+    fn look_at_all(&mut self) {
         let all = self.site.control.all();
-        ids.iter().for_each(|id| self.tell(id));
-        all.iter().for_each(|listed| self.tell(&listed.broadcast.id));
-        self.tell_live();
+        let there = all.iter().map(|listed| &listed.broadcast.id);
+        let gone = self.told.keys().filter(|id| self.site.control.get(id).is_none());
+        self.unlooked = gone.chain(there).cloned().map(Look::Broadcast).collect();
+        self.unlooked.push_back(Look::Live);
     }
 
-    fn tell_live(&mut self) {
-        let Some(id) = self.live.as_ref().filter(|id| self.parts.of(id).is_some()) else { return };
+    fn live(&self) -> Option<Event> {
+        let id = self.live.as_ref().filter(|id| self.parts.of(id).is_some())?;
         let report = self.site.control.broadcasts().report(id, SystemTime::now().into());
-        let Some((status, report)) = self.site.control.status(id).zip(report) else { return };
+        let (status, report) = self.site.control.status(id).zip(report)?;
         let report = ReportBody::from(report).newest();
-        self.push("live", &LiveBody::of(&status, report));
+        Some(event("live", &LiveBody::of(&status, report)))
     }
 
-    fn tell(&mut self, id: &BroadcastId) {
-        let Some(part) = self.parts.of(id) else { return };
+    /// What is not known yet of a broadcast.
+    fn news_of(&mut self, id: &BroadcastId) -> Option<Event> {
+        let part = self.parts.of(id);
         let listed = self.site.control.get(id).zip(self.site.control.status(id));
-        match listed {
-            Some((listed, status)) => {
-                let body = body(&listed, &status, part);
-                if self.told.get(id) != Some(&body) {
-                    self.push("broadcast", &body);
-                    self.told.insert(id.clone(), body);
-                }
+        match part.zip(listed) {
+            Some((part, (listed, status))) => {
+                let body = serde_json::to_string(&body(&listed, &status, part)).expect("plain");
+                let mut hasher = DefaultHasher::new();
+                body.hash(&mut hasher);
+                let version = hasher.finish();
+                let new = self.told.insert(id.clone(), version) != Some(version);
+                new.then(|| Event::default().event("broadcast").data(body))
             }
             None => {
-                if self.told.remove(id).is_some() {
-                    self.push("deleted", &Deleted { id: id.as_str() });
-                }
+                self.told.remove(id)?;
+                Some(event("deleted", &Deleted { id: id.as_str() }))
             }
         }
     }
+}
 
-    fn push(&mut self, name: &str, data: &impl Serialize) {
-        let data = serde_json::to_string(data).expect("plain");
-        self.ready.push_back(Event::default().event(name).data(data));
+fn event(name: &str, data: &impl Serialize) -> Event {
+    Event::default().event(name).data(serde_json::to_string(data).expect("plain"))
+}
+
+/// The places of those who listen.
+#[derive(Default)]
+pub(super) struct Listeners(Arc<Mutex<HashMap<String, usize>>>);
+
+impl Listeners {
+    fn take(&self, account: &str) -> Result<Place, Problem> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.values().sum::<usize>() >= LISTENERS_MAX {
+            return Err(Problem::unavailable("too many listen"));
+        }
+        let own = taken.entry(account.to_owned()).or_default();
+        if *own >= LISTENERS_PER_ACCOUNT_MAX {
+            let detail =
+                format!("you listen in {LISTENERS_PER_ACCOUNT_MAX} windows or programs already");
+            return Err(Problem::unavailable(detail));
+        }
+        *own += 1;
+        Ok(Place { taken: self.0.clone(), account: account.to_owned() })
+    }
+}
+
+/// The place of somebody who listens, for as long as it lives.
+struct Place {
+    taken: Arc<Mutex<HashMap<String, usize>>>,
+    account: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = taken.get_mut(&self.account) {
+            *own -= 1;
+            if *own == 0 {
+                taken.remove(&self.account);
+            }
+        }
     }
 }

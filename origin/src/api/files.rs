@@ -1,7 +1,7 @@
 //! What was said in a broadcast and who was there, as files: answered in pieces as the store reads them,
 //! so that a long evening costs no more memory than a short one.
 //!
-//! Besides whoever has a part in the broadcast, its `moderator_key` opens them.
+//! Besides whoever has a part in the broadcast, its `moderator_key` opens what was said.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,20 +16,21 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::{Comment, ModeratorKey};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 
 use super::asked::{Named, bearer};
 use super::caller::{Caller, Part, TOKEN_PREFIX};
 use super::problem::{Problem, Refused};
 use super::{Site, csv};
 use crate::comments::store::{Error, Store};
+use crate::control::Listed;
 use crate::control::records::Scope;
 
 /// Rows that are read from the store at once.
 const PAGE: u32 = 500;
-/// Files that are made at once. Whoever comes then waits, for so long at most.
-pub(super) const FILES_MAX: usize = 4;
-const FILE_WAIT: Duration = Duration::from_secs(10);
+/// Pieces that are made at once. Whoever comes then waits, for so long at most.
+pub(super) const PIECES_MAX: usize = 4;
+const PLACE_WAIT: Duration = Duration::from_secs(10);
 
 /// What can be fetched of a broadcast.
 #[derive(Clone, Copy)]
@@ -78,52 +79,75 @@ pub(super) async fn comments_json(
     site.file(File::CommentsJson, id).await
 }
 
-/// Who was there, from when to when, if a list is kept.
+/// Who was there, from when to when, if a list is kept; for hosts.
 #[utoipa::path(get, path = "/broadcasts/{id}/attendance.csv", tag = "files",
     params(("id" = String, Path)),
     responses((status = 200, content_type = "text/csv", body = String), Refused))]
 pub(super) async fn attendance_csv(
     State(site): State<Arc<Site>>,
-    Reader(id): Reader,
+    HostReader(id): HostReader,
 ) -> Result<Response, Problem> {
     site.file(File::AttendanceCsv, id).await
 }
 
-/// Somebody who may read what was said in this broadcast.
+/// Somebody who may read what was said in this broadcast: who has a part in it, or its `moderator_key`.
 pub(super) struct Reader(BroadcastId);
 
 impl FromRequestParts<Arc<Site>> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        let Named(id) = Named::<String>::from_request_parts(parts, site).await?;
-        let presented = bearer(&parts.headers).filter(|key| !key.starts_with(TOKEN_PREFIX));
-        if presented.is_some() {
-            // Who does not know the key is not told which broadcasts there are.
-            let id = id.parse().ok().filter(|id| site.is_opened(id, &parts.headers));
-            return id.map(Self).ok_or_else(|| {
-                Problem::unauthorized("no such broadcast, or not its moderator_key")
-            });
-        }
-        let caller = Caller::from_request_parts(parts, site).await?;
-        caller.needs(Scope::CommentsRead)?;
-        let (listed, _) = caller.broadcast(site, &id, Part::Moderator).await?;
-        Ok(Self(listed.broadcast.id.clone()))
+        reader(parts, site, Part::Moderator, |_| true).await.map(Self)
     }
+}
+
+/// Somebody who may read who was there: a host. Who provisions a broadcast in the configuration file may have
+/// no account; they are known by the key that they have given it.
+pub(super) struct HostReader(BroadcastId);
+
+impl FromRequestParts<Arc<Site>> for HostReader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        reader(parts, site, Part::Host, |listed| listed.provisioned).await.map(Self)
+    }
+}
+
+/// Which broadcast somebody may read of who has at least this part in it, or its key where that is enough.
+async fn reader(
+    parts: &mut Parts,
+    site: &Arc<Site>,
+    least: Part,
+    key_is_enough: fn(&Listed) -> bool,
+) -> Result<BroadcastId, Problem> {
+    let Named(id) = Named::<String>::from_request_parts(parts, site).await?;
+    let presented = bearer(&parts.headers).filter(|key| !key.starts_with(TOKEN_PREFIX));
+    if presented.is_some() {
+        // Who does not know the key is not told which broadcasts there are.
+        let listed = id.parse().ok().and_then(|id| site.control.get(&id));
+        let opened = listed.filter(|listed| site.is_opened(listed, &parts.headers));
+        let opened = opened
+            .ok_or_else(|| Problem::unauthorized("no such broadcast, or not its moderator_key"))?;
+        if !key_is_enough(&opened) {
+            return Err(Problem::forbidden("this is for hosts: sign in, or send a host's token"));
+        }
+        return Ok(opened.broadcast.id.clone());
+    }
+    let caller = Caller::from_request_parts(parts, site).await?;
+    caller.needs(Scope::CommentsRead)?;
+    let (listed, _) = caller.broadcast(site, &id, least).await?;
+    Ok(listed.broadcast.id.clone())
 }
 
 impl Site {
     async fn file(&self, file: File, id: BroadcastId) -> Result<Response, Problem> {
-        let permit = tokio::time::timeout(FILE_WAIT, self.files.clone().acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else {
-            return Err(Problem::unavailable("too many files are being fetched"));
-        };
         let name = file.name();
-        let mut pieces = self.pieces(file, id.clone(), permit).boxed();
+        let mut pieces = self.pieces(file, id.clone()).boxed();
         // The first tells whether there is a store to read from; later there is no status to say it with.
         let first = match pieces.next().await {
             Some(Ok(first)) => first,
-            Some(Err(error)) => {
+            Some(Err(busy @ Broken::Busy)) => return Err(Problem::unavailable(busy.to_string())),
+            Some(Err(Broken::Store(error))) => {
                 tracing::error!(broadcast = %id, %error, "{name} cannot be read");
                 return Err(Problem::unavailable("the database does not answer"));
             }
@@ -139,8 +163,7 @@ impl Site {
         Ok((headers, body).into_response())
     }
 
-    fn is_opened(&self, id: &BroadcastId, headers: &HeaderMap) -> bool {
-        let Some(listed) = self.control.get(id) else { return false };
+    fn is_opened(&self, listed: &Listed, headers: &HeaderMap) -> bool {
         let presented = bearer(headers).and_then(|key| ModeratorKey::try_from(key.to_owned()).ok());
         match (&listed.broadcast.moderator_key, presented) {
             (Some(key), Some(presented)) => key.matches(&presented),
@@ -153,10 +176,9 @@ impl Site {
         &self,
         file: File,
         id: BroadcastId,
-        permit: OwnedSemaphorePermit,
-    ) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
-        let place =
-            Place { store: self.comments.clone(), id, file, after: 0, any: false, _permit: permit };
+    ) -> impl Stream<Item = Result<Bytes, Broken>> + use<> {
+        let (store, places) = (self.comments.clone(), self.files.clone());
+        let place = Place { store, places, id, file, after: 0, any: false };
         stream::try_unfold(Some(place), async |place| match place {
             Some(place) => place.next().await.map(Some),
             None => Ok(None),
@@ -164,22 +186,33 @@ impl Site {
     }
 }
 
+/// Why a file is no longer made.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("too many files are being fetched")]
+    Busy,
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
 /// How far a file has been made.
 struct Place {
     store: Store,
+    /// Those that are made at once: one for each piece, so that who reads slowly keeps nobody waiting.
+    places: Arc<Semaphore>,
     id: BroadcastId,
     file: File,
     /// The last comment, or how many rows.
     after: u64,
     /// Whether there is anything in it yet.
     any: bool,
-    /// One of those that are made at once, for as long as this lives.
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Place {
     /// The next piece, and the place behind it unless that is the end.
-    async fn next(mut self) -> Result<(Bytes, Option<Self>), Error> {
+    async fn next(mut self) -> Result<(Bytes, Option<Self>), Broken> {
+        let place = tokio::time::timeout(PLACE_WAIT, self.places.clone().acquire_owned()).await;
+        let Ok(Ok(_place)) = place else { return Err(Broken::Busy) };
         let first = self.after == 0;
         let (piece, rows) = match self.file {
             File::AttendanceCsv => {

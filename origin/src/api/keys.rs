@@ -99,7 +99,7 @@ pub(super) async fn create(
         used_at: None,
         revoked_at: None,
     };
-    site.control.add_key(&listed.broadcast.id, &key, &secret).await?;
+    site.control.add_key(&listed.broadcast.id, key.clone(), &secret).await?;
     let body = KeyBody { listed: key, key: Some(secret) };
     Ok((StatusCode::CREATED, Answer(body)).into_response())
 }

@@ -12,19 +12,18 @@ use utoipa::ToSchema;
 
 use super::Site;
 use super::asked::Named;
-use super::broadcasts::State_;
 use super::caller::{Caller, Part};
 use super::problem::{Problem, Refused};
 use super::report::ReportBody;
 use crate::broadcasts::{Protocol, Status};
-use crate::control::records::Scope;
+use crate::control::records::{BroadcastState, Scope};
 use crate::instant::Instant;
 
 /// How a broadcast is.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = Live)]
 pub(super) struct LiveBody {
-    state: State_,
+    state: BroadcastState,
     /// Since when it is in this state.
     since: Option<Instant>,
     /// Who is on air.
@@ -113,7 +112,7 @@ impl LiveBody {
         }
         let total = by_edge.iter().map(|edge| edge.total).sum();
         Self {
-            state: State_::of(status),
+            state: BroadcastState::of(status),
             since: status.since.map(Instant::from),
             publisher,
             standby: status.standby,

@@ -132,6 +132,9 @@ impl From<Conflict> for Problem {
     fn from(conflict: Conflict) -> Self {
         match conflict {
             Conflict::Exists => Self::conflict("there is one of this name already"),
+            Conflict::Taken => Self::conflict(
+                "of a broadcast that had this id before, comments or members are left: take another id",
+            ),
             Conflict::Missing => Self::not_found(),
             Conflict::Stale => Self::new(
                 StatusCode::PRECONDITION_FAILED,
@@ -158,8 +161,8 @@ impl From<Error> for Problem {
         match error {
             Error::Conflict(conflict) => conflict.into(),
             Error::Store(error) => error.into(),
-            Error::Provisioned => Self::conflict(error.to_string()),
-            Error::NotLoaded => Self::unavailable(error.to_string()),
+            Error::Provisioned | Error::NameHeld => Self::conflict(error.to_string()),
+            Error::NotLoaded | Error::BrokeOff => Self::unavailable(error.to_string()),
             Error::Broadcasts(error) => {
                 use crate::broadcasts::Error as Why;
                 match error {
@@ -195,6 +198,7 @@ impl IntoResponses for Refused {
             (403, "This account, token or page may not do that."),
             (404, "There is no such thing, or it is none of yours."),
             (405, "This cannot be done with it."),
+            (408, "The rest of it did not come in time."),
             (422, "It can be read, and is not valid: `errors` says what."),
             (429, "Too often: `Retry-After` says when to come back."),
             (503, "The database does not answer, or too much is asked at once."),

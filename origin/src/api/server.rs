@@ -77,8 +77,14 @@ impl Server {
                     continue;
                 }
             };
-            // Dropped, which closes it.
-            let Some(share) = Share::take(&clients, client) else { continue };
+            // A proxy has the connections of many.
+            let share = if self.proxies.trust(client) {
+                None
+            } else {
+                // Dropped, which closes it.
+                let Some(share) = Share::take(&clients, client) else { continue };
+                Some(share)
+            };
             let (router, proxies) = (self.router.clone(), self.proxies.clone());
             let service = service_fn(move |mut request: Request<Incoming>| {
                 let lines = request.headers().get_all("x-forwarded-for").iter();

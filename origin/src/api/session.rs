@@ -26,7 +26,7 @@ use crate::instant::Instant;
 /// For how long a browser keeps the cookie; the server ends the session by its own clock.
 const COOKIE_SECS: u64 = 30 * 24 * 3_600;
 /// See [`InfoBody::features`].
-const FEATURES: &[&str] = &[];
+const FEATURES: &[&str] = &["webhooks"];
 /// What a browser calls itself is kept up to here.
 const AGENT_CHARS_MAX: usize = 200;
 
@@ -139,7 +139,7 @@ pub(super) async fn setup(
         Err(conflict) => return Err(conflict.into()),
     }
     tracing::info!(account = account.login.as_str(), "the first account was made");
-    site.control.throttle().succeeded("", client);
+    site.control.throttle().succeeded("", client, Clock::now());
     sign_in(&site, account, &headers, StatusCode::CREATED).await
 }
 
@@ -175,7 +175,7 @@ pub(super) async fn create(
     if account.disabled {
         return Err(Problem::forbidden("this account is disabled: ask an admin"));
     }
-    site.control.throttle().succeeded(account.login.as_str(), client);
+    site.control.throttle().succeeded(account.login.as_str(), client, Clock::now());
     sign_in(&site, account, &headers, StatusCode::OK).await
 }
 
@@ -185,7 +185,7 @@ pub(super) async fn create(
 pub(super) async fn get(caller: Caller) -> Result<Answer<SessionBody>, Problem> {
     match &caller.by {
         By::Session(session, _) => Ok(Answer(SessionBody::of(&caller.account, session))),
-        By::Token(_) => Err(Problem::forbidden("a token has no session")),
+        By::Token(..) => Err(Problem::forbidden("a token has no session")),
     }
 }
 

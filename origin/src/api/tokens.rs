@@ -141,6 +141,6 @@ pub(super) async fn delete(
 fn signed_in(caller: &Caller) -> Result<(), Problem> {
     match caller.by {
         By::Session(..) => Ok(()),
-        By::Token(_) => Err(Problem::forbidden("tokens are managed by those who are signed in")),
+        By::Token(..) => Err(Problem::forbidden("tokens are managed by those who are signed in")),
     }
 }

@@ -23,8 +23,11 @@ use crate::instant::Instant;
 
 /// For how long a token may be good, seconds.
 const EXPIRES_IN_SECS: std::ops::RangeInclusive<u64> = 60..=31_536_000;
-/// Whom a token is for, at most.
+/// For how long a moderator may make one.
+const MODERATOR_EXPIRES_SECS_MAX: u64 = 8 * 3_600;
+/// Whom a token is for, at most; edges take no more than 255 bytes.
 const SUBJECT_CHARS_MAX: usize = 120;
+const SUBJECT_BYTES_MAX: usize = 255;
 
 /// A key by which edges check viewer tokens.
 #[derive(Serialize, ToSchema)]
@@ -126,7 +129,7 @@ pub(super) async fn add_key(
             (key.public(now), Some(key.secret()))
         }
     };
-    site.control.add_viewer_key(&key, secret.as_deref()).await?;
+    site.control.add_viewer_key(key.clone(), secret).await?;
     Ok((StatusCode::CREATED, Answer(ViewerKeyBody::from(key))).into_response())
 }
 
@@ -154,7 +157,10 @@ pub(super) async fn create_token(
     Json(new): Json<NewViewerToken>,
 ) -> Result<Response, Problem> {
     caller.needs(Scope::ViewersWrite)?;
-    let (listed, _) = caller.broadcast(&site, &id, Part::Host).await?;
+    // Moderators must be let in themselves; for an evening, and not to hand out.
+    let own = new.expires_in_secs <= MODERATOR_EXPIRES_SECS_MAX;
+    let least = if own { Part::Moderator } else { Part::Host };
+    let (listed, _) = caller.broadcast(&site, &id, least).await?;
     if listed.provisioned {
         let detail =
             "edges know this broadcast's keys from the configuration file: sign its tokens there";
@@ -163,8 +169,13 @@ pub(super) async fn create_token(
     if !EXPIRES_IN_SECS.contains(&new.expires_in_secs) {
         return Err(Problem::invalid_field("expires_in_secs", "60 to 31536000, which is a year"));
     }
-    if new.subject.as_ref().is_some_and(|subject| subject.chars().count() > SUBJECT_CHARS_MAX) {
-        let detail = format!("at most {SUBJECT_CHARS_MAX} characters");
+    let too_long = |subject: &String| {
+        subject.chars().count() > SUBJECT_CHARS_MAX || subject.len() > SUBJECT_BYTES_MAX
+    };
+    if new.subject.as_ref().is_some_and(too_long) {
+        let detail = format!(
+            "at most {SUBJECT_CHARS_MAX} characters, and {SUBJECT_BYTES_MAX} bytes of UTF-8"
+        );
         return Err(Problem::invalid_field("subject", detail));
     }
     let expires = UtcTime::from(SystemTime::now()) + Duration::from_secs(new.expires_in_secs);

@@ -190,7 +190,7 @@ impl Broadcast {
         let mut state = self.lock();
         let now = Instant::now();
         if let Some(why) = state.closed_to_publishers(now) {
-            return Err(Refusal::Unavailable(why));
+            return Err(why);
         }
         state.claims += 1;
         let (number, over) = (state.claims, CancellationToken::new());
@@ -270,7 +270,9 @@ impl Broadcast {
     /// Lets nobody publish, or everybody again who has a key.
     pub(super) fn block(&self, blocked: bool) {
         let mut state = self.lock();
-        state.blocked = blocked;
+        if std::mem::replace(&mut state.blocked, blocked) == blocked {
+            return;
+        }
         state.stopped = None;
         if blocked {
             self.end_all(&mut state);
@@ -305,6 +307,9 @@ impl Broadcast {
     /// What it is about from now on.
     pub(super) fn set_about(&self, about: About) -> Result<(), super::Error> {
         let mut state = self.lock();
+        if state.about == about {
+            return Ok(());
+        }
         state.about = about;
         let catalog = Catalog { about: state.about.clone(), ..state.catalog.clone() };
         Ok(state.publication.set_catalog(&catalog)?)
@@ -313,6 +318,10 @@ impl Broadcast {
     pub(super) fn report(&self, now: UtcTime) -> doctor::Report {
         let _entered = tracing::info_span!("doctor", broadcast = %self.id).entered();
         self.lock().doctor.report(now)
+    }
+
+    pub(super) fn findings(&self) -> Vec<doctor::Finding> {
+        self.lock().doctor.findings().to_vec()
     }
 
     pub(super) fn status(&self) -> Status {
@@ -487,15 +496,14 @@ impl Broadcast {
 }
 
 impl State {
-    /// Why nobody may publish, in words for the host.
-    fn closed_to_publishers(&self, now: Instant) -> Option<String> {
+    /// Why nobody may publish.
+    fn closed_to_publishers(&self, now: Instant) -> Option<Refusal> {
         if self.blocked {
-            return Some("This broadcast is blocked. Unblock it in the console first.".to_owned());
+            return Some(Refusal::Blocked);
         }
         let stopped = self.stopped.map(|at| now.saturating_duration_since(at));
         let left = STOPPED_FOR.checked_sub(stopped?).filter(|left| !left.is_zero())?;
-        let secs = left.as_secs() + 1;
-        Some(format!("This broadcast was stopped. It can be started again in {secs} seconds."))
+        Some(Refusal::Stopped(left))
     }
 
     /// Lets `claim` stand by instead of whoever does.

@@ -1,11 +1,12 @@
 //! What the control plane knows of, as the API shows it: accounts, sessions, tokens, broadcasts, keys.
 
-use lectern_relay_proto::about::{Kid, PublicKey};
+use lectern_relay_proto::about::{Kid, PublicKey, WebUrl};
 use lectern_relay_proto::comment::ModeratorKey;
-use lectern_relay_proto::{About, BroadcastId};
+use lectern_relay_proto::{About, BroadcastId, PublisherState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::broadcasts::Status;
 use crate::instant::Instant;
 
 /// A name in one of a few words, as it stands in JSON, in the database and in the documentation.
@@ -100,6 +101,51 @@ words! {
         Own = "own",
         /// Given by somebody who makes tokens elsewhere.
         Imported = "imported",
+    }
+}
+
+words! {
+    /// How a broadcast is.
+    BroadcastState {
+        /// Media arrives.
+        Live = "live",
+        /// The encoder was lost without a word.
+        Away = "away",
+        /// Nobody has published yet.
+        Unbegun = "unbegun",
+        /// The encoder said goodbye.
+        Ended = "ended",
+    }
+}
+
+impl BroadcastState {
+    /// What this status means to people.
+    pub fn of(status: &Status) -> Self {
+        match (status.state, status.since) {
+            (None, _) => Self::Unbegun,
+            (Some(PublisherState::Live), _) => Self::Live,
+            (Some(PublisherState::Away), Some(_)) => Self::Away,
+            // What was before this process began is over.
+            (Some(PublisherState::Away), None) | (Some(PublisherState::Ended), _) => Self::Ended,
+        }
+    }
+}
+
+words! {
+    /// What webhooks are told of.
+    WebhookEvent {
+        /// Media arrives.
+        Live = "broadcast.live",
+        /// The encoder was lost without a word.
+        Away = "broadcast.away",
+        /// The encoder said goodbye, or the broadcast was stopped or removed.
+        Ended = "broadcast.ended",
+        /// The doctor finds something that hurts viewers.
+        FindingAppeared = "finding.appeared",
+        /// And does not find it any more.
+        FindingGone = "finding.gone",
+        /// Nothing has happened: somebody wants to see whether it arrives.
+        Test = "test",
     }
 }
 
@@ -273,4 +319,61 @@ pub struct ViewerKey {
     pub retired_at: Option<Instant>,
     /// Where it is from.
     pub source: KeySource,
+}
+
+/// A server that is told what happens here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its name here.
+    pub id: String,
+    /// Counts changes of what follows; what came of attempts is none.
+    pub rev: u64,
+    /// Where it is told.
+    pub url: WebUrl,
+    /// What it is told of.
+    pub events: Vec<WebhookEvent>,
+    /// Of which broadcast; of all without.
+    pub broadcast: Option<BroadcastId>,
+    /// Whether it is told anything.
+    pub active: bool,
+    /// Since when.
+    pub created_at: Instant,
+    /// What came of the last attempt to tell it something.
+    pub last: Option<Attempt>,
+}
+
+/// What came of telling a webhook something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = WebhookAttempt)]
+pub struct Attempt {
+    /// When.
+    pub at: Instant,
+    /// How it answered; nothing if it did not.
+    pub status: Option<u16>,
+    /// Why it did not hear, in a sentence; nothing if it did.
+    pub error: Option<String>,
+    /// So often this has been tried.
+    pub attempts: u32,
+}
+
+/// Something that a webhook was told, or is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = WebhookDelivery)]
+pub struct Delivery {
+    /// Its name, which is the same in each attempt (`webhook-id`).
+    pub id: String,
+    /// What has happened.
+    pub event: WebhookEvent,
+    /// In which broadcast.
+    pub broadcast: Option<String>,
+    /// When.
+    pub at: Instant,
+    /// So often it has been tried.
+    pub attempts: u32,
+    /// How the last attempt was answered; nothing if it was not.
+    pub status: Option<u16>,
+    /// Why it was not heard, in a sentence.
+    pub error: Option<String>,
+    /// When it is tried next; nothing once it is over.
+    pub next_at: Option<Instant>,
 }

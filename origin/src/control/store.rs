@@ -9,20 +9,29 @@ mod members;
 mod sessions;
 mod tokens;
 mod viewer_keys;
+mod webhooks;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+pub use self::webhooks::{Due, Happened};
 use super::records::{
-    Account, ApiToken, Broadcast, Member, MemberRole, Session, StreamKey, ViewerKey,
+    Account, ApiToken, Attempt, Broadcast, Delivery, Member, MemberRole, Session, StreamKey,
+    ViewerKey, Webhook,
 };
+use super::secret;
 use crate::database::{self, Database, call};
 
 /// Where the control plane keeps what it knows. Clones share the connections.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
+    /// Counts changes of what anybody may do, through this and its clones.
+    rights: Arc<AtomicU64>,
 }
 
 /// Why nothing can be written or read.
@@ -56,11 +65,25 @@ pub enum Conflict {
     Missing,
     /// It has changed since.
     Stale,
+    /// Of one that had this name before, something is left that is not for everybody.
+    Taken,
     /// There are as many as may be.
     Full,
     /// Nobody would be left who may manage accounts.
     LastAdmin,
 }
+
+/// While it lives, it is changing what somebody may do; counted at its end, however that comes.
+struct RightsChange<'a>(&'a AtomicU64);
+
+impl Drop for RightsChange<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A broadcast, with its keys that open it and the digest of each.
+pub type Stored = (Broadcast, Vec<(String, StreamKey)>);
 
 /// What came of a change.
 pub type Changed<T = ()> = Result<Result<T, Conflict>, Error>;
@@ -77,7 +100,17 @@ pub struct Page<'a> {
 impl Store {
     /// Keeps it in `database`.
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, rights: Arc::default() }
+    }
+
+    /// How often it has changed, through this and its clones, what anybody may do: who has looked before it
+    /// was so much has to look again.
+    pub fn rights(&self) -> u64 {
+        self.rights.load(Ordering::Acquire)
+    }
+
+    fn rights_change(&self) -> RightsChange<'_> {
+        RightsChange(&self.rights)
     }
 
     /// Whether there is anybody who could sign in.
@@ -118,14 +151,17 @@ impl Store {
         call!(self.database, |connection| accounts::list(connection, page))
     }
 
-    /// Makes an account as given, if it is still as `account.rev` says; its sessions end if it is disabled.
+    /// Makes an account as given, if it is still as `account.rev` says; its sessions and tokens end if it is
+    /// disabled.
     pub async fn set_account(&self, account: &Account) -> Changed<Account> {
+        let _changing = self.rights_change();
         let begin = self.database.begin_sql();
         call!(self.database, |connection| accounts::set(connection, begin, account))
     }
 
-    /// Sets what is kept of a password, and ends all sessions but this one.
+    /// Sets what is kept of a password, and ends all sessions but this one; without one, all tokens too.
     pub async fn set_password(&self, id: &str, password: &str, but: Option<&str>) -> Changed {
+        let _changing = self.rights_change();
         let begin = self.database.begin_sql();
         call!(self.database, |connection| accounts::set_password(
             connection, begin, id, password, but
@@ -134,6 +170,7 @@ impl Store {
 
     /// Removes an account with its sessions and tokens, if it is still as `rev` says.
     pub async fn remove_account(&self, id: &str, rev: u64) -> Changed {
+        let _changing = self.rights_change();
         let begin = self.database.begin_sql();
         call!(self.database, |connection| accounts::remove(connection, begin, id, rev))
     }
@@ -160,11 +197,13 @@ impl Store {
 
     /// Ends a session.
     pub async fn end_session(&self, digest: &str) -> Result<(), Error> {
+        let _changing = self.rights_change();
         call!(self.database, |connection| sessions::end(connection, digest))
     }
 
     /// Ends all sessions of an account but this one.
     pub async fn end_sessions(&self, account: &str, but: Option<&str>) -> Result<(), Error> {
+        let _changing = self.rights_change();
         call!(self.database, |connection| sessions::end_all(connection, account, but))
     }
 
@@ -195,16 +234,23 @@ impl Store {
 
     /// Removes a token of an account.
     pub async fn remove_token(&self, account: &str, id: &str) -> Changed {
+        let _changing = self.rights_change();
         call!(self.database, |connection| tokens::remove(connection, account, id))
     }
 
     /// All broadcasts, with the keys that open them.
-    pub async fn broadcasts(&self) -> Result<Vec<(Broadcast, Vec<(String, StreamKey)>)>, Error> {
+    pub async fn broadcasts(&self) -> Result<Vec<Stored>, Error> {
         call!(self.database, |connection| broadcasts::all(connection))
+    }
+
+    /// The broadcast of this id, with the keys that open it.
+    pub async fn broadcast(&self, id: &BroadcastId) -> Result<Option<Stored>, Error> {
+        call!(self.database, |connection| broadcasts::by_id(connection, id))
     }
 
     /// Adds a broadcast, with `host` as its host.
     pub async fn add_broadcast(&self, broadcast: &Broadcast, host: &str) -> Changed {
+        let _changing = self.rights_change();
         let begin = self.database.begin_sql();
         call!(self.database, |connection| broadcasts::add(connection, begin, broadcast, host))
     }
@@ -218,6 +264,12 @@ impl Store {
     pub async fn remove_broadcast(&self, id: &BroadcastId, rev: u64) -> Changed {
         let begin = self.database.begin_sql();
         call!(self.database, |connection| broadcasts::remove(connection, begin, id, rev))
+    }
+
+    /// Removes what people have left in a broadcast that is not there any more.
+    pub async fn remove_what_is_left(&self, id: &BroadcastId) -> Result<(), Error> {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| broadcasts::remove_what_is_left(connection, begin, id))
     }
 
     /// Adds a stream key.
@@ -266,12 +318,14 @@ impl Store {
         account: &str,
         role: MemberRole,
     ) -> Changed {
+        let _changing = self.rights_change();
         let begin = self.database.begin_sql();
         call!(self.database, |connection| members::set(connection, begin, broadcast, account, role))
     }
 
     /// Takes it away.
     pub async fn remove_member(&self, broadcast: &BroadcastId, account: &str) -> Changed {
+        let _changing = self.rights_change();
         call!(self.database, |connection| members::remove(connection, broadcast, account))
     }
 
@@ -290,6 +344,93 @@ impl Store {
     pub async fn retire_viewer_key(&self, kid: &str, now: UtcTime) -> Changed {
         call!(self.database, |connection| viewer_keys::retire(connection, kid, now))
     }
+
+    /// Adds a webhook, whose messages `secret` signs.
+    pub async fn add_webhook(&self, webhook: &Webhook, secret: &str) -> Changed {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| webhooks::add(connection, begin, webhook, secret))
+    }
+
+    /// The webhook of this id.
+    pub async fn webhook(&self, id: &str) -> Result<Option<Webhook>, Error> {
+        call!(self.database, |connection| webhooks::by_id(connection, id))
+    }
+
+    /// Webhooks, by id.
+    pub async fn webhooks(&self, page: Page<'_>) -> Result<Vec<Webhook>, Error> {
+        call!(self.database, |connection| webhooks::list(connection, page))
+    }
+
+    /// Makes a webhook as given, if it is still as `webhook.rev` says.
+    pub async fn set_webhook(&self, webhook: &Webhook) -> Changed<Webhook> {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| webhooks::set(connection, begin, webhook))
+    }
+
+    /// Removes a webhook with what it is to be told, if it is still as `rev` says.
+    pub async fn remove_webhook(&self, id: &str, rev: u64) -> Changed {
+        call!(self.database, |connection| webhooks::remove(connection, id, rev))
+    }
+
+    /// Queues what happened for all webhooks that want to hear of it; says how many of them have too much to
+    /// hear already, and will not.
+    pub async fn happened(&self, happened: &Happened) -> Result<u64, Error> {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| webhooks::happened(
+            connection,
+            begin,
+            happened,
+            new_message
+        ))
+    }
+
+    /// Queues something for one webhook alone.
+    pub async fn tell(&self, webhook: &str, happened: &Happened) -> Changed {
+        let (begin, name) = (self.database.begin_sql(), new_message());
+        call!(self.database, |connection| webhooks::tell(
+            connection, begin, webhook, happened, &name
+        ))
+    }
+
+    /// What is to be told next to each webhook, whenever that is, the soonest first.
+    pub async fn due(&self) -> Result<Vec<Due>, Error> {
+        call!(self.database, |connection| webhooks::due(connection))
+    }
+
+    /// Takes what is due from whoever else would tell it, until `until`; whether that was in time.
+    pub async fn claim(&self, delivery: &Delivery, until: UtcTime) -> Result<bool, Error> {
+        call!(self.database, |connection| webhooks::claim(connection, delivery, until))
+    }
+
+    /// Notes what came of an attempt, and when the next one is; `gone` turns the webhook off.
+    pub async fn attempted(
+        &self,
+        due: &Due,
+        attempt: &Attempt,
+        next: Option<UtcTime>,
+        gone: bool,
+    ) -> Result<(), Error> {
+        let begin = self.database.begin_sql();
+        let names = (due.webhook.id.as_str(), due.delivery.id.as_str());
+        call!(self.database, |connection| webhooks::attempted(
+            connection, begin, names, attempt, next, gone
+        ))
+    }
+
+    /// What a webhook was told, the newest first, behind that of this time and name.
+    pub async fn deliveries(
+        &self,
+        webhook: &str,
+        after: Option<(UtcTime, &str)>,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, Error> {
+        call!(self.database, |connection| webhooks::deliveries(connection, webhook, after, limit))
+    }
+}
+
+/// A name for something that is told.
+fn new_message() -> String {
+    format!("msg_{}", secret::id())
 }
 
 /// A change that touched one row, or else found none.

@@ -14,14 +14,20 @@ const PAIR: Rate = Rate { burst: 6, each: Duration::from_secs(10) };
 const LOGIN: Rate = Rate { burst: 30, each: Duration::from_secs(3) };
 /// Tries from one client, by IPv4 address or IPv6 /64: a whole institution may be behind one.
 const CLIENT: Rate = Rate { burst: 60, each: Duration::from_secs(2) };
+/// Tries from one IPv6 /48, of which a single line has up to 65,536 networks to come from.
+const SITE: Rate = Rate { burst: 240, each: Duration::from_millis(500) };
 /// What is remembered. Each is for as long as it takes to be as good as new; when there is no room,
 /// nobody new may try.
 const REMEMBERED_MAX: usize = 20_000;
+/// Who was let in from where, that is remembered: guesses from elsewhere do not keep them out.
+const KNOWN_MAX: usize = 10_000;
 
 /// Who has tried of late.
 #[derive(Debug, Default)]
 pub struct Throttle {
     tried: HashMap<Who, Bucket>,
+    /// When it was last.
+    known: HashMap<(String, IpAddr), Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +35,7 @@ enum Who {
     Pair(String, IpAddr),
     Login(String),
     Client(IpAddr),
+    Site(IpAddr),
 }
 
 impl Who {
@@ -37,16 +44,25 @@ impl Who {
             Self::Pair(..) => &PAIR,
             Self::Login(_) => &LOGIN,
             Self::Client(_) => &CLIENT,
+            Self::Site(_) => &SITE,
         }
     }
 }
 
 impl Throttle {
-    /// Counts a try for `login` from `client`, or says when the next is due.
+    /// Counts a try for `login` from `client`, or says when the next is due. Without a login, whoever tries
+    /// is all that counts.
     pub fn attempt(&mut self, login: &str, client: IpAddr, now: Instant) -> Result<(), Duration> {
         let (login, client) = (login.to_lowercase(), network(client));
-        let all = [Who::Client(client), Who::Pair(login.clone(), client), Who::Login(login)];
-        if self.tried.len() + all.len() > REMEMBERED_MAX {
+        let known = self.known.contains_key(&(login.clone(), client));
+        let mut all = vec![Who::Client(client)];
+        all.extend(site(client).map(Who::Site));
+        if !login.is_empty() {
+            all.push(Who::Pair(login.clone(), client));
+            // Whoever was let in from there before is not one of those who guess together.
+            all.extend((!known).then_some(Who::Login(login)));
+        }
+        if !known && self.tried.len() + all.len() > REMEMBERED_MAX {
             self.tried.retain(|who, bucket| !bucket.is_rested(who.rate(), now));
             if self.tried.len() + all.len() > REMEMBERED_MAX {
                 return Err(CLIENT.each);
@@ -66,8 +82,27 @@ impl Throttle {
     }
 
     /// `login` was let in from `client`: what was tried before is forgiven.
-    pub fn succeeded(&mut self, login: &str, client: IpAddr) {
-        self.tried.remove(&Who::Pair(login.to_lowercase(), network(client)));
+    pub fn succeeded(&mut self, login: &str, client: IpAddr, now: Instant) {
+        let pair = (login.to_lowercase(), network(client));
+        self.tried.remove(&Who::Pair(pair.0.clone(), pair.1));
+        if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&pair) {
+            let longest_ago = self.known.iter().min_by_key(|(_, at)| **at);
+            if let Some(longest_ago) = longest_ago.map(|(pair, _)| pair.clone()) {
+                self.known.remove(&longest_ago);
+            }
+        }
+        self.known.insert(pair, now);
+    }
+}
+
+/// The /48 of an IPv6 network.
+fn site(network: IpAddr) -> Option<IpAddr> {
+    match network {
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            Some(IpAddr::V6([a, b, c, 0, 0, 0, 0, 0].into()))
+        }
+        IpAddr::V4(_) => None,
     }
 }
 
@@ -88,7 +123,7 @@ mod tests {
         assert_eq!(throttle.attempt("ada", other, now), Ok(()), "the owner, elsewhere");
         assert_eq!(throttle.attempt("bob", ONE, now), Ok(()), "somebody else in the same house");
         assert_eq!(throttle.attempt("ada", ONE, now + PAIR.each), Ok(()), "after a while");
-        throttle.succeeded("ada", ONE);
+        throttle.succeeded("ada", ONE, now);
         assert_eq!(throttle.attempt("ada", ONE, now + PAIR.each), Ok(()));
     }
 
@@ -102,6 +137,36 @@ mod tests {
         let allowed =
             (0..200).filter(|n| throttle.attempt(&format!("guess{n}"), ONE, now).is_ok()).count();
         assert_eq!(allowed, CLIENT.burst as usize);
+    }
+
+    #[test]
+    fn who_was_let_in_before_is_not_kept_out_by_those_who_guess() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        throttle.succeeded("ada", ONE, now);
+        for n in 0..=u8::MAX {
+            let _ = throttle.attempt("ada", [198, 51, 100, n].into(), now);
+        }
+        let elsewhere: IpAddr = "192.0.2.9".parse().expect("an address");
+        assert!(throttle.attempt("ada", elsewhere, now).is_err());
+        assert_eq!(throttle.attempt("Ada", ONE, now), Ok(()));
+        for n in 0..REMEMBERED_MAX as u32 {
+            let _ = throttle.attempt(&n.to_string(), n.to_be_bytes().into(), now);
+        }
+        assert_eq!(throttle.attempt("ada", ONE, now), Ok(()), "however much there is to remember");
+        for n in 0..2 * KNOWN_MAX {
+            throttle.succeeded(&n.to_string(), ONE, now);
+        }
+        assert!(throttle.known.len() <= KNOWN_MAX);
+    }
+
+    #[test]
+    fn one_line_is_one_however_many_networks_it_has() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let from = |n: u16| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 1]);
+        let allowed = (0..1_000)
+            .filter(|n| throttle.attempt(&format!("guess{n}"), from(*n), now).is_ok())
+            .count();
+        assert_eq!(allowed, SITE.burst as usize);
     }
 
     #[test]

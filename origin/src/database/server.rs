@@ -14,10 +14,11 @@ use tokio::time::timeout;
 use super::{CONNECTION_WAIT, Error};
 
 /// What the database's tables have become, in this order. What has been released is never edited.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("comments", include_str!("../../migrations/1_comments.sql")),
     ("rooms", include_str!("../../migrations/2_rooms.sql")),
     ("control", include_str!("../../migrations/3_control.sql")),
+    ("webhooks", include_str!("../../migrations/4_webhooks.sql")),
 ];
 
 /// The journal is synced before a comment counts as stored: power may fail right after.

@@ -165,6 +165,11 @@ impl Doctor {
         self.changes.pop_front()
     }
 
+    /// What was found at the end of the last second.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
     /// How it is at `now`.
     pub fn report(&mut self, now: UtcTime) -> Report {
         self.handle_timeout(now);

@@ -88,6 +88,11 @@ impl Watch {
         std::mem::take(&mut self.changed)
     }
 
+    /// See [`Doctor::findings`].
+    pub fn findings(&self) -> &[Finding] {
+        self.doctor.findings()
+    }
+
     fn tell(&mut self) {
         while let Some(change) = self.doctor.poll_change() {
             self.changed = true;

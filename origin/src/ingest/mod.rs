@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use lectern_relay_proto::UtcTime;
 use tokio_util::sync::CancellationToken;
@@ -81,6 +82,15 @@ pub enum Refusal {
     /// The key may be good, but nothing can be published now; a sentence for the host says why.
     #[error("{0}")]
     Unavailable(String),
+    /// The host has stopped the broadcast, for so long.
+    #[error(
+        "This broadcast was stopped. It can be started again in {} seconds.",
+        .0.as_secs() + 1
+    )]
+    Stopped(Duration),
+    /// The host lets nobody publish.
+    #[error("This broadcast is blocked. Unblock it in the console first.")]
+    Blocked,
 }
 
 /// Why a take wants no more tags.

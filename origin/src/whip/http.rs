@@ -190,19 +190,25 @@ impl IntoResponse for Refused {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Offer(offer::Error::Codec(_)) => StatusCode::NOT_ACCEPTABLE,
-            Self::Gate(Refusal::Unavailable(_)) | Self::Full | Self::ReencodersBusy => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Gate(Refusal::Blocked) => StatusCode::FORBIDDEN,
+            Self::Gate(Refusal::Unavailable(_) | Refusal::Stopped(_))
+            | Self::Full
+            | Self::ReencodersBusy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Fault => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let mut response = problem(status, &self.to_string());
+        let code = self.reason().replace('_', "-");
+        let mut response = coded(status, Some(&code), &self.to_string());
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"lectern\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+            let secs = match &self {
+                Self::Gate(Refusal::Stopped(left)) => left.as_secs() + 1,
+                _ => RETRY_AFTER_S.into(),
+            };
+            headers.insert(header::RETRY_AFTER, secs.into());
         }
         response
     }
@@ -210,8 +216,17 @@ impl IntoResponse for Refused {
 
 /// What is wrong (RFC 9457).
 fn problem(status: StatusCode, detail: &str) -> Response {
+    coded(status, None, detail)
+}
+
+/// The same with a word that stays, for programs.
+fn coded(status: StatusCode, code: Option<&str>, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
-    let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    let mut body =
+        serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    if let Some(code) = code {
+        body["code"] = code.into();
+    }
     let headers =
         [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, body.to_string()).into_response()

@@ -126,6 +126,8 @@ impl Refused {
             Self::NoSession => "no_session",
             Self::Gate(Refusal::UnknownKey) => "unknown_key",
             Self::Gate(Refusal::Unavailable(_)) => "unavailable",
+            Self::Gate(Refusal::Stopped(_)) => "stopped",
+            Self::Gate(Refusal::Blocked) => "blocked",
             Self::Offer(offer::Error::Malformed(_)) | Self::Unanswerable(_) => "malformed",
             Self::Offer(offer::Error::Unsupported(_)) => "unsupported",
             Self::Offer(offer::Error::Codec(_)) => "codec",

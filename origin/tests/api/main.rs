@@ -4,6 +4,9 @@
 #[path = "../comments_store/postgres.rs"]
 mod postgres;
 mod site;
+mod webhooks;
+
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -38,6 +41,7 @@ on_both! {
     the_last_admin_stays
     viewer_keys_rotate
     what_was_made_is_there_after_a_restart
+    what_nobody_waits_for_is_done_all_the_same
 }
 
 async fn the_first_account_is_made_once_by_whoever_has_the_link(site: Site) {
@@ -205,10 +209,14 @@ async fn tokens_are_good_for_what_they_say_until_they_end(mut site: Site) {
     assert_eq!(created.status, StatusCode::CREATED, "{}", created.body);
     for (path, body) in [
         ("/broadcasts/a/keys", json!({})),
+        // With this key one reads comments, and keeps order among them.
+        ("/broadcasts/a/moderator-key", json!({})),
         ("/tokens", json!({"name": "x", "scopes": ["accounts:write"]})),
     ] {
         assert_eq!(site.post(token, path, body).await.status, StatusCode::FORBIDDEN, "{path}");
     }
+    assert_eq!(site.get(token, "/broadcasts/a").await.body["moderator_key"], Value::Null);
+    assert!(site.get(ada, "/broadcasts/a").await.body["moderator_key"].is_string());
     assert_eq!(site.get(token, "/accounts").await.status, StatusCode::FORBIDDEN);
     let listed = site.get(ada, "/tokens").await;
     assert!(listed.body["items"][0].get("token").is_none());
@@ -229,6 +237,9 @@ async fn the_last_admin_stays(mut site: Site) {
     let path = format!("/accounts/{}", me.as_str().expect("an id"));
     let etag = site.get(ada, &path).await.header("etag").to_owned();
     let headers = [("if-match", etag.as_str())];
+    // Another admin is none as long as they cannot sign in.
+    let ghost = json!({"login": "ghost", "name": "Ghost", "role": "admin"});
+    assert_eq!(site.post(ada, "/accounts", ghost).await.status, StatusCode::CREATED);
     for patch in [json!({"role": "host"}), json!({"disabled": true})] {
         let refused = site.call(ada, Method::PATCH, &path, Some(patch), &headers).await;
         assert_eq!(refused.status, StatusCode::CONFLICT);
@@ -279,6 +290,52 @@ async fn what_was_made_is_there_after_a_restart(mut site: Site) {
     let there = site.get(ada, "/broadcasts/a").await;
     assert_eq!((there.status, &there.body["title"]), (StatusCode::OK, &json!("Algebra")));
     assert!(site.opens(&key));
+}
+
+/// A console that is closed in the middle of a change.
+async fn what_nobody_waits_for_is_done_all_the_same(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    site.post(ada, "/broadcasts", json!({"id": "a"})).await;
+    let mut cut_off = 0;
+    for patience in (0..40).map(|n| Duration::from_micros(150 * n)) {
+        let made = site.post(ada, "/broadcasts/a/keys", json!({})).await;
+        let key = made.body["key"].as_str().expect("shown once").to_owned();
+        let id = made.body["id"].as_str().expect("an id").to_owned();
+        let path = format!("/broadcasts/a/keys/{id}");
+        let revoking = site.call(ada, Method::DELETE, &path, None, &[]);
+        cut_off += u32::from(tokio::time::timeout(patience, revoking).await.is_err());
+        // Behind it, if it has begun.
+        let etag = site.get(ada, "/broadcasts/a").await.header("etag").to_owned();
+        let change = Some(json!({"title": format!("After {patience:?}")}));
+        let headers = [("if-match", etag.as_str())];
+        let changing = site.call(ada, Method::PATCH, "/broadcasts/a", change.clone(), &headers);
+        cut_off += u32::from(tokio::time::timeout(patience, changing).await.is_err());
+        let settled = site.post(ada, "/broadcasts/a/moderator-key", json!({})).await;
+        assert_eq!(settled.status, StatusCode::OK, "{}", settled.body);
+        let keys = site.get(ada, "/broadcasts/a/keys?limit=200").await.body;
+        let kept = keys["items"].as_array().expect("a list").iter().find(|key| key["id"] == id);
+        let revoked = kept.is_none_or(|kept| kept["revoked_at"].is_string());
+        assert_eq!(site.opens(&key), !revoked, "after {patience:?}");
+        if !revoked {
+            let again = site.call(ada, Method::DELETE, &path, None, &[]).await;
+            assert_eq!(again.status, StatusCode::NO_CONTENT);
+        }
+        // What is told is what stands in the database.
+        let etag = site.get(ada, "/broadcasts/a").await.header("etag").to_owned();
+        let headers = [("if-match", etag.as_str())];
+        let changed = site.call(ada, Method::PATCH, "/broadcasts/a", change, &headers).await;
+        assert_eq!(changed.status, StatusCode::OK, "after {patience:?}: {}", changed.body);
+    }
+    assert!(cut_off > 0, "some were not waited for");
+    // A name that was removed is another's only once nobody shows what was under it.
+    let etag = site.get(ada, "/broadcasts/a").await.header("etag").to_owned();
+    let headers = [("if-match", etag.as_str())];
+    let removed = site.call(ada, Method::DELETE, "/broadcasts/a", None, &headers).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    let again = site.post(ada, "/broadcasts", json!({"id": "a"})).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.body);
+    assert!(again.body["detail"].as_str().is_some_and(|detail| detail.contains("3 minutes")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use lectern_origin::api;
-use lectern_origin::broadcasts::{Broadcasts, Protocol};
+use lectern_origin::broadcasts::{Broadcasts, Protocol, TakeHandle};
 use lectern_origin::comments::{self, Desk};
 use lectern_origin::config::{BroadcastConfig, Secret};
 use lectern_origin::control::Control;
@@ -16,10 +16,12 @@ use lectern_origin::control::store::Store;
 use lectern_origin::database::Database;
 use lectern_origin::metrics::Metrics;
 use lectern_origin::store;
+use lectern_origin::webhooks::{self, Networks, Webhooks};
 use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -61,6 +63,7 @@ pub(crate) struct Site {
     dir: Arc<TempDir>,
     _relay: Publisher,
     _desk: Desk,
+    _telling: DropGuard,
 }
 
 impl Site {
@@ -94,7 +97,13 @@ impl Site {
         let control = Arc::new(control.expect("provisioned"));
         control.load().await.expect("loaded");
         let settings = api::Settings { rtmp_port: 1935, watch_url: "/watch/".to_owned() };
-        let router = api::routes(control.clone(), comments, settings);
+        let metrics = webhooks::Metrics::register(&registry).expect("metrics");
+        let networks = Networks::parse(&["127.0.0.1".to_owned()]).expect("networks");
+        let webhooks = Arc::new(Webhooks::new(control.clone(), networks, metrics));
+        let telling = CancellationToken::new();
+        let (told, cancel) = (webhooks.clone(), telling.clone());
+        tokio::spawn(async move { told.run(cancel).await });
+        let router = api::routes(control.clone(), comments, webhooks, settings);
         let mut site = Self {
             router,
             document: Value::Null,
@@ -105,6 +114,7 @@ impl Site {
             dir,
             _relay: relay,
             _desk: desk,
+            _telling: telling.drop_guard(),
         };
         site.document = site.get(Who::Nobody, "/openapi.json").await.body;
         site
@@ -124,6 +134,11 @@ impl Site {
     /// Whether one may publish with this key.
     pub(crate) fn opens(&self, key: &str) -> bool {
         self.broadcasts.claim(key, Protocol::Rtmp).is_ok()
+    }
+
+    /// Whoever publishes with this key.
+    pub(crate) fn publish(&self, key: &str) -> TakeHandle {
+        self.broadcasts.claim(key, Protocol::Rtmp).expect("let in")
     }
 
     /// The cookie of the first account.

@@ -79,6 +79,34 @@ impl From<Kid> for String {
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey([u8; 32]);
 
+/// The points of small order on the curve, and other ways to write them, by their `y` (RFC 7748 §6.1 speaks
+/// of the same): for a key that is one of them, some signatures hold that nobody made with any secret.
+const SMALL_ORDER: [[u8; 32]; 7] = {
+    const fn filled(first: u8, rest: u8, last: u8) -> [u8; 32] {
+        let mut y = [rest; 32];
+        y[0] = first;
+        y[31] = last;
+        y
+    }
+    [
+        filled(0, 0, 0),
+        filled(1, 0, 0),
+        filled(0xec, 0xff, 0x7f),
+        filled(0xed, 0xff, 0x7f),
+        filled(0xee, 0xff, 0x7f),
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
+            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
+            0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
+            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
+            0x92, 0xac, 0x03, 0x7a,
+        ],
+    ]
+};
+
 impl PublicKey {
     /// The key as the signature's algorithm takes it.
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -98,7 +126,10 @@ impl TryFrom<String> for PublicKey {
     fn try_from(text: String) -> Result<Self, Invalid> {
         // Some tools fill it up with `=`, as base64 has it.
         let bytes = BASE64URL.decode(text.trim_end_matches('=')).map_err(|_| Invalid::PublicKey)?;
-        bytes.try_into().map(Self).map_err(|_| Invalid::PublicKey)
+        let key: [u8; 32] = bytes.try_into().map_err(|_| Invalid::PublicKey)?;
+        let [rest @ .., last] = key;
+        let small = |y: &[u8; 32]| y[..31] == rest && y[31] == last & 0x7f;
+        if SMALL_ORDER.iter().any(small) { Err(Invalid::WeakKey) } else { Ok(Self(key)) }
     }
 }
 

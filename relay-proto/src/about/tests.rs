@@ -88,6 +88,13 @@ fn keys_have_names_of_their_own_and_32_bytes() {
     refused("viewerKeys", json!([key("k", KEY)[0], key("k", KEY)[0]]), "twice");
     let many = (0..17).map(|n| key(&format!("k{n}"), KEY)[0].clone()).collect::<Value>();
     refused("viewerKeys", many, "at most 16");
+    for small in [
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
+        "7P_______________________________________38",
+    ] {
+        refused("viewerKeys", key("k", small), "prove nothing");
+    }
     let padded = read("viewerKeys", key("k", &format!("{KEY}="))).expect("padded");
     assert_eq!(String::from(padded.viewer_keys[0].public_key), KEY);
 }

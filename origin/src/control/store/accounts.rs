@@ -5,7 +5,7 @@ use sqlx::{AnyConnection, Connection, Row};
 
 use super::{
     Changed, Conflict, Error, Page, instant, maybe_instant, millis, number, number_of, one_row,
-    parsed, sessions, truth,
+    parsed, sessions, tokens, truth,
 };
 use crate::control::records::{Account, Role};
 
@@ -42,7 +42,8 @@ const SET_PASSWORD: &str = "UPDATE accounts SET rev = rev + 1, password = $2 WHE
 const REMOVE: &str = "DELETE FROM accounts WHERE id = $1 AND rev = $2";
 
 const OTHER_ADMINS: &str = "SELECT count(*) AS accounts FROM accounts \
-     WHERE role = 'admin' AND disabled = 0 AND id <> $1";
+     WHERE role = 'admin' AND disabled = 0 AND id <> $1 \
+     AND (password IS NOT NULL OR oidc IS NOT NULL)";
 
 pub(super) async fn any(connection: &mut AnyConnection) -> Result<bool, Error> {
     Ok(count(connection).await? > 0)
@@ -139,6 +140,7 @@ pub(super) async fn set(
     }
     if now.disabled {
         sessions::end_all(&mut transaction, &now.id, None).await?;
+        tokens::end_all(&mut transaction, &now.id).await?;
     }
     transaction.commit().await?;
     Ok(Ok(now))
@@ -166,6 +168,9 @@ pub(super) async fn set_password(
     let set = sqlx::query(SET_PASSWORD).bind(id).bind(password);
     let set = set.execute(&mut *transaction).await?.rows_affected();
     sessions::end_all(&mut transaction, id, but).await?;
+    if but.is_none() {
+        tokens::end_all(&mut transaction, id).await?;
+    }
     transaction.commit().await?;
     Ok(one_row(set))
 }

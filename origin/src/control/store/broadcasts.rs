@@ -5,16 +5,22 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection, Row};
 
 use super::{
-    Changed, Conflict, Error, damaged, instant, keys, members, millis, number, number_of, parsed,
-    truth,
+    Changed, Conflict, Error, Stored, damaged, instant, keys, members, millis, number, number_of,
+    parsed, truth,
 };
 use crate::broadcasts::BROADCASTS_MAX;
-use crate::control::records::{Broadcast, MemberRole, StreamKey};
+use crate::control::records::{Broadcast, MemberRole};
 
 const COUNT: &str = "SELECT count(*) AS broadcasts FROM broadcasts";
 
-const ALL: &str = "SELECT id, rev, about, moderator_key, attendance, blocked, created_ms, \
-     updated_ms FROM broadcasts ORDER BY id";
+macro_rules! columns {
+    () => {
+        "id, rev, about, moderator_key, attendance, blocked, created_ms, updated_ms"
+    };
+}
+
+const ALL: &str = concat!("SELECT ", columns!(), " FROM broadcasts ORDER BY id");
+const BY_ID: &str = concat!("SELECT ", columns!(), " FROM broadcasts WHERE id = $1");
 
 const ADD: &str = "INSERT INTO broadcasts \
      (id, rev, about, moderator_key, attendance, blocked, created_ms, updated_ms) \
@@ -37,18 +43,38 @@ const REMOVE_WITH_IT: [&str; 6] = [
     "DELETE FROM attendance WHERE broadcast = $1",
 ];
 
-pub(super) async fn all(
-    connection: &mut AnyConnection,
-) -> Result<Vec<(Broadcast, Vec<(String, StreamKey)>)>, Error> {
+/// What people have left in a broadcast of this name that the configuration file once had: whoever makes
+/// one of the same name now has no right to it.
+const LEFT_OF_ANOTHER: [&str; 3] = [
+    "SELECT 1 AS one FROM members WHERE broadcast = $1 LIMIT 1",
+    "SELECT 1 AS one FROM comments WHERE broadcast = $1 LIMIT 1",
+    "SELECT 1 AS one FROM attendance WHERE broadcast = $1 LIMIT 1",
+];
+
+pub(super) async fn all(connection: &mut AnyConnection) -> Result<Vec<Stored>, Error> {
     let rows = sqlx::query(ALL).fetch_all(&mut *connection).await?;
     let mut keys = keys::all(connection).await?;
     let mut all = Vec::with_capacity(rows.len());
     for row in &rows {
-        let broadcast = broadcast(row)?;
-        let its = keys.remove(broadcast.id.as_str()).unwrap_or_default();
-        all.push((broadcast, its));
+        match broadcast(row) {
+            Ok(broadcast) => {
+                let its = keys.remove(broadcast.id.as_str()).unwrap_or_default();
+                all.push((broadcast, its));
+            }
+            // Another version of this program may have written it. The others go on air without it.
+            Err(error) => tracing::error!(%error, "a broadcast in the database is left out"),
+        }
     }
     Ok(all)
+}
+
+pub(super) async fn by_id(
+    connection: &mut AnyConnection,
+    id: &BroadcastId,
+) -> Result<Option<Stored>, Error> {
+    let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(&mut *connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((broadcast(&row)?, keys::opening(connection, id).await?)))
 }
 
 pub(super) async fn add(
@@ -66,6 +92,12 @@ pub(super) async fn add(
     let added = added.bind(millis(broadcast.updated_at.into()));
     if added.execute(&mut *transaction).await?.rows_affected() == 0 {
         return Ok(Err(Conflict::Exists));
+    }
+    for statement in LEFT_OF_ANOTHER {
+        let left = sqlx::query(statement).bind(broadcast.id.as_str());
+        if left.fetch_optional(&mut *transaction).await?.is_some() {
+            return Ok(Err(Conflict::Taken));
+        }
     }
     members::put(&mut transaction, &broadcast.id, host, MemberRole::Host).await?;
     transaction.commit().await?;
@@ -91,11 +123,29 @@ pub(super) async fn remove(
     if removed.execute(&mut *transaction).await?.rows_affected() == 0 {
         return stale_or_missing(&mut transaction, id).await.map(Err);
     }
-    for statement in REMOVE_WITH_IT {
-        sqlx::query(statement).bind(id.as_str()).execute(&mut *transaction).await?;
-    }
+    remove_with_it(&mut transaction, id).await?;
     transaction.commit().await?;
     Ok(Ok(()))
+}
+
+pub(super) async fn remove_what_is_left(
+    connection: &mut AnyConnection,
+    begin: &'static str,
+    id: &BroadcastId,
+) -> Result<(), Error> {
+    let mut transaction = connection.begin_with(begin).await?;
+    if sqlx::query(THERE).bind(id.as_str()).fetch_optional(&mut *transaction).await?.is_none() {
+        remove_with_it(&mut transaction, id).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn remove_with_it(connection: &mut AnyConnection, id: &BroadcastId) -> Result<(), Error> {
+    for statement in REMOVE_WITH_IT {
+        sqlx::query(statement).bind(id.as_str()).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 async fn stale_or_missing(
@@ -125,9 +175,10 @@ fn broadcast(row: &AnyRow) -> Result<Broadcast, Error> {
     Ok(Broadcast {
         id: parsed(row, "id")?,
         rev: number(row, "rev")?,
-        about: serde_json::from_str(&about).map_err(|_| damaged("about", &about))?,
+        about: serde_json::from_str(&about).map_err(|error| damaged("about", error))?,
         moderator_key: match row.try_get::<Option<String>, _>("moderator_key")? {
-            Some(_) => Some(parsed(row, "moderator_key")?),
+            // What stands there is a secret all the same.
+            Some(key) => Some(key.try_into().map_err(|_| damaged("moderator_key", "…"))?),
             None => None,
         },
         attendance: truth(row, "attendance")?,

@@ -33,6 +33,9 @@ const FORGET: &str = "DELETE FROM stream_keys WHERE broadcast = $1 AND revoked_m
 
 const ALL: &str = concat!("SELECT ", columns!(), " FROM stream_keys WHERE revoked_ms IS NULL");
 
+const OPENING: &str =
+    concat!("SELECT ", columns!(), " FROM stream_keys WHERE broadcast = $1 AND revoked_ms IS NULL");
+
 const LIST: &str = concat!(
     "SELECT ",
     columns!(),
@@ -53,6 +56,15 @@ pub(super) async fn all(
         all.entry(row.try_get("broadcast")?).or_default().push(entry);
     }
     Ok(all)
+}
+
+/// Those of a broadcast that open it.
+pub(super) async fn opening(
+    connection: &mut AnyConnection,
+    broadcast: &BroadcastId,
+) -> Result<Vec<(String, StreamKey)>, Error> {
+    let rows = sqlx::query(OPENING).bind(broadcast.as_str()).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get("digest")?, key(row)?))).collect()
 }
 
 pub(super) async fn add(

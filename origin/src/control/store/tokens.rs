@@ -36,6 +36,8 @@ const USED: &str = "UPDATE api_tokens SET used_ms = $2 \
 const LIST: &str = "SELECT id, account AS account_id, name, scopes, hint, created_ms, \
      expires_ms, used_ms FROM api_tokens WHERE account = $1 AND id > $2 ORDER BY id LIMIT $3";
 
+const END_ALL: &str = "DELETE FROM api_tokens WHERE account = $1";
+
 const REMOVE: &str = "DELETE FROM api_tokens WHERE account = $1 AND id = $2";
 
 pub(super) async fn add(
@@ -89,6 +91,11 @@ pub(super) async fn list(
     let rows = sqlx::query(LIST).bind(account).bind(page.after.unwrap_or_default());
     let rows = rows.bind(i64::from(page.limit)).fetch_all(connection).await?;
     rows.iter().map(token).collect()
+}
+
+pub(super) async fn end_all(connection: &mut AnyConnection, account: &str) -> Result<(), Error> {
+    sqlx::query(END_ALL).bind(account).execute(connection).await?;
+    Ok(())
 }
 
 pub(super) async fn remove(connection: &mut AnyConnection, account: &str, id: &str) -> Changed {

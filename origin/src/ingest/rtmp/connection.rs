@@ -236,6 +236,8 @@ impl<'a, G: Gate> Connection<'a, G> {
             Ok(_) => "accepted",
             Err(Refusal::UnknownKey) => "unknown_key",
             Err(Refusal::Unavailable(_)) => "unavailable",
+            Err(Refusal::Stopped(_)) => "stopped",
+            Err(Refusal::Blocked) => "blocked",
         };
         self.metrics.publishes.with_label_values(&[result]).inc();
         match claim {

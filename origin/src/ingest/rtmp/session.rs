@@ -249,7 +249,7 @@ impl Session {
     pub fn refuse_publish(&mut self, refusal: &Refusal) {
         let failure = match refusal {
             Refusal::UnknownKey => Failure::BadName,
-            Refusal::Unavailable(_) => Failure::Failed,
+            Refusal::Unavailable(_) | Refusal::Stopped(_) | Refusal::Blocked => Failure::Failed,
         };
         self.stop(failure, &refusal.to_string());
     }

@@ -1,0 +1,260 @@
+//! Webhooks, told to a server that listens.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::hmac;
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lectern_origin::ingest::Take as _;
+use lectern_origin::ingest::flv::Demuxer;
+use lectern_relay_proto::UtcTime;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::postgres::Postgres;
+use super::site::{Site, Who};
+
+const HEARD_WITHIN: Duration = Duration::from_secs(20);
+
+/// A server of somebody who wants to hear what happens.
+struct Listener {
+    addr: SocketAddr,
+    heard: mpsc::UnboundedReceiver<(HeaderMap, Bytes)>,
+}
+
+impl Listener {
+    /// Answers with each of `statuses` in turn, then with 204.
+    async fn start(statuses: &[u16]) -> Self {
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let addr = socket.local_addr().expect("bound");
+        let (sender, heard) = mpsc::unbounded_channel();
+        let statuses: Arc<Mutex<VecDeque<u16>>> =
+            Arc::new(Mutex::new(statuses.iter().copied().collect()));
+        let hear = async move |headers: HeaderMap, body: Bytes| {
+            sender.send((headers, body)).expect("the test listens");
+            let status = statuses.lock().expect("whole").pop_front().unwrap_or(204);
+            StatusCode::from_u16(status).expect("a status")
+        };
+        let router = Router::new().route("/hook", axum::routing::post(hear));
+        tokio::spawn(async move { axum::serve(socket, router).await });
+        Self { addr, heard }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/hook", self.addr)
+    }
+
+    /// What comes next, if `secret` signed it: its name and body.
+    async fn next(&mut self, secret: &str) -> (String, Value) {
+        let heard = tokio::time::timeout(HEARD_WITHIN, self.heard.recv()).await;
+        let (headers, body) = heard.expect("in time").expect("open");
+        let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+        let (id, at) = (header("webhook-id"), header("webhook-timestamp"));
+        let key = BASE64.decode(secret.strip_prefix("whsec_").expect("a secret")).expect("base64");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        let signed = [id.as_bytes(), b".", at.as_bytes(), b".", &body].concat();
+        let signature = header("webhook-signature");
+        let signature = signature.strip_prefix("v1,").expect("version 1");
+        let signature = BASE64.decode(signature).expect("base64");
+        hmac::verify(&key, &signed, &signature).expect("signed by us");
+        let seconds: u64 = at.parse().expect("seconds");
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later");
+        assert!(now.as_secs().abs_diff(seconds) < 5);
+        (id, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    async fn next_event(&mut self, secret: &str) -> String {
+        self.next(secret).await.1["type"].as_str().expect("a word").to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_hears_what_happens_on_sqlite() {
+    a_webhook_hears_what_happens(Site::start(None).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_hears_what_happens_on_postgres() {
+    let server = Postgres::start();
+    a_webhook_hears_what_happens(Site::start(Some(server.url())).await).await;
+}
+
+async fn a_webhook_hears_what_happens(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    let made = site.post(ada, "/broadcasts", json!({"id": "algebra-1", "title": "Algebra"})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let key = site.post(ada, "/broadcasts/algebra-1/keys", json!({})).await;
+    let key = key.body["key"].as_str().expect("shown once").to_owned();
+    let mut listener = Listener::start(&[503]).await;
+    let events = json!(["broadcast.live", "broadcast.ended", "finding.appeared"]);
+    let wish = json!({"url": listener.url(), "events": events, "broadcast": "algebra-1"});
+    let made = site.post(ada, "/webhooks", wish).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let secret = made.body["secret"].as_str().expect("shown once").to_owned();
+    let path = format!("/webhooks/{}", made.body["id"].as_str().expect("an id"));
+    let etag = made.header("etag").to_owned();
+    let seen = site.get(ada, &path).await;
+    assert!(seen.body.get("secret").is_none(), "{}", seen.body);
+    assert_eq!(seen.body["last"], Value::Null);
+
+    // Another broadcast is none of its business.
+    let mut other = site.publish("file-key");
+    publish_sound(&mut other);
+    let mut take = site.publish(&key);
+    publish_sound(&mut take);
+    let (name, body) = listener.next(&secret).await;
+    assert_eq!(body["type"], "broadcast.live");
+    let broadcast = &body["data"]["broadcast"];
+    assert_eq!((&broadcast["id"], &broadcast["title"]), (&json!("algebra-1"), &json!("Algebra")));
+    assert_eq!(broadcast["state"], "live");
+    // It answered 503: it is told once more, under the same name.
+    assert_eq!(listener.next(&secret).await, (name.clone(), body));
+    take.end(true);
+    assert_eq!(listener.next_event(&secret).await, "broadcast.ended");
+
+    let all = format!("{path}/deliveries");
+    let told = until(&site, ada, &all, |body| body["items"][0]["status"] == 204).await;
+    let items = told["items"].as_array().expect("a list");
+    assert_eq!(items.len(), 2, "{told}");
+    assert_eq!((&items[1]["id"], &items[1]["attempts"]), (&json!(name), &json!(2)));
+    assert_eq!((&items[1]["error"], &items[1]["next_at"]), (&Value::Null, &Value::Null));
+    let rest = site.get(ada, &format!("{path}/deliveries?limit=1")).await.body;
+    let after = rest["next"].as_str().expect("there is more");
+    let rest = site.get(ada, &format!("{path}/deliveries?after={after}")).await.body;
+    assert_eq!(rest["items"], json!([items[1]]));
+
+    // Turned off, it hears nothing.
+    let change = json!({"active": false, "events": ["broadcast.live"]});
+    let headers = [("if-match", etag.as_str())];
+    let changed = site.call(ada, Method::PATCH, &path, Some(change.clone()), &headers).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
+    let stale = site.call(ada, Method::PATCH, &path, Some(change), &headers).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+    let refused = site.post(ada, &format!("{path}/test"), json!({})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    let etag = changed.header("etag").to_owned();
+    let on = Some(json!({"active": true}));
+    let changed = site.call(ada, Method::PATCH, &path, on, &[("if-match", &etag)]).await;
+    let etag = changed.header("etag").to_owned();
+    let tested = site.post(ada, &format!("{path}/test"), json!({})).await;
+    assert_eq!(tested.status, StatusCode::ACCEPTED);
+    assert_eq!(listener.next_event(&secret).await, "test");
+
+    let removed = site.call(ada, Method::DELETE, &path, None, &[("if-match", &etag)]).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.get(ada, &path).await.status, StatusCode::NOT_FOUND);
+    assert!(listener.heard.try_recv().is_err(), "nothing else was told");
+}
+
+/// What was to be told is told by whoever has the database next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_heard_is_told_after_a_restart() {
+    let mut site = Site::start(None).await;
+    let cookie = site.admin().await;
+    let ada = Who::Cookie(&cookie);
+    let mut listener = Listener::start(&[500]).await;
+    let wish = json!({"url": listener.url(), "events": ["broadcast.live"]});
+    let made = site.post(ada, "/webhooks", wish).await;
+    let secret = made.body["secret"].as_str().expect("shown once").to_owned();
+    let path = format!("/webhooks/{}", made.body["id"].as_str().expect("an id"));
+    site.post(ada, &format!("{path}/test"), json!({})).await;
+    let (name, _) = listener.next(&secret).await;
+    let deliveries = format!("{path}/deliveries");
+    let failed = until(&site, ada, &deliveries, |body| body["items"][0]["status"] == 500).await;
+    assert!(failed["items"][0]["next_at"].is_string(), "{failed}");
+    let last = site.get(ada, &path).await.body["last"].clone();
+    assert!(last["error"].as_str().is_some_and(|why| why.contains("500")), "{last}");
+    let _site = site.restart().await;
+    assert_eq!(listener.next(&secret).await.0, name);
+}
+
+/// A server that says that it is gone is left alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_gone_is_turned_off_and_who_leads_elsewhere_is_not_followed() {
+    let mut site = Site::start(None).await;
+    let cookie = site.admin().await;
+    let ada = Who::Cookie(&cookie);
+    for (status, active, says) in [(410, false, "turned off"), (302, true, "not followed")] {
+        let listener = Listener::start(&[status]).await;
+        let wish = json!({"url": listener.url(), "events": ["broadcast.live"]});
+        let made = site.post(ada, "/webhooks", wish).await;
+        let path = format!("/webhooks/{}", made.body["id"].as_str().expect("an id"));
+        site.post(ada, &format!("{path}/test"), json!({})).await;
+        let told = until(&site, ada, &path, |body| body["last"].is_object()).await;
+        assert_eq!(told["active"], active, "{told}");
+        assert!(told["last"]["error"].as_str().is_some_and(|why| why.contains(says)), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_sent_to_what_is_not_public() {
+    let mut site = Site::start(None).await;
+    let cookie = site.admin().await;
+    let ada = Who::Cookie(&cookie);
+    for url in [
+        "https://127.0.0.2/",
+        "http://[::1]:8088/api/v1/session",
+        "http://169.254.169.254/latest/meta-data/",
+        "https://10.0.0.1/",
+        "http://93.184.216.34/",
+        "file:///etc/passwd",
+        "https://user:secret@lms.example/",
+        "not an address",
+        "",
+    ] {
+        let refused = site.post(ada, "/webhooks", json!({"url": url, "events": ["test"]})).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{url}");
+        assert_eq!(refused.field(0), "url", "{url}");
+    }
+    // What a name leads to is seen when it is used.
+    let wish = json!({"url": "https://localhost:1/", "events": ["broadcast.live"]});
+    let made = site.post(ada, "/webhooks", wish).await;
+    let path = format!("/webhooks/{}", made.body["id"].as_str().expect("an id"));
+    site.post(ada, &format!("{path}/test"), json!({})).await;
+    let told = until(&site, ada, &path, |body| body["last"].is_object()).await;
+    let why = told["last"]["error"].as_str().expect("a sentence");
+    // Where it is 127.0.0.1 alone, which is allowed here, nobody answers.
+    assert!(why.contains("not a public address") || why.contains("nobody answers"), "{why}");
+
+    let unknown = json!({"url": "https://lms.example/", "events": [], "broadcast": "none"});
+    let refused = site.post(ada, "/webhooks", unknown).await;
+    assert_eq!((refused.field(0), refused.field(1)), ("events", "broadcast"));
+    let host = site.account(ada, "bob", "host").await;
+    assert_eq!(site.get(Who::Cookie(&host), "/webhooks").await.status, StatusCode::FORBIDDEN);
+}
+
+/// Four seconds of silence, as an encoder sends it.
+fn publish_sound(take: &mut lectern_origin::broadcasts::TakeHandle) {
+    const HEADER: [u8; 4] = [0xaf, 0, 0x11, 0x90];
+    const SILENCE: [u8; 8] = [0xaf, 1, 0x21, 0x10, 0x04, 0x60, 0x8c, 0x1c];
+    let mut demuxer = Demuxer::new();
+    let bodies = std::iter::once(&HEADER[..]).chain(std::iter::repeat_n(&SILENCE[..], 200));
+    let began = UtcTime::from(SystemTime::now());
+    for (at, body) in bodies.enumerate() {
+        let at_ms = at as u32 * 1_024 / 48;
+        let tag = demuxer.audio(at_ms, Bytes::from_static(body)).expect("AAC");
+        if let Some(tag) = tag {
+            let arrived = began + Duration::from_millis(at_ms.into());
+            take.push(tag, arrived).expect("taken");
+        }
+    }
+}
+
+/// What stands at `path` once it is as `wanted`.
+async fn until(site: &Site, who: Who<'_>, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..400 {
+        let body = site.get(who, path).await.body;
+        if wanted(&body) {
+            return body;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{path} has not become what was wanted");
+}

@@ -44,6 +44,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                     _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable", "the body broke off"),
                 }
             })?;
+        // A list in the order of the fields would do for serde.
+        let begins = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+        if begins == Some(&b'[') {
+            return Err(Problem::invalid_field("", "an object is expected"));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let field = error.path().to_string();
@@ -139,13 +144,17 @@ pub(super) struct ListQuery {
 
 /// See [`ListQuery::limit`].
 pub(super) const LIMIT_MAX: u32 = 200;
+/// See [`ListQuery::after`]: more than any place in a list of ours takes.
+const AFTER_CHARS_MAX: usize = 512;
 
 fn limit_default() -> u32 {
     50
 }
 
 impl ListQuery {
+    /// How many, once all of the query is known to be within bounds.
     pub(super) fn limit(&self) -> Result<u32, Problem> {
+        check_after(self.after())?;
         check_limit(self.limit)
     }
 
@@ -159,6 +168,20 @@ pub(super) fn check_limit(limit: u32) -> Result<u32, Problem> {
         Ok(limit)
     } else {
         Err(Problem::invalid_field("limit", format!("1 to {LIMIT_MAX}")))
+    }
+}
+
+pub(super) fn check_after(after: Option<&str>) -> Result<(), Problem> {
+    check_length("after", after, AFTER_CHARS_MAX)
+}
+
+/// Refuses a parameter that is longer than the document says it may be.
+pub(super) fn check_length(name: &str, value: Option<&str>, max: usize) -> Result<(), Problem> {
+    match value {
+        Some(value) if value.chars().count() > max => {
+            Err(Problem::invalid_field(name, format!("at most {max} characters")))
+        }
+        _ => Ok(()),
     }
 }
 

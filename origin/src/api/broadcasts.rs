@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Site;
-use super::asked::{IfMatch, Json, List, Named, Query, check_limit, etag};
+use super::asked::{
+    IfMatch, Json, List, Named, Query, check_after, check_length, check_limit, etag,
+};
 use super::caller::{Caller, Part};
 use super::details::{DetailsBody, Fields};
 use super::problem::{NotChanged, Problem, Refused};
@@ -113,6 +115,11 @@ pub(super) struct BroadcastQuery {
     after: Option<String>,
 }
 
+/// What may be looked for: a line of words.
+const WORDS_CHARS_MAX: usize = 200;
+/// As long as a topic may be.
+const TOPIC_CHARS_MAX: usize = 40;
+
 fn limit_default() -> u32 {
     50
 }
@@ -142,6 +149,9 @@ pub(super) async fn list(
 ) -> Result<Answer<List<BroadcastBody>>, Problem> {
     caller.needs(Scope::BroadcastsRead)?;
     let limit = check_limit(query.limit)?;
+    check_after(query.after.as_deref())?;
+    check_length("q", Some(&query.q), WORDS_CHARS_MAX)?;
+    check_length("topic", query.topic.as_deref(), TOPIC_CHARS_MAX)?;
     let words: Vec<_> = query.q.to_lowercase().split_whitespace().map(str::to_owned).collect();
     let topic = query.topic.as_ref().map(|topic| topic.to_lowercase());
     let parts = caller.parts(&site).await?;

@@ -47,7 +47,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         // A list in the order of the fields would do for serde.
         let begins = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         if begins == Some(&b'[') {
-            return Err(Problem::invalid_field("", "an object is expected"));
+            return Err(Problem::invalid_field("body", "an object is expected"));
         }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

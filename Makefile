@@ -13,7 +13,7 @@ run: install-run web
 	@$(CARGO) build --release --locked
 	@exec $(TARGET_DIR)/release/lectern all --demo $(ARGS)
 
-## test: everything that CI runs
+## test: everything that CI runs; ARGS are for the API's client, such as --seed 7
 test: install-test web
 	$(say) "Format and lints"
 	@$(CARGO) fmt --all --check
@@ -22,6 +22,8 @@ test: install-test web
 	@cd web && npm run --silent check && npm run --silent lint
 	$(say) "Rust tests"
 	@$(CARGO) test --workspace --all-features --locked --quiet
+	$(say) "The API against its document"
+	@LECTERN_BIN=$(abspath $(TARGET_DIR))/debug/lectern $(TARGET_DIR)/api-client/bin/python tests/api/fuzz.py $(ARGS)
 	$(say) "Web tests"
 	@cd web && npm run --silent test
 	$(say) "End to end in Chromium, with the binary that the Rust tests were built with"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what a verb of the Makefile needs and this machine lacks, from Debian's packages, crates.io
-# and the npm registry. Says what it does; does nothing, quickly, when nothing is missing.
+# Installs what a verb of the Makefile needs and this machine lacks, from Debian's packages, crates.io,
+# PyPI and the npm registry. Says what it does; does nothing, quickly, when nothing is missing.
 #
 #   scripts/install.sh run     what building and running needs
 #   scripts/install.sh test    that, and what the tests need
@@ -46,6 +46,20 @@ install_postgresql() {
     as_root rm -f "$conf"
 }
 
+# What asks the API, in a virtual environment of its own in the target directory: exactly the packages that
+# tests/api/requirements.txt names, by their hashes.
+install_api_client() {
+    local wanted=tests/api/requirements.txt
+    local venv=${CARGO_TARGET_DIR:-target}/api-client
+    cmp -s "$wanted" "$venv/installed.txt" && return
+    # Debian has what makes environments in a package of its own.
+    python3 -c 'import ensurepip' 2>/dev/null || apt_install ensurepip=python3-venv
+    say "Installing the API's test client from PyPI"
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$wanted"
+    cp "$wanted" "$venv/installed.txt"
+}
+
 command -v cargo >/dev/null || die "cargo is missing: install Rust from rustup.rs, then try again"
 command -v npm >/dev/null || die "npm is missing: install Node.js 20 or later, then try again"
 
@@ -58,6 +72,10 @@ test | bench-http)
     # ip, nft: network namespaces in which UDP is cut off. xmllint: the MPD against its schema.
     apt_install chromium=chromium ip=iproute2 nft=nftables xmllint=libxml2-utils
     install_postgresql
+    if [ "$1" = test ]; then
+        apt_install python3=python3
+        install_api_client
+    fi
     if ! cargo deny --version >/dev/null 2>&1; then
         say "Building cargo-deny, once (some minutes)"
         # It checks a lock file: how fast it does that does not matter, how fast it builds does.

@@ -10,6 +10,7 @@ mod broadcasts;
 mod caller;
 mod csv;
 mod details;
+mod document;
 mod events;
 mod files;
 mod keys;
@@ -32,8 +33,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -72,7 +71,7 @@ pub struct Settings {
     info(title = "Lectern", description = "Broadcasts, those who host them, and those who watch."),
     servers((url = "/api/v1")),
     components(schemas(ProblemBody)),
-    security((), ("session" = []), ("token" = []))
+    security(("session" = []), ("token" = []))
 )]
 struct Document;
 
@@ -93,7 +92,7 @@ pub fn routes(
         listeners: events::Listeners::default(),
     });
     let (router, document) = described().split_for_parts();
-    let document: Arc<str> = complete(document).into();
+    let document: Arc<str> = document::complete(document).into();
     let json = [(axum::http::header::CONTENT_TYPE, "application/json")];
     Router::new()
         .nest(PREFIX, router)
@@ -141,17 +140,6 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(files::comments_json))
         .routes(routes!(files::attendance_csv))
         .routes(routes!(events::events))
-}
-
-/// The document, with how one is known.
-fn complete(mut document: OpenApi) -> String {
-    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
-    let components = document.components.get_or_insert_default();
-    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(caller::COOKIE_NAME)));
-    components.add_security_scheme("session", cookie);
-    let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    components.add_security_scheme("token", token);
-    document.to_pretty_json().expect("plain")
 }
 
 /// What is answered to one is kept by nobody else, and taken for nothing but what it says it is.

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { faults } from './axe.ts';
 import { Desk } from './console/desk.ts';
 import { Fake, type FakeOptions, PASSWORD, SETUP_TOKEN } from './console/fake.ts';
-import { B_FRAMES, furnish, liveOf, QUIET } from './console/fixtures.ts';
+import { B_FRAMES, DROP, furnish, liveOf, QUIET, UNKNOWN } from './console/fixtures.ts';
 import { receive } from './console/whip.ts';
 import { launch } from './harness.ts';
 
@@ -78,7 +78,7 @@ describe('a host', () => {
     fake.goLive('groesse-mass', liveOf(Date.now(), [B_FRAMES]));
     await desk.check('Picture and sound are good', 'needs your attention');
     await desk.page.getByRole('link', { name: 'See what is wrong' }).click();
-    await desk.page.getByText('Max B-frames to 0').waitFor();
+    await desk.page.getByText('B-Frames to 0').waitFor();
     await desk.button('Stop').click();
     await desk.answer('Stop');
     await desk.page.getByText('This broadcast has ended').first().waitFor();
@@ -155,6 +155,37 @@ describe('a host', () => {
     await dialog.getByRole('button', { name: 'Save this' }).click();
     await dialog.waitFor({ state: 'detached' });
     await expect.poll(() => fake.broadcasts.get('physics')?.title).toBe('Mine again');
+  });
+
+  test('stops what the file provisions, and is not offered to block it', async () => {
+    await start();
+    furnish(fake);
+    fake.goLive('lobby-screen', liveOf(Date.now()));
+    const desk = await enter('/broadcasts/algebra-1/live');
+    await desk.button('Stop and block').waitFor();
+    await desk.go('/broadcasts/lobby-screen/live');
+    await desk.heading('Screen in the foyer').waitFor();
+    await desk.button('Stop').click();
+    const question = desk.page.getByRole('alertdialog');
+    await question.getByText('comes back by itself').waitFor();
+    expect(await desk.page.getByText(/stop and block/i).count()).toBe(0);
+    await desk.answer('Stop');
+    await desk.page.getByText('This broadcast has ended').first().waitFor();
+  });
+
+  test('reads in German what is wrong, with figures as they are written there', async () => {
+    await start();
+    furnish(fake);
+    const desk = await open('/console#/broadcasts/algebra-1/live', { locale: 'de-DE' });
+    fake.goLive('algebra-1', liveOf(Date.now(), [DROP, UNKNOWN]));
+    await desk.page.getByLabel('Anmeldename').fill('ada');
+    await desk.page.getByLabel('Passwort', { exact: true }).fill(PASSWORD);
+    await desk.page.getByLabel('Passwort', { exact: true }).press('Enter');
+    await desk.page.getByText('Ihr Video ist von 2.500 auf 900 kbit/s gefallen').waitFor();
+    // Of a newer server, which says it in English.
+    const english = desk.page.getByText(UNKNOWN.title);
+    await english.waitFor();
+    expect(await english.getAttribute('lang')).toBe('en');
   });
 
   test('sees what is wrong where it is wrong', async () => {

@@ -70,8 +70,14 @@ test('the checklist ticks itself', () => {
   expect(checksOf(1, null, NOW)).toMatchObject({ key: 'done', encoder: 'open' });
   const live = liveWith([]);
   expect(checksOf(1, live, Date.parse(SINCE) + 1_000)).toMatchObject({
-    ...{ encoder: 'done', picture: 'open', viewers: 'done' },
+    ...{ encoder: 'done', picture: 'open', viewers: 'open' },
   });
+  const seenBy = (total: number): Live => ({ ...live, viewers: { ...live.viewers, total } });
+  expect(checksOf(1, seenBy(1), NOW).viewers).toBe('done');
+  // One's own preview is nobody, and who watched before it began does not tick it.
+  expect(checksOf(1, seenBy(1), NOW, 1).viewers).toBe('open');
+  expect(checksOf(1, seenBy(2), NOW, 1).viewers).toBe('done');
+  expect(checksOf(1, { ...seenBy(3), state: 'away', publisher: null }, NOW).viewers).toBe('open');
   expect(checksOf(0, live, NOW)).toMatchObject({ key: 'done', picture: 'done' });
   expect(checksOf(1, liveWith([], [finding('x', 'warning')]), NOW).picture).toBe('trouble');
   expect(checksOf(1, liveWith([], [finding('x', 'hint')]), NOW).picture).toBe('done');

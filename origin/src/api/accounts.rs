@@ -78,7 +78,7 @@ pub(super) struct SignedInBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAccount {
     /// What they sign in with; upper and lower case are the same.
-    #[schema(min_length = 1, max_length = 120)]
+    #[schema(max_length = 120, pattern = r"^\s*[^\s\x00-\x1f\x7f-\x9f]+\s*$")]
     login: String,
     #[schema(min_length = 1, max_length = 120)]
     name: String,

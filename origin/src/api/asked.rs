@@ -55,7 +55,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok();
             let detail = "send a JSON object";
             return Err(match is_json {
-                true => Problem::invalid_field("", detail),
+                true => Problem::invalid_field("body", detail),
                 false => Problem::new(StatusCode::BAD_REQUEST, "unreadable", detail),
             });
         }
@@ -156,14 +156,17 @@ pub(super) struct ListQuery {
 
 /// See [`ListQuery::limit`].
 pub(super) const LIMIT_MAX: u32 = 200;
+/// See [`ListQuery::after`]: more than any place in a list of ours takes.
+const AFTER_CHARS_MAX: usize = 512;
 
 pub(super) fn limit_default() -> u32 {
     50
 }
 
 impl ListQuery {
+    /// How many, once all of the query is known to be within bounds.
     pub(super) fn limit(&self) -> Result<u32, Problem> {
-        check_length("after", self.after().unwrap_or_default(), AFTER_CHARS_MAX)?;
+        check_after(self.after())?;
         check_limit(self.limit)
     }
 
@@ -180,14 +183,17 @@ pub(super) fn check_limit(limit: u32) -> Result<u32, Problem> {
     }
 }
 
-/// See [`ListQuery::after`].
-pub(super) const AFTER_CHARS_MAX: usize = 512;
+pub(super) fn check_after(after: Option<&str>) -> Result<(), Problem> {
+    check_length("after", after, AFTER_CHARS_MAX)
+}
 
-pub(super) fn check_length(field: &str, text: &str, chars_max: usize) -> Result<(), Problem> {
-    if text.chars().count() <= chars_max {
-        Ok(())
-    } else {
-        Err(Problem::invalid_field(field, format!("at most {chars_max} characters")))
+/// Refuses a parameter that is longer than the document says it may be.
+pub(super) fn check_length(name: &str, value: Option<&str>, max: usize) -> Result<(), Problem> {
+    match value {
+        Some(value) if value.chars().count() > max => {
+            Err(Problem::invalid_field(name, format!("at most {max} characters")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -15,8 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Site;
 use super::asked::{
-    AFTER_CHARS_MAX, IfMatch, Json, List, Named, Query, check_length, check_limit, etag,
-    limit_default,
+    IfMatch, Json, List, Named, Query, check_after, check_length, check_limit, etag, limit_default,
 };
 use super::caller::{Caller, Part};
 use super::details::{DetailsBody, Fields};
@@ -90,8 +89,9 @@ pub(super) struct BroadcastQuery {
     after: Option<String>,
 }
 
-/// See [`BroadcastQuery`].
-const Q_CHARS_MAX: usize = 200;
+/// What may be looked for: a line of words.
+const WORDS_CHARS_MAX: usize = 200;
+/// As long as a topic may be.
 const TOPIC_CHARS_MAX: usize = 40;
 
 /// How to stop.
@@ -119,9 +119,9 @@ pub(super) async fn list(
 ) -> Result<Answer<List<BroadcastBody>>, Problem> {
     caller.needs(Scope::BroadcastsRead)?;
     let limit = check_limit(query.limit)?;
-    check_length("q", &query.q, Q_CHARS_MAX)?;
-    check_length("topic", query.topic.as_deref().unwrap_or_default(), TOPIC_CHARS_MAX)?;
-    check_length("after", query.after.as_deref().unwrap_or_default(), AFTER_CHARS_MAX)?;
+    check_after(query.after.as_deref())?;
+    check_length("q", Some(&query.q), WORDS_CHARS_MAX)?;
+    check_length("topic", query.topic.as_deref(), TOPIC_CHARS_MAX)?;
     let words: Vec<_> = query.q.to_lowercase().split_whitespace().map(str::to_owned).collect();
     let topic = query.topic.as_ref().map(|topic| topic.to_lowercase());
     let parts = caller.parts(&site).await?;

@@ -26,6 +26,7 @@ pub(super) struct DetailsBody {
     logo: Option<String>,
     links: Vec<LinkBody>,
     /// How many may watch at once.
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 4_294_967_295_i64)]
     viewers_max: Option<u32>,
     registration: Option<RegistrationBody>,
 }
@@ -130,7 +131,7 @@ pub(super) struct Fields {
     #[schema(value_type = Option<Vec<LinkBody>>, max_items = 8)]
     links: Option<Option<Vec<LinkBody>>>,
     #[serde(default, deserialize_with = "patched")]
-    #[schema(value_type = Option<u32>, minimum = 1)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 4_294_967_295_i64)]
     viewers_max: Option<Option<u32>>,
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<RegistrationBody>)]

@@ -209,6 +209,7 @@ impl IntoResponses for Refused {
 impl IntoResponses for NotChanged {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         documented(&[
+            (400, "It cannot be read."),
             (409, "It does not fit what there is."),
             (412, "It has changed since the `ETag` in `If-Match`."),
             (413, "It is longer than anything that is expected here."),

@@ -99,6 +99,9 @@ pub(super) async fn create(
     if new.scopes.is_empty() {
         errors.push(FieldError::new("scopes", "it must be good for something"));
     }
+    if new.scopes.len() > Scope::ALL.len() {
+        errors.push(FieldError::new("scopes", "each once"));
+    }
     if new.expires_at.is_some_and(|at| at <= now) {
         errors.push(FieldError::new("expires_at", "it must lie ahead"));
     }

@@ -4,17 +4,18 @@ use lectern_relay_proto::about::{Kid, PublicKey, WebUrl};
 use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::{About, BroadcastId, PublisherState};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::broadcasts::Status;
 use crate::instant::Instant;
 
 /// A name in one of a few words, as it stands in JSON, in the database and in the documentation.
 macro_rules! words {
-    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$outer])*
+    ($(#[doc = $doc:literal])+ $name:ident { $($(#[$inner:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $doc])+
         #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
         pub enum $name {
             $($(#[$inner])* #[serde(rename = $word)] $variant,)+
@@ -31,6 +32,19 @@ macro_rules! words {
                 }
             }
         }
+
+        // Derived, it would not see the words, which come through this macro.
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some(concat!($($doc),+).trim()))
+                    .enum_values(Some([$($word),+]))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {}
 
         impl TryFrom<String> for $name {
             type Error = ();

@@ -39,6 +39,7 @@ on_both! {
     keys_are_shown_once_and_end_when_they_are_revoked
     tokens_are_good_for_what_they_say_until_they_end
     the_last_admin_stays
+    what_the_document_does_not_allow_is_refused
     viewer_keys_rotate
     what_was_made_is_there_after_a_restart
     what_nobody_waits_for_is_done_all_the_same
@@ -228,6 +229,31 @@ async fn tokens_are_good_for_what_they_say_until_they_end(mut site: Site) {
         json!({"name": "x", "scopes": ["broadcasts:read"], "expires_at": "2020-01-01T00:00:00Z"});
     let refused = site.post(ada, "/tokens", past).await;
     assert_eq!(refused.field(0), "expires_at");
+}
+
+async fn what_the_document_does_not_allow_is_refused(mut site: Site) {
+    let ada = site.admin().await;
+    let ada = Who::Cookie(&ada);
+    let invalid = StatusCode::UNPROCESSABLE_ENTITY;
+    // Serde would take the fields in a list.
+    let refused = site.post(ada, "/viewer-keys", json!([null, null])).await;
+    assert_eq!(refused.status, invalid, "{}", refused.body);
+    let scopes = ["keys:write"; 8];
+    let twice = json!({"name": "twice", "scopes": scopes});
+    let refused = site.post(ada, "/tokens", twice).await;
+    assert_eq!((refused.status, refused.field(0)), (invalid, "scopes"));
+    let long = |parameter: &str, chars| format!("{parameter}={}", "x".repeat(chars));
+    for (path, parameter, chars_max) in [
+        ("/accounts", "after", 512),
+        ("/broadcasts", "after", 512),
+        ("/broadcasts", "q", 200),
+        ("/broadcasts", "topic", 40),
+    ] {
+        let fits = site.get(ada, &format!("{path}?{}", long(parameter, chars_max))).await;
+        assert_eq!(fits.status, StatusCode::OK, "{path} {parameter}");
+        let refused = site.get(ada, &format!("{path}?{}", long(parameter, chars_max + 1))).await;
+        assert_eq!((refused.status, refused.field(0)), (invalid, parameter), "{path}");
+    }
 }
 
 async fn the_last_admin_stays(mut site: Site) {

@@ -319,6 +319,9 @@ export class Fake {
         this.#tell('deleted', { id });
         return { status: 204 };
       case 'POST stop':
+        if (body.block === true && known.source === 'config') {
+          throw new Refusal(409, 'conflict', 'It is from the file.');
+        }
         this.lives.delete(id);
         this.put({
           id,

@@ -60,6 +60,27 @@ export const QUIET: Finding = {
   params: {},
 };
 
+export const DROP: Finding = {
+  code: 'bitrate-drop',
+  severity: 'warning',
+  since: new Date(Date.now() - 20_000).toISOString(),
+  title: 'Your video has dropped from 2500 to 900 kbit/s',
+  detail: 'Viewers see a blurred or blocky picture; small writing cannot be read.',
+  remedy: 'Use a cable instead of Wi-Fi, and stop other uploads.',
+  params: { usual_kbps: 2500, kbps: 900 },
+};
+
+/** Of a server that knows more than this console. */
+export const UNKNOWN: Finding = {
+  code: 'lens-cap-on',
+  severity: 'problem',
+  since: new Date(Date.now() - 20_000).toISOString(),
+  title: 'Your picture is black',
+  detail: 'Viewers see nothing.',
+  remedy: 'Take the cap off the lens.',
+  params: {},
+};
+
 export function liveOf(nowMs: number, findings: readonly Finding[] = []): Live {
   const since = new Date(nowMs - 25 * 60_000).toISOString();
   return {

@@ -8,6 +8,7 @@ import { agoText } from './format.ts';
 import { byWeight } from './live-state.ts';
 import type { Finding } from './model.ts';
 import { sheet } from './styles.ts';
+import { findingText } from './texts/findings/findings.ts';
 
 const TICK_MS = 15_000;
 
@@ -54,24 +55,23 @@ export class ConsoleFindings extends View {
   }
 
   override render() {
-    const { live: T, lang } = this.T;
+    const { live: T, lang, findings } = this.T;
     const kinds = { problem: 'bad', warning: 'warn', hint: '' } as const;
-    // What the server says is in English, whatever the console speaks.
+    const item = (finding: Finding) => {
+      const text = findingText(lang, findings, finding);
+      return html`<li class=${finding.severity}>
+        <div class="row">
+          <span class="badge ${kinds[finding.severity]}">${T.severities[finding.severity]}</span>
+          <b lang=${text.lang}>${text.title}</b>
+        </div>
+        <p lang=${text.lang}>${text.detail}</p>
+        <p><b>${T.remedy}:</b> <span lang=${text.lang}>${text.remedy}</span></p>
+        <p class="hint" aria-live="off">${agoText(lang, finding.since, Date.now())}</p>
+      </li>`;
+    };
     return html`<div aria-live="polite">
       <ul class="plain">
-        ${repeat(
-          byWeight(this.findings),
-          ({ code }) => code,
-          (finding) => html`<li class=${finding.severity}>
-            <div class="row">
-              <span class="badge ${kinds[finding.severity]}">${T.severities[finding.severity]}</span>
-              <b lang="en">${finding.title}</b>
-            </div>
-            <p lang="en">${finding.detail}</p>
-            <p><b>${T.remedy}:</b> <span lang="en">${finding.remedy}</span></p>
-            <p class="hint" aria-live="off">${agoText(lang, finding.since, Date.now())}</p>
-          </li>`,
-        )}
+        ${repeat(byWeight(this.findings), ({ code }) => code, item)}
       </ul>
     </div>`;
   }

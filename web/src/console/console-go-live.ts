@@ -15,6 +15,7 @@ import { byWeight, type Check, checksOf } from './live-state.ts';
 import type { Broadcast, Info, Key, Live } from './model.ts';
 import { hashOf } from './route.ts';
 import { sheet } from './styles.ts';
+import { findingText } from './texts/findings/findings.ts';
 
 const WAYS = ['browser', 'obs', 'ffmpeg', 'bbb', 'phone'] as const;
 type Way = (typeof WAYS)[number];
@@ -272,23 +273,28 @@ export class ConsoleGoLive extends View {
   }
 
   #checklist(info: Info) {
-    const { goLive: T, sharing: S } = this.T;
+    const { goLive: T, sharing: S, lang, findings } = this.T;
     const { broadcast, live } = this;
-    const checks = checksOf(this.keys?.length ?? null, live, Date.now());
+    const now = Date.now();
+    const own = this.app.previewCounts(broadcast.id, now) ? 1 : 0;
+    const checks = checksOf(this.keys?.length ?? null, live, now, own);
     const watch = watchUrl(info, broadcast.id, location.href);
     const toLive = hashOf({ page: 'broadcast', id: broadcast.id, tab: 'live' });
-    const [worst] = byWeight(live?.report?.findings ?? []);
+    const [first] = byWeight(live?.report?.findings ?? []);
+    const worst = first ? findingText(lang, findings, first) : null;
     const encoder =
       checks.encoder === 'done'
         ? nothing
         : html`${
-            worst ? html`<p lang="en"><strong>${worst.title}</strong> ${worst.remedy}</p>` : nothing
+            worst
+              ? html`<p lang=${worst.lang}><strong>${worst.title}</strong> ${worst.remedy}</p>`
+              : nothing
           }
             <p class="hint">${T.waiting}</p>`;
     const picture =
       checks.picture === 'trouble'
         ? html`<p class="hint">
-            <span lang="en">${worst?.title}</span> <a href=${toLive}>${T.toFindings}</a>
+            <span lang=${worst?.lang ?? nothing}>${worst?.title}</span> <a href=${toLive}>${T.toFindings}</a>
           </p>`
         : checks.encoder !== 'done'
           ? nothing

@@ -131,6 +131,10 @@ export class ConsoleLive extends View {
     if (this.broadcast.role !== 'moderator') void this.#loadKeys();
   }
 
+  protected override left(): void {
+    if (this.ready) this.app.previewGone(this.broadcast.id, Date.now());
+  }
+
   override render() {
     const { live: T } = this.T;
     const { broadcast } = this;
@@ -338,11 +342,14 @@ export class ConsoleLive extends View {
 
   #actions() {
     const { live: T } = this.T;
-    const { state, blocked } = this.broadcast;
+    const { state, blocked, source } = this.broadcast;
     const on = state === 'live' || state === 'away';
     const name = nameOf(this.broadcast);
+    // What the configuration file provisions is blocked there, by taking it out.
+    const mayBlock = source === 'console';
+    const stopText = [T.stopText(name), mayBlock ? T.stopHint : ''].join(' ');
     const sure = {
-      stop: { title: T.stopTitle, text: T.stopText(name), action: T.stop, danger: true },
+      stop: { title: T.stopTitle, text: stopText, action: T.stop, danger: true },
       block: { title: T.blockTitle, text: T.blockText(name), action: T.stopBlock, danger: true },
     };
     return html`<div class="row actions">
@@ -357,10 +364,12 @@ export class ConsoleLive extends View {
       ${
         blocked
           ? html`<button type="button" ?disabled=${this.busy} @click=${this.#unblock}>${T.unblock}</button>`
-          : html`<button
-              type="button" class="danger" ?disabled=${this.busy}
-              @click=${async () => (await this.app.ask(sure.block)) && this.#stop(true)}
-            >${T.stopBlock}</button>`
+          : mayBlock
+            ? html`<button
+                type="button" class="danger" ?disabled=${this.busy}
+                @click=${async () => (await this.app.ask(sure.block)) && this.#stop(true)}
+              >${T.stopBlock}</button>`
+            : nothing
       }
     </div>`;
   }

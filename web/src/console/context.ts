@@ -40,6 +40,9 @@ export interface News {
   asked: Asked;
 }
 
+/** A preview that has gone is still counted among the viewers for a while, at most so long. */
+const PREVIEW_GONE_MS = 10_000;
+
 export class Context {
   readonly api: Api;
   readonly studio: Studio;
@@ -54,6 +57,8 @@ export class Context {
   unsaved: (() => boolean) | null = null;
   readonly #events = new EventTarget();
   readonly #feed: Feed;
+  /** The preview that this page showed last, and when it went. */
+  #preview: { readonly id: string; readonly goneMs: number } | null = null;
   #renewal: { promise: Promise<void>; done: () => void } | null = null;
 
   constructor(texts: Texts) {
@@ -93,6 +98,16 @@ export class Context {
 
   ask(question: Question): Promise<boolean> {
     return new Promise((answer) => this.tell('asked', { ...question, answer }));
+  }
+
+  /** A preview of a broadcast has left the page. */
+  previewGone(id: string, nowMs: number): void {
+    this.#preview = { id, goneMs: nowMs };
+  }
+
+  /** Whether a preview of this page may still be among the viewers of a broadcast. */
+  previewCounts(id: string, nowMs: number): boolean {
+    return this.#preview?.id === id && nowMs - this.#preview.goneMs < PREVIEW_GONE_MS;
   }
 
   /** Whether this server can do what not every one can. */

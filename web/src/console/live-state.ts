@@ -40,8 +40,16 @@ export interface Checks {
   readonly viewers: Check;
 }
 
-/** How far one has come on the way to being live. A picture is good once it has been looked at a while. */
-export function checksOf(keys: number | null, live: Live | null, nowMs: number): Checks {
+/**
+ * How far one has come on the way to being live. A picture is good once it has been looked at a while; of who
+ * watches, `own` are previews of this page, which are nobody.
+ */
+export function checksOf(
+  keys: number | null,
+  live: Live | null,
+  nowMs: number,
+  own: number = 0,
+): Checks {
   const on = live?.state === 'live' && live.publisher !== null;
   const findings = live?.report?.findings.filter(({ severity }) => severity !== 'hint') ?? [];
   const seen = on && nowMs - Date.parse(live.publisher?.since ?? '') >= LOOK_MS;
@@ -57,7 +65,7 @@ export function checksOf(keys: number | null, live: Live | null, nowMs: number):
     // What is found without an encoder is why one was sent away.
     encoder: on ? 'done' : live?.state === 'away' || findings.length > 0 ? 'trouble' : 'open',
     picture,
-    viewers: on ? 'done' : 'open',
+    viewers: on && live.viewers.total > own ? 'done' : 'open',
   };
 }
 

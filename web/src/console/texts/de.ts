@@ -1,8 +1,10 @@
 import { plural } from '../../texts/plural.ts';
 import type { Texts } from './en.ts';
+import { findings } from './findings/de.ts';
 
 export const de: Texts = {
   lang: 'de',
+  findings,
   app: {
     broadcasts: 'Übertragungen',
     settings: 'Einstellungen',
@@ -239,7 +241,7 @@ export const de: Texts = {
       key: 'Sie haben einen Streamschlüssel',
       encoder: 'Ihr Encoder ist verbunden',
       picture: 'Bild und Ton sind gut',
-      viewers: 'Das Publikum kann zusehen',
+      viewers: 'Jemand sieht zu',
     },
     checkDone: 'erledigt',
     checkOpen: 'noch nicht',
@@ -385,7 +387,8 @@ export const de: Texts = {
     stop: 'Beenden',
     stopTitle: 'Übertragung beenden?',
     stopText: (name) =>
-      `„${name}“ endet jetzt für alle. Ein Encoder, der es wieder versucht, kommt von selbst zurück; um das zu verhindern, beenden und sperren Sie.`,
+      `„${name}“ endet jetzt für alle. Ein Encoder, der es wieder versucht, kommt von selbst zurück.`,
+    stopHint: 'Um das zu verhindern, beenden und sperren Sie.',
     stopBlock: 'Beenden und sperren',
     blockTitle: 'Beenden und sperren?',
     blockText: (name) =>

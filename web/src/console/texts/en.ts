@@ -1,9 +1,11 @@
 // The console in English, which is also the shape that the other languages fill.
 
 import { plural } from '../../texts/plural.ts';
+import { findings } from './findings/en.ts';
 
 export const en = {
   lang: 'en',
+  findings,
   app: {
     broadcasts: 'Broadcasts',
     settings: 'Settings',
@@ -234,7 +236,7 @@ export const en = {
       key: 'You have a stream key',
       encoder: 'Your encoder is connected',
       picture: 'Picture and sound are good',
-      viewers: 'Viewers can watch',
+      viewers: 'Somebody is watching',
     },
     checkDone: 'done',
     checkOpen: 'not yet',
@@ -375,7 +377,8 @@ export const en = {
     stop: 'Stop',
     stopTitle: 'Stop the broadcast?',
     stopText: (name: string) =>
-      `“${name}” ends for everybody now. An encoder that tries again comes back by itself; to prevent that, stop and block.`,
+      `“${name}” ends for everybody now. An encoder that tries again comes back by itself.`,
+    stopHint: 'To prevent that, stop and block.',
     stopBlock: 'Stop and block',
     blockTitle: 'Stop and block?',
     blockText: (name: string) =>

@@ -1,8 +1,10 @@
 import { plural } from '../../texts/plural.ts';
 import type { Texts } from './en.ts';
+import { findings } from './findings/es.ts';
 
 export const es: Texts = {
   lang: 'es',
+  findings,
   app: {
     broadcasts: 'Emisiones',
     settings: 'Ajustes',
@@ -241,7 +243,7 @@ export const es: Texts = {
       key: 'Tiene una clave de emisión',
       encoder: 'Su codificador está conectado',
       picture: 'Imagen y sonido están bien',
-      viewers: 'El público puede verla',
+      viewers: 'Alguien la está viendo',
     },
     checkDone: 'hecho',
     checkOpen: 'todavía no',
@@ -384,7 +386,8 @@ export const es: Texts = {
     stop: 'Terminar',
     stopTitle: '¿Terminar la emisión?',
     stopText: (name) =>
-      `«${name}» termina ahora para todos. Un codificador que lo intente de nuevo vuelve por sí solo; para impedirlo, termine y bloquee.`,
+      `«${name}» termina ahora para todos. Un codificador que lo intente de nuevo vuelve por sí solo.`,
+    stopHint: 'Para impedirlo, termine y bloquee.',
     stopBlock: 'Terminar y bloquear',
     blockTitle: '¿Terminar y bloquear?',
     blockText: (name) =>

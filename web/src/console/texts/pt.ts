@@ -1,8 +1,10 @@
 import { plural } from '../../texts/plural.ts';
 import type { Texts } from './en.ts';
+import { findings } from './findings/pt.ts';
 
 export const pt: Texts = {
   lang: 'pt',
+  findings,
   app: {
     broadcasts: 'Transmissões',
     settings: 'Configurações',
@@ -245,7 +247,7 @@ export const pt: Texts = {
       key: 'Você tem uma chave de transmissão',
       encoder: 'Seu codificador está conectado',
       picture: 'Imagem e som estão bons',
-      viewers: 'O público pode assistir',
+      viewers: 'Alguém está assistindo',
     },
     checkDone: 'pronto',
     checkOpen: 'ainda não',
@@ -387,7 +389,8 @@ export const pt: Texts = {
     stop: 'Parar',
     stopTitle: 'Parar a transmissão?',
     stopText: (name) =>
-      `“${name}” termina agora para todos. Um codificador que tente de novo volta sozinho; para impedir isso, pare e bloqueie.`,
+      `“${name}” termina agora para todos. Um codificador que tente de novo volta sozinho.`,
+    stopHint: 'Para impedir isso, pare e bloqueie.',
     stopBlock: 'Parar e bloquear',
     blockTitle: 'Parar e bloquear?',
     blockText: (name) =>

@@ -1,8 +1,10 @@
 import { plural } from '../../texts/plural.ts';
 import type { Texts } from './en.ts';
+import { findings } from './findings/zh.ts';
 
 export const zh: Texts = {
   lang: 'zh-Hans',
+  findings,
   app: {
     broadcasts: '直播',
     settings: '设置',
@@ -215,7 +217,7 @@ export const zh: Texts = {
       key: '已有推流码',
       encoder: '编码器已连接',
       picture: '画面和声音正常',
-      viewers: '观众可以观看',
+      viewers: '有人在观看',
     },
     checkDone: '完成',
     checkOpen: '尚未完成',
@@ -345,8 +347,8 @@ export const zh: Texts = {
     none: '无',
     stop: '停止',
     stopTitle: '停止直播？',
-    stopText: (name) =>
-      `“${name}”将立即对所有人结束。编码器若再次尝试会自动恢复；要阻止，请选择停止并禁止。`,
+    stopText: (name) => `“${name}”将立即对所有人结束。编码器若再次尝试会自动恢复。`,
+    stopHint: '要阻止，请选择停止并禁止。',
     stopBlock: '停止并禁止',
     blockTitle: '停止并禁止推流？',
     blockText: (name) => `“${name}”将立即对所有人结束，在您解除之前任何人都无法推流。`,

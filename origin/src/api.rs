@@ -15,6 +15,7 @@ mod files;
 mod keys;
 mod live;
 mod members;
+mod oidc;
 mod problem;
 mod report;
 pub mod server;
@@ -39,6 +40,7 @@ use utoipa_axum::routes;
 use self::problem::{Problem, ProblemBody};
 use crate::comments;
 use crate::control::Control;
+use crate::oidc::Provider;
 
 /// Where it is.
 pub const PREFIX: &str = "/api/v1";
@@ -51,6 +53,8 @@ pub(crate) struct Site {
     rtmp_port: u16,
     /// What the id of a broadcast is appended to for viewers.
     watch_url: String,
+    /// Who vouches for people.
+    oidc: Option<Arc<Provider>>,
     /// Files that are made at once.
     files: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
@@ -62,6 +66,8 @@ pub struct Settings {
     pub rtmp_port: u16,
     /// What the id of a broadcast is appended to for viewers, such as `https://edge.example/watch/`.
     pub watch_url: String,
+    /// Who vouches for people, besides their passwords.
+    pub oidc: Option<Arc<Provider>>,
 }
 
 #[derive(utoipa::OpenApi)]
@@ -84,6 +90,7 @@ pub fn routes(
         comments,
         rtmp_port: settings.rtmp_port,
         watch_url: settings.watch_url,
+        oidc: settings.oidc,
         files: Arc::new(Semaphore::new(files::FILES_MAX)),
         listeners: Arc::new(Semaphore::new(events::LISTENERS_MAX)),
     });
@@ -110,6 +117,8 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(session::info))
         .routes(routes!(session::setup))
         .routes(routes!(session::get, session::create, session::delete))
+        .routes(routes!(oidc::login))
+        .routes(routes!(oidc::callback))
         .routes(routes!(accounts::list, accounts::create))
         .routes(routes!(accounts::get, accounts::patch, accounts::delete))
         .routes(routes!(accounts::set_password))

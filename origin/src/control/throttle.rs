@@ -14,6 +14,8 @@ const PAIR: Rate = Rate { burst: 6, each: Duration::from_secs(10) };
 const LOGIN: Rate = Rate { burst: 30, each: Duration::from_secs(3) };
 /// Tries from one client, by IPv4 address or IPv6 /64: a whole institution may be behind one.
 const CLIENT: Rate = Rate { burst: 60, each: Duration::from_secs(2) };
+/// Departures of one client to the OpenID provider, which has a throttle of its own for passwords.
+const DEPARTURE: Rate = Rate { burst: 60, each: Duration::from_secs(1) };
 /// What is remembered. Each is for as long as it takes to be as good as new; when there is no room,
 /// nobody new may try.
 const REMEMBERED_MAX: usize = 20_000;
@@ -29,6 +31,7 @@ enum Who {
     Pair(String, IpAddr),
     Login(String),
     Client(IpAddr),
+    Departing(IpAddr),
 }
 
 impl Who {
@@ -37,6 +40,7 @@ impl Who {
             Self::Pair(..) => &PAIR,
             Self::Login(_) => &LOGIN,
             Self::Client(_) => &CLIENT,
+            Self::Departing(_) => &DEPARTURE,
         }
     }
 }
@@ -46,18 +50,27 @@ impl Throttle {
     pub fn attempt(&mut self, login: &str, client: IpAddr, now: Instant) -> Result<(), Duration> {
         let (login, client) = (login.to_lowercase(), network(client));
         let all = [Who::Client(client), Who::Pair(login.clone(), client), Who::Login(login)];
+        self.count(&all, now)
+    }
+
+    /// Counts a departure of `client` to the OpenID provider, or says when the next is due.
+    pub fn departure(&mut self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.count(&[Who::Departing(network(client))], now)
+    }
+
+    fn count(&mut self, all: &[Who], now: Instant) -> Result<(), Duration> {
         if self.tried.len() + all.len() > REMEMBERED_MAX {
             self.tried.retain(|who, bucket| !bucket.is_rested(who.rate(), now));
             if self.tried.len() + all.len() > REMEMBERED_MAX {
                 return Err(CLIENT.each);
             }
         }
-        for who in &all {
+        for who in all {
             let rate = who.rate();
             let bucket = self.tried.entry(who.clone()).or_insert_with(|| Bucket::full(rate, now));
             bucket.ready(rate, now)?;
         }
-        for who in &all {
+        for who in all {
             if let Some(bucket) = self.tried.get_mut(who) {
                 bucket.take();
             }
@@ -102,6 +115,17 @@ mod tests {
         let allowed =
             (0..200).filter(|n| throttle.attempt(&format!("guess{n}"), ONE, now).is_ok()).count();
         assert_eq!(allowed, CLIENT.burst as usize);
+    }
+
+    #[test]
+    fn departures_are_counted_by_themselves() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let other: IpAddr = "192.0.2.2".parse().expect("an address");
+        let left = (0..200).filter(|_| throttle.departure(ONE, now).is_ok()).count();
+        assert_eq!(left, DEPARTURE.burst as usize);
+        assert_eq!(throttle.departure(other, now), Ok(()));
+        assert_eq!(throttle.attempt("ada", ONE, now), Ok(()), "by password");
+        assert_eq!(throttle.departure(ONE, now + DEPARTURE.each), Ok(()));
     }
 
     #[test]

@@ -41,6 +41,23 @@ CONFIGURATION
     limits.connections_max = 512     encoders connected at once
     limits.connections_per_address_max = 32
 
+    [origin.oidc]                    who vouches for people, besides passwords (docs/sign-in.md)
+    issuer = \"https://idp.example/realms/uni\"
+                                     the OpenID provider, exactly as it calls itself
+    client_id, client_secret         what this origin is there; no secret for a public client
+    name = \"University\"              what people call it
+    console_url = \"https://origin.example/console\"
+                                     where browsers find the console; the provider must know
+                                     https://origin.example/api/v1/oidc/callback
+    scopes = [\"openid\", \"profile\", \"email\"]
+    create = false                   whether who has no account is given one
+    role = \"host\"                    what they may do then; or moderator, or admin
+    domains = [\"uni.example\"]        whose verified address is in one of these; anybody when absent
+    claim = \"groups\"                 what says who somebody is, or the way to it with dots
+    claim_values = [\"staff\"]         one of these must be in it
+    roles = { \"lectern-admins\" = \"admin\" }
+                                     what a value in it makes of a new account
+
     [edge]
     http  = \"0.0.0.0:8080\"           pages, WHEP, LL-DASH, LL-HLS; HTTP/1.1, HTTP/2 by prior knowledge
     https = \"0.0.0.0:8443\"           the same over TLS, HTTP/2 and HTTP/1.1; none when absent

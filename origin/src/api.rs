@@ -16,6 +16,7 @@ mod files;
 mod keys;
 mod live;
 mod members;
+mod oidc;
 mod problem;
 mod report;
 pub mod server;
@@ -39,6 +40,7 @@ use utoipa_axum::routes;
 use self::problem::{Problem, ProblemBody};
 use crate::comments;
 use crate::control::Control;
+use crate::oidc::Provider;
 use crate::webhooks::Webhooks;
 
 /// Where it is.
@@ -53,6 +55,8 @@ pub(crate) struct Site {
     rtmp_port: u16,
     /// What the id of a broadcast is appended to for viewers.
     watch_url: String,
+    /// Who vouches for people.
+    oidc: Option<Arc<Provider>>,
     /// Pieces of files that are made at once.
     files: Arc<Semaphore>,
     listeners: events::Listeners,
@@ -64,6 +68,8 @@ pub struct Settings {
     pub rtmp_port: u16,
     /// What the id of a broadcast is appended to for viewers, such as `https://edge.example/watch/`.
     pub watch_url: String,
+    /// Who vouches for people, besides their passwords.
+    pub oidc: Option<Arc<Provider>>,
 }
 
 #[derive(utoipa::OpenApi)]
@@ -88,6 +94,7 @@ pub fn routes(
         webhooks,
         rtmp_port: settings.rtmp_port,
         watch_url: settings.watch_url,
+        oidc: settings.oidc,
         files: Arc::new(Semaphore::new(files::PIECES_MAX)),
         listeners: events::Listeners::default(),
     });
@@ -114,6 +121,8 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(session::info))
         .routes(routes!(session::setup))
         .routes(routes!(session::get, session::create, session::delete))
+        .routes(routes!(oidc::login))
+        .routes(routes!(oidc::callback))
         .routes(routes!(accounts::list, accounts::create))
         .routes(routes!(accounts::get, accounts::patch, accounts::delete))
         .routes(routes!(accounts::set_password))

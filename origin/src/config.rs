@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::ingest::rtmp;
 use crate::instant::Instant;
-use crate::whip;
+use crate::{oidc, whip};
 
 /// `[origin]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,6 +68,8 @@ pub struct Config {
     /// Where comments are kept: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/NAME`, which several
     /// origins may share. Without it, `lectern.db` in the data directory.
     pub database: Option<Secret>,
+    /// Who vouches for people who sign in, besides their passwords.
+    pub oidc: Option<oidc::Config>,
     /// How many encoders may be connected.
     pub limits: rtmp::Config,
 }
@@ -95,6 +97,7 @@ impl Default for Config {
             relay_window_secs: 120,
             relay_window_bytes_max: 512 << 20,
             database: None,
+            oidc: None,
             limits: rtmp::Config::default(),
         }
     }

@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod instant;
 mod matroska;
 pub mod metrics;
+pub mod oidc;
 mod outbound;
 pub mod package;
 pub mod store;
@@ -67,6 +68,7 @@ pub struct Origin {
     control: Arc<Control>,
     database: Database,
     webhooks: Arc<Webhooks>,
+    oidc: Option<Arc<oidc::Provider>>,
     whip: whip::Server<OverWhip>,
     edges: mpsc::Receiver<EdgeLink>,
 }
@@ -107,6 +109,9 @@ pub enum Error {
     /// The media port of WHIP.
     #[error(transparent)]
     Whip(#[from] whip::Error),
+    /// The OpenID provider cannot be asked.
+    #[error("origin.oidc: {0}")]
+    Oidc(#[from] oidc::Error),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -181,8 +186,12 @@ impl Origin {
         let rtmp_addr = listener.local_addr().map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let metrics = rtmp::Metrics::register(registry)?;
         let rtmp = rtmp::Server::new(listener, broadcasts, config.limits.clone(), metrics);
-        let settings =
-            api::Settings { rtmp_port: rtmp_addr.port(), watch_url: config.watch_url.clone() };
+        let oidc = config.oidc.clone().map(oidc::Provider::new).transpose()?.map(Arc::new);
+        let settings = api::Settings {
+            rtmp_port: rtmp_addr.port(),
+            watch_url: config.watch_url.clone(),
+            oidc: oidc.clone(),
+        };
         let routes =
             api::routes(control.clone(), comments, webhooks.clone(), settings).merge(whip.routes());
         let router = pages.merge(routes.clone());
@@ -203,6 +212,7 @@ impl Origin {
             webhooks,
             whip,
             database,
+            oidc,
         })
     }
 
@@ -244,13 +254,20 @@ impl Origin {
 
     /// Runs until `cancel`, then lets go of encoders and edges.
     pub async fn run(self, cancel: CancellationToken) {
+        // The origin is there without the provider, which is asked again when somebody signs in.
+        let look = async {
+            if let Some(oidc) = &self.oidc {
+                cancel.run_until_cancelled(oidc.look()).await;
+            }
+        };
         tokio::join!(
+            look,
             self.rtmp.run(cancel.clone()),
             self.api.run(cancel.clone()),
             self.control.run(cancel.clone()),
             self.webhooks.run(cancel.clone()),
             self.whip.run(cancel.clone()),
-            self.desk.run(self.edges, cancel)
+            self.desk.run(self.edges, cancel.clone())
         );
         self.database.close().await;
         self.relay.close().await;

@@ -86,6 +86,23 @@ describe('a host', () => {
     expect(errors()).toEqual([]);
   });
 
+  test('connects their account with the provider, and is told where that fails', async () => {
+    await start({ oidc: 'University' });
+    const desk = await enter('/settings/account');
+    const connect = desk.page.getByRole('link', { name: 'Connect with University' });
+    const to = '/api/v1/oidc/login?link=1&to=%2Fsettings%2Faccount';
+    expect(await connect.getAttribute('href')).toBe(to);
+    // Sent back by the server, with what the provider or the server has against it.
+    await desk.page.goto('about:blank');
+    await desk.page.goto(`${fake.url}/console#error=It+is+another%27s%3A+a%2Bb+%C3%A4`);
+    const told = desk.page.getByText("Your account was not connected: It is another's: a+b ä");
+    await told.waitFor();
+    expect(await desk.page.evaluate(() => location.hash)).toBe('#/');
+    await desk.go('/settings/account');
+    await told.waitFor({ state: 'detached' });
+    expect(errors()).toEqual([]);
+  });
+
   test('goes live from the browser, through a lost connection, with a key of its own', async () => {
     await start();
     furnish(fake);

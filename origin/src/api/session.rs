@@ -99,7 +99,10 @@ pub(super) async fn info(State(site): State<Arc<Site>>) -> Answer<InfoBody> {
         name: "Lectern",
         version: env!("CARGO_PKG_VERSION"),
         setup_needed: site.control.setup_token().is_some(),
-        oidc: None,
+        oidc: site
+            .oidc
+            .as_ref()
+            .map(|provider| OidcBody { name: provider.config().name.as_str().to_owned() }),
         rtmp_port: site.rtmp_port,
         whip: Some("/whip".to_owned()),
         watch: site.watch_url.clone(),
@@ -249,17 +252,22 @@ pub(super) async fn sign_in(
     headers: &HeaderMap,
     status: StatusCode,
 ) -> Result<Response, Problem> {
-    let (session, cookie) = begin_session(site, &account, headers).await?;
+    // A browser that came over TLS sends it over nothing else; on a network without, there is no other
+    // way in.
+    let origin = headers.get(ORIGIN).and_then(|value| value.to_str().ok());
+    let secure = origin.is_some_and(|origin| origin.starts_with("https:"));
+    let (session, cookie) = begin_session(site, &account, headers, secure).await?;
     let mut response = (status, Answer(SessionBody::of(&account, &session))).into_response();
     response.headers_mut().insert(SET_COOKIE, cookie);
     Ok(response)
 }
 
-/// A session of this account, and the cookie for it.
+/// A session of this account, and the cookie for it, which is sent over TLS alone if `secure`.
 pub(super) async fn begin_session(
     site: &Site,
     account: &Account,
     headers: &HeaderMap,
+    secure: bool,
 ) -> Result<(Session, HeaderValue), Problem> {
     let cookie = secret::generate("");
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -272,11 +280,7 @@ pub(super) async fn begin_session(
         seen_at: now,
     };
     site.control.store().add_session(&secret::digest(&cookie), &session).await?;
-    // A browser that came over TLS sends it over nothing else; on a network without, there is no other
-    // way in.
-    let origin = headers.get(ORIGIN).and_then(|value| value.to_str().ok());
-    let secure =
-        if origin.is_some_and(|origin| origin.starts_with("https:")) { "; Secure" } else { "" };
+    let secure = if secure { "; Secure" } else { "" };
     let cookie = format!(
         "{COOKIE_NAME}={cookie}; HttpOnly; SameSite=Lax; Path=/; Max-Age={COOKIE_SECS}{secure}"
     );

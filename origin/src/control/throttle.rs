@@ -16,6 +16,8 @@ const LOGIN: Rate = Rate { burst: 30, each: Duration::from_secs(3) };
 const CLIENT: Rate = Rate { burst: 60, each: Duration::from_secs(2) };
 /// Tries from one IPv6 /48, of which a single line has up to 65,536 networks to come from.
 const SITE: Rate = Rate { burst: 240, each: Duration::from_millis(500) };
+/// Departures of one client to the OpenID provider, which has a throttle of its own for passwords.
+const DEPARTURE: Rate = Rate { burst: 60, each: Duration::from_secs(1) };
 /// What is remembered. Each is for as long as it takes to be as good as new; when there is no room,
 /// nobody new may try.
 const REMEMBERED_MAX: usize = 20_000;
@@ -36,6 +38,7 @@ enum Who {
     Login(String),
     Client(IpAddr),
     Site(IpAddr),
+    Departing(IpAddr),
 }
 
 impl Who {
@@ -45,6 +48,7 @@ impl Who {
             Self::Login(_) => &LOGIN,
             Self::Client(_) => &CLIENT,
             Self::Site(_) => &SITE,
+            Self::Departing(_) => &DEPARTURE,
         }
     }
 }
@@ -62,18 +66,27 @@ impl Throttle {
             // Whoever was let in from there before is not one of those who guess together.
             all.extend((!known).then_some(Who::Login(login)));
         }
+        self.count(&all, known, now)
+    }
+
+    /// Counts a departure of `client` to the OpenID provider, or says when the next is due.
+    pub fn departure(&mut self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.count(&[Who::Departing(network(client))], false, now)
+    }
+
+    fn count(&mut self, all: &[Who], known: bool, now: Instant) -> Result<(), Duration> {
         if !known && self.tried.len() + all.len() > REMEMBERED_MAX {
             self.tried.retain(|who, bucket| !bucket.is_rested(who.rate(), now));
             if self.tried.len() + all.len() > REMEMBERED_MAX {
                 return Err(CLIENT.each);
             }
         }
-        for who in &all {
+        for who in all {
             let rate = who.rate();
             let bucket = self.tried.entry(who.clone()).or_insert_with(|| Bucket::full(rate, now));
             bucket.ready(rate, now)?;
         }
-        for who in &all {
+        for who in all {
             if let Some(bucket) = self.tried.get_mut(who) {
                 bucket.take();
             }
@@ -167,6 +180,17 @@ mod tests {
             .filter(|n| throttle.attempt(&format!("guess{n}"), from(*n), now).is_ok())
             .count();
         assert_eq!(allowed, SITE.burst as usize);
+    }
+
+    #[test]
+    fn departures_are_counted_by_themselves() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let other: IpAddr = "192.0.2.2".parse().expect("an address");
+        let left = (0..200).filter(|_| throttle.departure(ONE, now).is_ok()).count();
+        assert_eq!(left, DEPARTURE.burst as usize);
+        assert_eq!(throttle.departure(other, now), Ok(()));
+        assert_eq!(throttle.attempt("ada", ONE, now), Ok(()), "by password");
+        assert_eq!(throttle.departure(ONE, now + DEPARTURE.each), Ok(()));
     }
 
     #[test]

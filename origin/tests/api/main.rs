@@ -1,8 +1,10 @@
 //! The API as a console and as programs use it, and as strangers try to: over SQLite and over PostgreSQL.
 //! Whatever it answers must be documented: each test's harness looks every answer up.
 
+mod oidc;
 #[path = "../comments_store/postgres.rs"]
 mod postgres;
+mod provider;
 mod site;
 mod webhooks;
 

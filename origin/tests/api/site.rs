@@ -15,6 +15,7 @@ use lectern_origin::control::Control;
 use lectern_origin::control::store::Store;
 use lectern_origin::database::Database;
 use lectern_origin::metrics::Metrics;
+use lectern_origin::oidc::Provider;
 use lectern_origin::store;
 use lectern_origin::webhooks::{self, Networks, Webhooks};
 use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
@@ -47,6 +48,12 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
+    /// Each of this name.
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let all = self.headers.get_all(name).iter();
+        all.map(|value| value.to_str().expect("text")).collect()
+    }
+
     /// Which field is wrong.
     pub(crate) fn field(&self, at: usize) -> &str {
         self.body["errors"][at]["field"].as_str().unwrap_or("none")
@@ -61,6 +68,7 @@ pub(crate) struct Site {
     database: Database,
     url: String,
     dir: Arc<TempDir>,
+    oidc: Option<Arc<Provider>>,
     _relay: Publisher,
     _desk: Desk,
     _telling: DropGuard,
@@ -69,12 +77,17 @@ pub(crate) struct Site {
 impl Site {
     /// Over the PostgreSQL at `url`, or over SQLite.
     pub(crate) async fn start(url: Option<String>) -> Self {
-        let dir = Arc::new(tempfile::tempdir().expect("temporary directory"));
-        let own = || format!("sqlite:{}/lectern.db", dir.path().display());
-        Self::open(url.unwrap_or_else(own), dir.clone()).await
+        Self::start_with(url, None).await
     }
 
-    async fn open(url: String, dir: Arc<TempDir>) -> Self {
+    /// The same, with somebody who vouches for people.
+    pub(crate) async fn start_with(url: Option<String>, oidc: Option<Arc<Provider>>) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("temporary directory"));
+        let own = || format!("sqlite:{}/lectern.db", dir.path().display());
+        Self::open(url.unwrap_or_else(own), dir.clone(), oidc).await
+    }
+
+    async fn open(url: String, dir: Arc<TempDir>, oidc: Option<Arc<Provider>>) -> Self {
         let registry = Registry::new();
         let identity = Identity::load_or_create(dir.path()).expect("identity");
         let metrics = PublisherMetrics::register(&registry).expect("metrics");
@@ -96,7 +109,8 @@ impl Site {
         let control = Control::new(store, broadcasts.clone(), rooms, &provisioned).await;
         let control = Arc::new(control.expect("provisioned"));
         control.load().await.expect("loaded");
-        let settings = api::Settings { rtmp_port: 1935, watch_url: "/watch/".to_owned() };
+        let settings =
+            api::Settings { rtmp_port: 1935, watch_url: "/watch/".to_owned(), oidc: oidc.clone() };
         let metrics = webhooks::Metrics::register(&registry).expect("metrics");
         let networks = Networks::parse(&["127.0.0.1".to_owned()]).expect("networks");
         let webhooks = Arc::new(Webhooks::new(control.clone(), networks, metrics));
@@ -112,6 +126,7 @@ impl Site {
             database,
             url,
             dir,
+            oidc,
             _relay: relay,
             _desk: desk,
             _telling: telling.drop_guard(),
@@ -122,9 +137,9 @@ impl Site {
 
     /// The same, begun anew.
     pub(crate) async fn restart(self) -> Self {
-        let Self { url, dir, database, .. } = self;
+        let Self { url, dir, database, oidc, .. } = self;
         database.close().await;
-        Self::open(url, dir).await
+        Self::open(url, dir, oidc).await
     }
 
     pub(crate) fn setup_token(&self) -> Option<String> {

@@ -96,6 +96,8 @@ export class Api {
     signOut: () => this.#send<void>('DELETE', '/session', { signingIn: true }),
     /** Where a link to the identity provider goes; it comes back to `to`, a route of the console. */
     oidc: (to: string) => `${this.base}/oidc/login?to=${encodeURIComponent(to)}`,
+    /** Likewise, to sign in so from now on; a session that has ended is told of in the console. */
+    connect: (to: string) => `${this.base}/oidc/login?link=1&to=${encodeURIComponent(to)}`,
   };
 
   readonly broadcasts = {

@@ -66,7 +66,10 @@ export class ConsoleApp extends View {
     this.hear('change', () => this.requestUpdate());
     this.hear('session', () => this.#sessionChanged());
     this.hear('said', (text) => this.#say(text));
-    this.hear('route', () => void this.#arrive());
+    this.hear('route', () => {
+      if (this.app.account) this.refused = '';
+      void this.#arrive();
+    });
     void this.#load();
   }
 
@@ -111,6 +114,11 @@ export class ConsoleApp extends View {
       </header>
       <div role="status">${
         this.app.connected ? nothing : html`<div class="strip">${T.notConnected}</div>`
+      }</div>
+      <div role="alert">${
+        this.refused
+          ? html`<div class="strip">${this.T.account.notConnected(this.refused)}</div>`
+          : nothing
       }</div>
       ${this.#onAir()}
       <main id="main" tabindex="-1">${this.#view(route)}</main>
@@ -267,6 +275,8 @@ export class ConsoleApp extends View {
   }
 
   #sessionChanged(): void {
+    // Signed in after all; what is refused while the page loads is about the account of who is.
+    if (this.phase === 'ready') this.refused = '';
     // Closed, so that the focus goes back to where somebody was writing.
     const dialog = this.renderRoot.querySelector<HTMLDialogElement>('#again');
     if (dialog && !this.app.ended) dialog.close();

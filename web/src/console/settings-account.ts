@@ -8,8 +8,9 @@ import { View } from './element.ts';
 import { Form } from './form.ts';
 import { agoText, whenText } from './format.ts';
 import { Loaded } from './loaded.ts';
-import type { SignIn } from './model.ts';
+import type { Account, SignIn } from './model.ts';
 import { PASSWORD_MIN } from './names.ts';
+import { pathOf } from './route.ts';
 import { sheet } from './styles.ts';
 
 export class SettingsAccount extends View {
@@ -81,6 +82,7 @@ export class SettingsAccount extends View {
           </button></div>
         </form>
       </section>
+      ${this.#provider(account)}
       <section class="card" aria-labelledby="sessions">
         <h3 id="sessions">${T.sessions}</h3>
         ${this.#sessions.view(T.onlyHere, (session) => this.#session(session))}
@@ -91,6 +93,24 @@ export class SettingsAccount extends View {
         }
       </section>
     </div>`;
+  }
+
+  /** Who else may vouch for one, where there is somebody. */
+  #provider({ oidc }: Account) {
+    const { account: T } = this.T;
+    const { api, info } = this.app;
+    if (!info?.oidc) return nothing;
+    const { name } = info.oidc;
+    const here = pathOf({ page: 'settings', tab: 'account' });
+    return html`<section class="card" aria-labelledby="provider">
+      <h3 id="provider">${T.oidc(name)}</h3>
+      <p>${oidc ? T.connected(name) : T.oidcText(name)}</p>
+      ${
+        oidc
+          ? nothing
+          : html`<div><a class="button" href=${api.session.connect(here)}>${T.connect(name)}</a></div>`
+      }
+    </section>`;
   }
 
   #session({ agent, seen_at, created_at, current }: SignIn) {

@@ -512,6 +512,12 @@ export const de: Texts = {
     endOthersText: 'Alle anderen Browser werden abgemeldet. Hier bleiben Sie angemeldet.',
     endedOthers: 'Alle anderen sind abgemeldet.',
     onlyHere: 'Sie sind nur hier angemeldet.',
+    oidc: (name) => `Mit ${name} anmelden`,
+    oidcText: (name) =>
+      `Verbinden Sie Ihr Konto mit ${name}, um sich auch auf diesem Weg anzumelden.`,
+    connect: (name) => `Mit ${name} verbinden`,
+    connected: (name) => `Ihr Konto ist mit ${name} verbunden.`,
+    notConnected: (reason) => `Ihr Konto wurde nicht verbunden: ${reason}`,
   },
   tokens: {
     title: 'API-Token',

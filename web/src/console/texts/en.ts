@@ -500,6 +500,11 @@ export const en = {
     endOthersText: 'All other browsers are signed out. You stay signed in here.',
     endedOthers: 'All others are signed out.',
     onlyHere: 'You are signed in only here.',
+    oidc: (name: string) => `Sign in with ${name}`,
+    oidcText: (name: string) => `Connect your account with ${name} to sign in that way too.`,
+    connect: (name: string) => `Connect with ${name}`,
+    connected: (name: string) => `Your account is connected with ${name}.`,
+    notConnected: (reason: string) => `Your account was not connected: ${reason}`,
   },
   tokens: {
     title: 'API tokens',

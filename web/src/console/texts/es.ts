@@ -508,6 +508,11 @@ export const es: Texts = {
     endOthersText: 'Se cierra la sesión en todos los demás navegadores. Aquí sigue abierta.',
     endedOthers: 'Todas las demás están cerradas.',
     onlyHere: 'Solo tiene la sesión abierta aquí.',
+    oidc: (name) => `Entrar con ${name}`,
+    oidcText: (name) => `Conecte su cuenta con ${name} para entrar también así.`,
+    connect: (name) => `Conectar con ${name}`,
+    connected: (name) => `Su cuenta está conectada con ${name}.`,
+    notConnected: (reason) => `Su cuenta no se ha conectado: ${reason}`,
   },
   tokens: {
     title: 'Tokens de la API',

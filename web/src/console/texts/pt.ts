@@ -512,6 +512,11 @@ export const pt: Texts = {
     endOthersText: 'Todos os outros navegadores são desconectados. Aqui você continua.',
     endedOthers: 'Todos os outros foram desconectados.',
     onlyHere: 'Você está conectado só aqui.',
+    oidc: (name) => `Entrar com ${name}`,
+    oidcText: (name) => `Vincule sua conta a ${name} para entrar também assim.`,
+    connect: (name) => `Vincular a ${name}`,
+    connected: (name) => `Sua conta está vinculada a ${name}.`,
+    notConnected: (reason) => `Sua conta não foi vinculada: ${reason}`,
   },
   tokens: {
     title: 'Tokens da API',

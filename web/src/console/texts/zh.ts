@@ -467,6 +467,11 @@ export const zh: Texts = {
     endOthersText: '其他浏览器都会退出登录。您在这里保持登录。',
     endedOthers: '其他登录均已退出。',
     onlyHere: '您只在这里登录。',
+    oidc: (name) => `使用 ${name} 登录`,
+    oidcText: (name) => `将您的账号与 ${name} 关联，之后也可以用它登录。`,
+    connect: (name) => `关联 ${name}`,
+    connected: (name) => `您的账号已与 ${name} 关联。`,
+    notConnected: (reason) => `您的账号未能关联：${reason}`,
   },
   tokens: {
     title: 'API 令牌',

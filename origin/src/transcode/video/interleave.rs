@@ -26,7 +26,8 @@ const SOUND_MAX: usize = 400;
 #[derive(Debug, Default)]
 pub struct Interleave {
     under_way: VecDeque<(u32, UtcTime)>,
-    sound: VecDeque<(u32, Tag, UtcTime)>,
+    /// What has no time goes behind the sound before it.
+    sound: VecDeque<(Option<u32>, Tag, UtcTime)>,
     /// The newest that left.
     left_ms: Option<u32>,
     /// Pictures up to the next keyframe depend on one that was left out.
@@ -42,9 +43,9 @@ impl Interleave {
         self.under_way.push_back((timestamp_ms, arrived));
     }
 
-    /// Sound that came at `arrived`.
+    /// Sound, or what is said of it, that came at `arrived`.
     pub fn sound(&mut self, tag: Tag, arrived: UtcTime) {
-        let timestamp_ms = tag.media().map_or(0, |(timestamp_ms, _)| timestamp_ms);
+        let timestamp_ms = tag.media().map(|(timestamp_ms, _)| timestamp_ms);
         self.sound.push_back((timestamp_ms, tag, arrived));
     }
 
@@ -71,12 +72,13 @@ impl Interleave {
             self.under_way.pop_front();
         }
         let (next_ms, ..) = self.sound.front()?;
-        let waits = self.under_way.iter().any(|(at, _)| after(*at, *next_ms) <= 0);
+        let comes_before = |at: u32| next_ms.is_some_and(|next_ms| after(at, next_ms) <= 0);
+        let waits = self.under_way.iter().any(|(at, _)| comes_before(*at));
         if waits && self.sound.len() <= SOUND_MAX {
             return None;
         }
         let (timestamp_ms, tag, arrived) = self.sound.pop_front()?;
-        self.left_ms = Some(timestamp_ms);
+        self.left_ms = timestamp_ms.or(self.left_ms);
         Some((tag, arrived))
     }
 

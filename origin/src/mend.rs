@@ -95,6 +95,7 @@ pub struct Mend {
     health: Health,
     /// The re-encoder was given up.
     never: Option<Why>,
+    /// There was no place at the last keyframe.
     busy: bool,
     /// What the re-encoder said that was not handled yet.
     made: Option<Reencoded>,

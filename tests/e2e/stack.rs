@@ -73,6 +73,8 @@ impl Stack {
         let (origin, rtmp, relay, certificate) =
             start_origin(&config, ANY, ANY, data_dir.path().into(), &broadcasts).await;
         let (edge, http) = start_edge(relay, &certificate).await;
+        // The workspace's reqwest brings no cryptography of its own; whoever installs it first is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = reqwest::Client::new();
         let origin = Some(origin);
         let _edge = edge;

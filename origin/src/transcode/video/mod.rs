@@ -243,7 +243,9 @@ impl Supervisor {
             match ended {
                 Ok(process::Ended::SourceGone) => return,
                 Ok(process::Ended::Changed(keyframe)) => {
-                    tracing::debug!("the source changed its size or its clock; ffmpeg is started anew");
+                    tracing::debug!(
+                        "the source changed its size or its clock; ffmpeg is started anew"
+                    );
                     first = Some(keyframe);
                     continue;
                 }

@@ -26,7 +26,7 @@ CONFIGURATION
     whip_sessions_max = 64           publishers by WHIP at once
     ffmpeg = \"/usr/bin/ffmpeg\"       re-encodes what viewers cannot be given; the one on the PATH
                                      when absent
-    reencode = true                  without, WHIP takes H.264 alone
+    reencode = true                  without, WHIP takes H.264 alone, and B-frames of RTMP stay
     reencoders_max = 2               sources re-encoded at once, each of a core or so at 720p
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     relay_token = \"…\"                what edges must present; without it anyone may subscribe,

@@ -23,6 +23,7 @@ use crate::doctor;
 use crate::ingest::{self, Refusal};
 use crate::metrics::Metrics;
 use crate::store::{self, Store};
+use crate::transcode::video::Reencoders;
 
 /// Broadcasts of one origin. Each is announced to every edge, whether anybody publishes or not.
 pub const BROADCASTS_MAX: usize = 1_000;
@@ -35,6 +36,7 @@ pub struct Broadcasts {
     store: Store,
     metrics: Metrics,
     signals: Signals,
+    reencoders: Option<Reencoders>,
     registry: RwLock<Registry>,
 }
 
@@ -141,7 +143,13 @@ impl Broadcasts {
     /// No broadcasts yet, to be announced on `relay`.
     pub fn new(relay: Announcer, store: Store, metrics: Metrics) -> Self {
         let signals = Signals(signals::Sender::new(SIGNALS_MAX));
-        Self { relay, store, metrics, signals, registry: RwLock::default() }
+        let (reencoders, registry) = (None, RwLock::default());
+        Self { relay, store, metrics, signals, reencoders, registry }
+    }
+
+    /// The same, where pictures over RTMP that WebRTC cannot carry are [mended](crate::mend).
+    pub fn mending_by(self, reencoders: Option<Reencoders>) -> Self {
+        Self { reencoders, ..self }
     }
 
     /// Announces a broadcast, to which one can publish with any of `keys` and which can be commented on in
@@ -158,8 +166,11 @@ impl Broadcasts {
         if keys.iter().any(|key| registry.by_key.contains_key(&key.digest)) {
             return Err(Error::DuplicateKey(id));
         }
+        let (relay, store, metrics, signals) =
+            (&self.relay, &self.store, &self.metrics, &self.signals);
+        let reencoders = self.reencoders.clone();
         let (broadcast, room) =
-            Broadcast::announce(spec, &self.relay, &self.store, &self.metrics, &self.signals)?;
+            Broadcast::announce(spec, relay, store, metrics, signals, reencoders)?;
         let broadcast = Arc::new(broadcast);
         registry.by_id.insert(id, broadcast.clone());
         for key in keys {

@@ -45,7 +45,8 @@ pub struct Config {
     pub whip_sessions_max: usize,
     /// The `ffmpeg` that re-encodes what viewers cannot be given; without it, the one on the PATH.
     pub ffmpeg: Option<PathBuf>,
-    /// Whether anything is re-encoded. Without, only H.264 is taken by WHIP.
+    /// Whether anything is re-encoded. Without, only H.264 is taken by WHIP, and B-frames that come by RTMP
+    /// keep viewers from WebRTC.
     pub reencode: bool,
     /// The most sources that are re-encoded at once. Each takes a core or so at 720p.
     pub reencoders_max: usize,

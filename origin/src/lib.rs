@@ -1,10 +1,10 @@
 //! The origin: takes in what hosts push, turns it into chunked CMAF and Opus, and publishes it on
 //! the relay.
 //!
-//! The way of a frame, one module each: [`ingest`] (RTMP to tags) or [`whip`] (WebRTC to tags), [`clock`]
-//! (source time to media time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
-//! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
-//! [`comments`], and the [`doctor`], who looks at what publishers send.
+//! The way of a frame, one module each: [`ingest`] (RTMP to tags) or [`whip`] (WebRTC to tags), [`mend`]
+//! (B-frames re-encoded), [`clock`] (source time to media time), [`take`] (tags to frames and periods),
+//! [`transcode`] (AAC to Opus), [`package`] (frames to chunks in groups), [`broadcasts`] (who may publish, and
+//! chunks to the relay). Beside it: [`comments`], and the [`doctor`], who looks at what publishers send.
 
 pub mod api;
 pub mod broadcasts;
@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod ingest;
 pub mod instant;
 mod matroska;
+pub mod mend;
 pub mod metrics;
 pub mod oidc;
 mod outbound;
@@ -146,7 +147,9 @@ impl Origin {
         let store = Store::open(data_dir)?;
         let announcer = relay.announcer().clone();
         let metrics = Metrics::register(registry)?;
-        let broadcasts = Arc::new(Broadcasts::new(announcer, store, metrics));
+        let reencoders = reencoders(config, registry).await;
+        let broadcasts = Broadcasts::new(announcer, store, metrics).mending_by(reencoders.clone());
+        let broadcasts = Arc::new(broadcasts);
         let database = config.database(data_dir);
         let database = Database::new(database.expose())?;
         match database.ready().await {
@@ -177,7 +180,6 @@ impl Origin {
         let networks = webhooks::Networks::parse(&config.webhook_networks)?;
         let metrics = webhooks::Metrics::register(registry)?;
         let webhooks = Arc::new(Webhooks::new(control.clone(), networks, metrics));
-        let reencoders = reencoders(config, registry).await;
         let metrics = whip::Metrics::register(registry)?;
         let gate = Arc::new(OverWhip(broadcasts.clone()));
         let whip = whip::Server::bind(&config.whip(), gate, reencoders, metrics)?;
@@ -282,7 +284,10 @@ async fn reencoders(config: &Config, registry: &Registry) -> Option<Reencoders> 
     let found = Reencoders::find(config.ffmpeg.as_ref(), config.reencoders_max, registry).await;
     found
         .inspect_err(|error| {
-            tracing::warn!("only H.264 is taken by WHIP, since nothing can be re-encoded: {error}");
+            tracing::warn!(
+                "nothing can be re-encoded: only H.264 is taken by WHIP, and what comes by RTMP with \
+                 B-frames is not shown over WebRTC: {error}"
+            );
         })
         .ok()
 }

@@ -17,10 +17,10 @@ use lectern_relay_proto::{
 
 use self::audio::Audio;
 use crate::clock::TakeClock;
-use crate::ingest::Tag;
 use crate::ingest::aac::AudioSpecificConfig;
 use crate::ingest::flv::Metadata;
 use crate::ingest::h264::{self, ParameterSets};
+use crate::ingest::{Order, Tag};
 use crate::package::{Lane, Packaged, Packager, Verdict};
 use crate::transcode::Level;
 
@@ -100,9 +100,6 @@ pub struct Take {
     audio: Option<Audio>,
     phase: Phase,
     catalog: Option<Catalog>,
-    reordered: bool,
-    /// Presentation time of the last picture, in 90 kHz ticks.
-    last_shown_at: Option<u64>,
     end_ms: u64,
     dropped: Dropped,
     opus: Vec<Frame>,
@@ -112,6 +109,7 @@ pub struct Take {
 struct Video {
     avcc: Bytes,
     parameters: ParameterSets,
+    order: Order,
 }
 
 enum Phase {
@@ -137,8 +135,6 @@ impl Take {
             audio: None,
             phase: Phase::gathering(),
             catalog: None,
-            reordered: false,
-            last_shown_at: None,
             end_ms: floor_ms,
             dropped: Dropped::default(),
             opus: Vec::new(),
@@ -262,6 +258,8 @@ impl Take {
         match tag {
             Tag::Video { timestamp_ms, composition_ms, keyframe, data } => {
                 let media_ms = self.map(timestamp_ms, arrived)?;
+                let shown_ms = media_ms.cast_signed() + i64::from(composition_ms);
+                self.notice_reordering(shown_ms, keyframe, out);
                 let frame = Frame {
                     dts: MediaTime::from_millis(media_ms).rescale(Timescale::VIDEO),
                     composition_offset: composition_ms.saturating_mul(90),
@@ -309,7 +307,8 @@ impl Take {
         let parameters = ParameterSets::from_avcc(&avcc)?;
         tracing::info!(codec = %parameters.codec(), width = parameters.width,
             height = parameters.height, "video parameters");
-        self.video = Some(Video { avcc, parameters });
+        let order = Order::stated(&parameters);
+        self.video = Some(Video { avcc, parameters, order });
         self.tracks_changed();
         Ok(())
     }
@@ -358,7 +357,6 @@ impl Take {
             self.dropped.undecodable += 1;
             return Ok(());
         }
-        self.notice_reordering(&frame, out);
         self.package(Lane::Video, frame, out)
     }
 
@@ -491,8 +489,7 @@ impl Take {
 
     fn describe(&mut self, start: MediaTime) -> Result<Catalog, Error> {
         let mut video = Vec::new();
-        if let Some(Video { avcc, parameters }) = &self.video {
-            self.reordered |= parameters.reorder_frames_max.is_some_and(|frames| frames > 0);
+        if let Some(Video { avcc, parameters, order }) = &self.video {
             video.push(VideoTrack {
                 name: Lane::Video.track(),
                 codec: parameters.codec(),
@@ -502,7 +499,7 @@ impl Take {
                 height: parameters.height,
                 framerate: self.framerate(),
                 bitrate: stated_bitrate(self.metadata.videodatarate),
-                reordered: self.reordered,
+                reordered: order.is_changed(),
             });
         }
         let bitrate = stated_bitrate(self.metadata.audiodatarate);
@@ -524,15 +521,11 @@ impl Take {
 
     /// What the parameter sets do not say, the frames do: the first picture that is not shown in
     /// the order of decoding tells, and viewers on WebRTC must know.
-    fn notice_reordering(&mut self, frame: &Frame, out: &mut Vec<Output>) {
-        let offset = i64::from(frame.composition_offset);
-        let shown_at = frame.dts.ticks.saturating_add_signed(offset);
-        let in_order = self.last_shown_at.is_none_or(|last| shown_at > last) || frame.keyframe;
-        self.last_shown_at = Some(shown_at);
-        if in_order || self.reordered {
+    fn notice_reordering(&mut self, shown_ms: i64, keyframe: bool, out: &mut Vec<Output>) {
+        let proves = |video: &mut Video| video.order.picture(shown_ms, keyframe);
+        if !self.video.as_mut().is_some_and(proves) {
             return;
         }
-        self.reordered = true;
         tracing::warn!(
             "the encoder sends B-frames: WebRTC cannot carry them and viewers will watch \
             over HTTP, a second later; set B-frames to 0 in the encoder"

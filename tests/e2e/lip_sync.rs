@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use lectern_origin::demo::{self, FeedConfig, pattern};
-use lectern_relay_proto::{Timescale, cmaf};
+use lectern_relay_proto::{Frame, Timescale, cmaf};
 use tokio_util::sync::CancellationToken;
 
 use crate::stack::{Stack, representations};
@@ -50,12 +50,12 @@ async fn the_flash_and_the_beep_are_decoded_at_the_same_time() {
 }
 
 /// A track as a player would have it: header and segments in a file, and when each frame is shown.
-struct Fetched {
-    file: std::path::PathBuf,
-    shown_s: Vec<f64>,
+pub(crate) struct Fetched {
+    pub(crate) file: std::path::PathBuf,
+    pub(crate) shown_s: Vec<f64>,
 }
 
-async fn fetch(
+pub(crate) async fn fetch(
     stack: &Stack,
     id: &str,
     first: u64,
@@ -74,7 +74,11 @@ async fn fetch(
         let segment = get(format!("{number}.m4s")).await;
         for chunk in chunks(&segment) {
             let chunk = cmaf::read_chunk(chunk, timescale).unwrap();
-            shown_s.extend(chunk.frames.iter().map(|frame| frame.dts.as_secs_f64()));
+            let shown = |frame: &Frame| {
+                let offset = f64::from(frame.composition_offset) / f64::from(timescale.hz());
+                frame.dts.as_secs_f64() + offset
+            };
+            shown_s.extend(chunk.frames.iter().map(shown));
         }
         file.extend_from_slice(&segment);
     }
@@ -98,7 +102,7 @@ fn chunks(segment: &bytes::Bytes) -> Vec<bytes::Bytes> {
     chunks
 }
 
-fn decode(file: &Path, arguments: &str) -> Vec<u8> {
+pub(crate) fn decode(file: &Path, arguments: &str) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-i"])
         .arg(file)
@@ -125,7 +129,7 @@ fn flashes(video: &Fetched) -> Vec<f64> {
 }
 
 /// When a tone begins after silence.
-fn beeps(audio: &Fetched) -> Vec<f64> {
+pub(crate) fn beeps(audio: &Fetched) -> Vec<f64> {
     const RATE: usize = 48_000;
     const LOUD: f32 = 0.05;
     let pcm = decode(&audio.file, "-ac 1 -ar 48000 -f f32le");

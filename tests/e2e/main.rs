@@ -6,6 +6,7 @@ mod access;
 mod comments;
 mod late_edge;
 mod lip_sync;
+mod mend;
 mod neighbours;
 mod outage;
 mod restarts;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use lectern_edge::{Edge, Upstream};
 use lectern_origin::Origin;
-use lectern_origin::config::{BroadcastConfig, Secret};
+use lectern_origin::config::{BroadcastConfig, Config, Secret};
 use lectern_relay_proto::net::Trust;
 use prometheus::Registry;
 use serde_json::Value;
@@ -39,6 +39,7 @@ pub(crate) struct Stack {
     http: SocketAddr,
     data_dir: TempDir,
     broadcasts: Vec<BroadcastConfig>,
+    config: Config,
     origin: Option<Running>,
     _edge: Running,
     client: reqwest::Client,
@@ -52,20 +53,32 @@ struct Running {
 impl Stack {
     /// With the public broadcasts `a` and `b`, whose keys are `a-key` and `b-key`.
     pub(crate) async fn start() -> Self {
+        Self::start_as(Config::default()).await
+    }
+
+    /// The same, with an origin set up so, but for its ports.
+    pub(crate) async fn start_as(config: Config) -> Self {
         let broadcast =
             |id: &str| BroadcastConfig::new(id.parse().unwrap(), Secret::new(format!("{id}-key")));
-        Self::start_with(["a", "b"].map(broadcast).into()).await
+        Self::start_both(["a", "b"].map(broadcast).into(), config).await
     }
 
     /// With these broadcasts.
     pub(crate) async fn start_with(broadcasts: Vec<BroadcastConfig>) -> Self {
+        Self::start_both(broadcasts, Config::default()).await
+    }
+
+    async fn start_both(broadcasts: Vec<BroadcastConfig>, config: Config) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let (origin, rtmp, relay, certificate) =
-            start_origin(ANY, ANY, data_dir.path().into(), &broadcasts).await;
+            start_origin(&config, ANY, ANY, data_dir.path().into(), &broadcasts).await;
         let (edge, http) = start_edge(relay, &certificate).await;
+        // The workspace's reqwest brings no cryptography of its own; whoever installs it first is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = reqwest::Client::new();
         let origin = Some(origin);
-        Self { rtmp, relay, certificate, http, data_dir, broadcasts, origin, _edge: edge, client }
+        let _edge = edge;
+        Self { rtmp, relay, certificate, http, data_dir, broadcasts, config, origin, _edge, client }
     }
 
     /// Another edge of the same origin.
@@ -81,6 +94,7 @@ impl Stack {
             http,
             data_dir: tempfile::tempdir().unwrap(),
             broadcasts: Vec::new(),
+            config: self.config.clone(),
             origin: None,
             _edge: edge,
             client: self.client.clone(),
@@ -94,7 +108,9 @@ impl Stack {
         origin.cancel.cancel();
         origin.task.await.unwrap();
         let data_dir = self.data_dir.path().into();
-        let (origin, ..) = start_origin(self.rtmp, self.relay, data_dir, &self.broadcasts).await;
+        let (rtmp, relay) = (self.rtmp, self.relay);
+        let (origin, ..) =
+            start_origin(&self.config, rtmp, relay, data_dir, &self.broadcasts).await;
         self.origin = Some(origin);
     }
 
@@ -201,14 +217,14 @@ async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAdd
 }
 
 async fn start_origin(
+    config: &Config,
     rtmp: SocketAddr,
     relay: SocketAddr,
     data_dir: PathBuf,
     broadcasts: &[BroadcastConfig],
 ) -> (Running, SocketAddr, SocketAddr, String) {
     let http = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config =
-        lectern_origin::config::Config { rtmp, relay, http, media: ANY, ..Default::default() };
+    let config = Config { rtmp, relay, http, media: ANY, ..config.clone() };
     let origin = Origin::start(&config, broadcasts, &data_dir, Router::new(), &Registry::new())
         .await
         .unwrap();

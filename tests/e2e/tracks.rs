@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use lectern_origin::config::Config;
 use tokio::process::Command;
 
 use crate::stack::{AAC, AUDIO, H264, Stack, VIDEO, representations};
@@ -62,7 +63,7 @@ async fn video_alone_is_a_broadcast() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b_frames_play_by_dash_and_webrtc_says_why_it_cannot() {
-    let stack = Stack::start().await;
+    let stack = Stack::start_as(Config { reencode: false, ..Config::default() }).await;
     let encode = "-c:v libx264 -preset ultrafast -bf 2 -profile:v high -pix_fmt yuv420p -g 25";
     let _encoder = stack.publish("a-key", &format!("{VIDEO} {encode}"));
     stack.segments("a", 1).await;

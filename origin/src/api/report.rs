@@ -56,6 +56,8 @@ struct FiguresBody {
     jitter_ms: Option<u32>,
     /// How much later sound arrives than the picture of the same moment.
     av_offset_ms: Option<i32>,
+    /// The picture is re-encoded here, and leaves up to so much later for it.
+    reencoding_delay_ms: Option<u32>,
 }
 
 /// What arrived in a second.
@@ -123,6 +125,7 @@ impl From<Report> for ReportBody {
             encoder: report.figures.encoder,
             jitter_ms: report.figures.jitter_ms,
             av_offset_ms: report.figures.av_offset_ms,
+            reencoding_delay_ms: report.figures.reencoding_delay_ms,
             ..FiguresBody::default()
         };
         if let Some(video) = report.figures.video {

@@ -2,7 +2,10 @@
 //!
 //! Newest wins: a publisher that presents a live key takes over, since an encoder that lost its connection
 //! comes back before the old socket is known to be dead. A backup key never takes over from a primary one:
-//! its publisher stands by, and goes on air while the other is silent.
+//! its publisher stands by, and goes on air while the other is silent. What a publisher holds of it is
+//! [`handle`]'s.
+
+mod handle;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,11 +22,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Grant, Protocol, Signals, Spec};
 use crate::comments::{Audience, Room};
 use crate::doctor;
-use crate::ingest::{self, Refusal, Tag, TakeError, flv};
+use crate::ingest::{Refusal, Tag};
 use crate::metrics::Metrics;
 use crate::package::{Lane, Packaged};
 use crate::store::{self, Store, Timeline};
 use crate::take::{Continuation, Output, Take};
+use crate::transcode::video::Reencoders;
+
+pub use self::handle::TakeHandle;
 
 /// Takeovers of one broadcast within [`TAKEOVER_WINDOW`]. An encoder on a bad line comes back a few
 /// times a minute; two encoders with one key would take over from each other for ever.
@@ -44,6 +50,8 @@ pub(super) struct Broadcast {
     store: Store,
     metrics: Metrics,
     signals: Signals,
+    /// What mends its publishers' pictures.
+    reencoders: Option<Reencoders>,
     /// As in its [`Room`].
     t0_ms: Arc<AtomicU64>,
     audience: watch::Receiver<Audience>,
@@ -91,23 +99,6 @@ struct Claim {
     over: CancellationToken,
 }
 
-/// A publisher's hold on a broadcast, until a newer one takes it or the host ends it.
-pub struct TakeHandle {
-    broadcast: Arc<Broadcast>,
-    claim: u64,
-    over: CancellationToken,
-    prelude: Prelude,
-    span: tracing::Span,
-}
-
-/// What a take must begin with, wherever in the publisher's media it begins.
-#[derive(Default)]
-struct Prelude {
-    metadata: Option<Tag>,
-    video: Option<Tag>,
-    audio: Option<Tag>,
-}
-
 /// Who publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publishing {
@@ -143,6 +134,7 @@ impl Broadcast {
         store: &Store,
         metrics: &Metrics,
         signals: &Signals,
+        reencoders: Option<Reencoders>,
     ) -> Result<(Self, Room), super::Error> {
         let Spec { id, about, moderator_key, attendance, blocked } = spec;
         let timeline = store.load(&id)?;
@@ -180,7 +172,7 @@ impl Broadcast {
         };
         let (store, metrics, signals) = (store.clone(), metrics.clone(), signals.clone());
         let (audience, state) = (audience.subscribe(), Mutex::new(state));
-        Ok((Self { id, store, metrics, signals, t0_ms, audience, state }, room))
+        Ok((Self { id, store, metrics, signals, reencoders, t0_ms, audience, state }, room))
     }
 
     /// Gives the broadcast to a new publisher, or lets it stand by.
@@ -208,13 +200,10 @@ impl Broadcast {
         drop(state);
         drop(entered);
         self.signals.changed(&self.id);
-        Ok(TakeHandle {
-            broadcast: self.clone(),
-            claim: number,
-            over,
-            prelude: Prelude::default(),
-            span,
-        })
+        // What comes by WebRTC was re-encoded before, where it had to be.
+        let over_rtmp = grant.protocol == Protocol::Rtmp;
+        let reencoders = self.reencoders.clone().filter(|_| over_rtmp);
+        Ok(TakeHandle::new(self.clone(), number, over, reencoders, span))
     }
 
     /// Puts `claim` on air instead of whoever is.
@@ -343,12 +332,19 @@ impl Broadcast {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, state: &mut State, tag: Tag, arrived: UtcTime) -> Result<(), Failure> {
+    /// Looks at a tag as the publisher sent it. The first begins a take.
+    fn examine(&self, state: &mut State, tag: &Tag, arrived: UtcTime) -> Result<(), Failure> {
         if state.take.is_none() {
             state.take = Some(self.begin_take(state, arrived)?);
             state.doctor.begin(arrived);
         }
-        state.doctor.tag(&tag, arrived);
+        state.doctor.tag(tag, arrived);
+        self.say_findings(state);
+        Ok(())
+    }
+
+    /// Publishes a tag as viewers get it.
+    fn push(&self, state: &mut State, tag: Tag, arrived: UtcTime) -> Result<(), Failure> {
         let driven = self.drive(state, |take, out| take.push(tag, arrived, out));
         while let Some(level) = state.take.as_mut().and_then(Take::poll_level) {
             state.doctor.level(level);
@@ -526,124 +522,6 @@ impl Claim {
     fn publishing(&self) -> Publishing {
         let Grant { key, protocol, .. } = &self.grant;
         Publishing { key: key.clone(), protocol: *protocol, since: self.since }
-    }
-}
-
-impl Prelude {
-    /// Whether it is part of it.
-    fn keep(&mut self, tag: &Tag) -> bool {
-        let kept = match tag {
-            Tag::Metadata(_) => &mut self.metadata,
-            Tag::VideoConfig { .. } => &mut self.video,
-            Tag::AudioConfig { .. } | Tag::OpusConfig { .. } => &mut self.audio,
-            _ => return false,
-        };
-        *kept = Some(tag.clone());
-        true
-    }
-
-    fn tags(&self) -> impl Iterator<Item = Tag> {
-        [&self.metadata, &self.video, &self.audio].into_iter().flatten().cloned()
-    }
-}
-
-impl TakeHandle {
-    /// Does `work` if this publisher is on air.
-    fn drive(
-        &self,
-        state: &mut State,
-        work: impl FnOnce(&Broadcast, &mut State) -> Result<(), Failure>,
-    ) -> Result<(), TakeError> {
-        if !state.is_on_air(self.claim) {
-            return if state.is_standby(self.claim) { Ok(()) } else { Err(over(state)) };
-        }
-        work(&self.broadcast, state).map_err(|failure| {
-            tracing::error!(%failure, "the take cannot go on");
-            TakeError::Unacceptable(failure.to_string())
-        })
-    }
-}
-
-/// Why a publisher has no claim any more.
-fn over(state: &State) -> TakeError {
-    match &state.on_air {
-        Some(_) => TakeError::Unacceptable("a newer publisher has taken over".to_owned()),
-        None => TakeError::Ended,
-    }
-}
-
-impl ingest::Take for TakeHandle {
-    fn push(&mut self, tag: Tag, arrived: UtcTime) -> Result<(), TakeError> {
-        let _entered = self.span.enter();
-        let kept = self.prelude.keep(&tag);
-        let mut state = self.broadcast.lock();
-        if state.is_standby(self.claim) {
-            self.broadcast.promote(&mut state, arrived);
-        }
-        self.drive(&mut state, |broadcast, state| {
-            if let Some(on_air) = &mut state.on_air {
-                on_air.heard = arrived;
-            }
-            // Nothing is missing from a take that begins with the publisher's first tag; but one that stood
-            // by begins later.
-            if state.take.is_none() {
-                for tag in self.prelude.tags() {
-                    broadcast.push(state, tag, arrived)?;
-                }
-                if kept {
-                    return Ok(());
-                }
-            }
-            broadcast.push(state, tag, arrived)
-        })
-    }
-
-    fn poll_timeout(&self) -> Option<UtcTime> {
-        let state = self.broadcast.lock();
-        let take = state.take.as_ref().filter(|_| state.is_on_air(self.claim))?;
-        take.poll_timeout().into_iter().chain(state.doctor.poll_timeout()).min()
-    }
-
-    fn refused(&mut self, error: &flv::Error, at: UtcTime) {
-        let _entered = self.span.enter();
-        let mut state = self.broadcast.lock();
-        if state.is_on_air(self.claim) {
-            state.doctor.refused(error, at);
-            self.broadcast.say_findings(&mut state);
-        }
-    }
-
-    fn handle_timeout(&mut self, now: UtcTime) -> Result<(), TakeError> {
-        let _entered = self.span.enter();
-        let mut state = self.broadcast.lock();
-        self.drive(&mut state, |broadcast, state| {
-            state.doctor.handle_timeout(now);
-            broadcast.say_findings(state);
-            broadcast.drive(state, |take, out| take.handle_timeout(now, out))
-        })
-    }
-
-    fn superseded(&self) -> CancellationToken {
-        self.over.clone()
-    }
-
-    fn is_ended(&self) -> bool {
-        over(&self.broadcast.lock()) == TakeError::Ended
-    }
-
-    fn end(self, clean: bool) {
-        let _entered = self.span.enter();
-        let mut state = self.broadcast.lock();
-        if state.is_on_air(self.claim) {
-            self.broadcast.end_take(&mut state, clean);
-            state.on_air = None;
-        } else if state.is_standby(self.claim) {
-            state.standby = None;
-        } else {
-            return;
-        }
-        drop(state);
-        self.broadcast.signals.changed(&self.broadcast.id);
     }
 }
 

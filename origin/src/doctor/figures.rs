@@ -121,7 +121,7 @@ impl Gauges {
             .map(|audio| AudioFigures { bitrate_bps: audio_bits.checked_div(seconds), ..audio });
         let encoder = self.encoder.clone();
         let (jitter_ms, av_offset_ms) = (self.jitter_ms, self.av_offset_ms);
-        Figures { encoder, video, audio, jitter_ms, av_offset_ms }
+        Figures { encoder, video, audio, jitter_ms, av_offset_ms, reencoding_delay_ms: None }
     }
 }
 

@@ -28,6 +28,7 @@ use self::rules::Rule;
 use self::seen::{Flows, Reader, Second, Seen};
 pub use self::watch::Watch;
 use crate::ingest::flv::{self, Tag};
+use crate::mend::Mending;
 use crate::transcode::Level;
 
 /// What is looked at together.
@@ -70,6 +71,7 @@ struct Examination {
     flows: Flows,
     gauges: Gauges,
     rules: Vec<Box<dyn Rule>>,
+    mending: Mending,
 }
 
 impl Doctor {
@@ -107,6 +109,14 @@ impl Doctor {
         if let Some(take) = &mut self.take {
             take.gauges.level(level);
             take.rules.iter_mut().for_each(|rule| rule.level(&level));
+        }
+    }
+
+    /// Hears what becomes of the picture here.
+    pub fn mending(&mut self, mending: Mending) {
+        if let Some(take) = self.take.as_mut().filter(|take| take.mending != mending) {
+            take.mending = mending;
+            take.rules.iter_mut().for_each(|rule| rule.mending(mending));
         }
     }
 
@@ -178,9 +188,7 @@ impl Doctor {
             at_ms: now.as_millis(),
             live: take.is_some(),
             take_since_ms: take.map(|take| take.began.as_millis()),
-            figures: take
-                .map(|take| take.gauges.figures(&self.history, take.began))
-                .unwrap_or_default(),
+            figures: take.map(|take| take.figures(&self.history)).unwrap_or_default(),
             history: self.history.iter().copied().collect(),
             findings: self.findings.clone(),
         }
@@ -193,9 +201,14 @@ impl Doctor {
         let missing_in = |others: &[Finding], code| others.iter().all(|other| other.code != code);
         let refusal = self.refusal.as_ref().map(|(finding, _)| finding);
         found.extend(refusal.filter(|refusal| missing_in(&found, refusal.code)).cloned());
-        let gone = self.findings.iter().filter(|before| missing_in(&found, before.code));
+        // One that is graver or lighter than before is another.
+        let other = |others: &[Finding], than: &Finding| {
+            let is = |other: &Finding| (other.code, other.severity) == (than.code, than.severity);
+            !others.iter().any(is)
+        };
+        let gone = self.findings.iter().filter(|before| other(&found, before));
         self.changes.extend(gone.cloned().map(Change::Gone));
-        let new = found.iter().filter(|now| missing_in(&self.findings, now.code));
+        let new = found.iter().filter(|now| other(&self.findings, now));
         self.changes.extend(new.cloned().map(Change::Appeared));
         self.findings = found;
         // Nobody asks for them in some tests, and must not pay for it.
@@ -217,6 +230,7 @@ impl Examination {
             flows: Flows::default(),
             gauges: Gauges::default(),
             rules: rules::all(),
+            mending: Mending::default(),
         }
     }
 
@@ -233,6 +247,14 @@ impl Examination {
                 Seen::Sound(sound) => rule.sound(sound),
             }
         }
+    }
+
+    fn figures(&self, history: &VecDeque<Point>) -> Figures {
+        let reencoding_delay_ms = match self.mending {
+            Mending::Running { delay_ms } => Some(delay_ms),
+            Mending::Off | Mending::Starting | Mending::Impossible(_) => None,
+        };
+        Figures { reencoding_delay_ms, ..self.gauges.figures(history, self.began) }
     }
 
     /// Leaves out seconds that nobody lived through, and those of a clock that was set back.

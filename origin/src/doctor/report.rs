@@ -39,6 +39,8 @@ pub struct Figures {
     pub jitter_ms: Option<u32>,
     /// By how much sound arrives later than the picture of the same moment, in milliseconds.
     pub av_offset_ms: Option<i32>,
+    /// The picture is re-encoded here, and leaves up to so many milliseconds later for it; `None` if it is not.
+    pub reencoding_delay_ms: Option<u32>,
 }
 
 /// See [`Figures::video`].

@@ -5,6 +5,7 @@ use prometheus::IntGaugeVec;
 
 use super::{Change, Doctor, Finding, Report, Severity, code};
 use crate::ingest::flv::{self, Tag};
+use crate::mend::Mending;
 use crate::transcode::Level;
 
 /// One broadcast's doctor, and the number of broadcasts that have each finding. What is logged stands
@@ -52,6 +53,11 @@ impl Watch {
     /// See [`Doctor::level`].
     pub fn level(&mut self, level: Level) {
         self.doctor.level(level);
+    }
+
+    /// See [`Doctor::mending`].
+    pub fn mending(&mut self, mending: Mending) {
+        self.doctor.mending(mending);
     }
 
     /// See [`Doctor::refused`].

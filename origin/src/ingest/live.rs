@@ -55,6 +55,21 @@ impl<T: Take> Live<T> {
         }
     }
 
+    /// See [`Take::ready`].
+    pub(crate) async fn ready(&mut self) {
+        match &mut self.take {
+            Some(take) => take.ready().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(crate) fn handle_ready(&mut self, now: UtcTime) -> Result<(), TakeError> {
+        match &mut self.take {
+            Some(take) => take.handle_ready(now),
+            None => Ok(()),
+        }
+    }
+
     /// Tells it, for once.
     pub(crate) fn end(mut self, clean: bool) {
         if let Some(take) = self.take.take() {

@@ -16,9 +16,11 @@ pub mod h264;
 pub(crate) mod live;
 mod metadata;
 pub mod opus;
+mod order;
 pub mod rtmp;
 mod tag;
 
+pub use order::Order;
 pub use tag::Tag;
 
 /// Decides who may publish, and takes what they send.
@@ -58,6 +60,17 @@ pub trait Take: Send + 'static {
 
     /// Does what is due at `now`. An error ends the connection.
     fn handle_timeout(&mut self, now: UtcTime) -> Result<(), TakeError>;
+
+    /// Completes when [`Self::handle_ready`] has something to do that no tag and no timeout brings about.
+    /// Nothing is lost if it is dropped before.
+    fn ready(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Does what is ready at `now`. An error ends the connection.
+    fn handle_ready(&mut self, _now: UtcTime) -> Result<(), TakeError> {
+        Ok(())
+    }
 
     /// Cancelled once a newer publisher has taken over, or the host has ended the broadcast: the
     /// publisher is told why, and closed. Asked for once, right after the claim.

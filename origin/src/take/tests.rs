@@ -242,6 +242,12 @@ fn viewers_learn_of_b_frames_from_the_first_that_is_shown_out_of_order() {
     let reordered: Vec<_> =
         rig.catalogs().iter().map(|catalog| catalog.video[0].reordered).collect();
     assert_eq!(reordered, [false, true]);
+    // Another configuration, such as that of the same source mended, is judged by its own pictures.
+    let mut other = SPS_BASELINE_180P;
+    other[3] += 1;
+    rig.push_at(520, video_config(&other));
+    rig.push_at(520, video(520, true));
+    assert!(!rig.catalogs().last().expect("a period").video[0].reordered);
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! The doctor where it works: behind the RTMP port, with its findings counted.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lectern_origin::broadcasts::{Broadcasts, Key, Spec, key_digest};
 use lectern_origin::config::{BroadcastConfig, Secret};
-use lectern_origin::doctor::{Report, code};
+use lectern_origin::doctor::{Report, Severity, code};
 use lectern_origin::ingest::rtmp;
 use lectern_origin::metrics::Metrics;
 use lectern_origin::store::Store;
+use lectern_origin::transcode::video::Reencoders;
 use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use prometheus::Registry;
@@ -35,6 +37,10 @@ struct Origin {
 
 impl Origin {
     async fn start() -> Self {
+        Self::mending_by(None).await
+    }
+
+    async fn mending_by(reencoders: Option<Reencoders>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let (registry, loopback) = (Registry::new(), "127.0.0.1:0");
         let identity = Identity::load_or_create(data.path()).unwrap();
@@ -45,6 +51,7 @@ impl Origin {
         let (metrics, store) =
             (Metrics::register(&registry).unwrap(), Store::open(data.path()).unwrap());
         let broadcasts = Broadcasts::new(relay.announcer().clone(), store, metrics.clone());
+        let broadcasts = broadcasts.mending_by(reencoders);
         let config = BroadcastConfig::new(id.clone(), Secret::new("key"));
         let key = Key { id: "key".into(), digest: key_digest("key"), backup: false };
         broadcasts.open(Spec::from(&config), &[key]).unwrap();
@@ -119,4 +126,46 @@ async fn what_is_pushed_over_rtmp_is_reported_and_counted() {
     assert!(refused.findings[0].title.contains("MP3"));
     assert_eq!(origin.counted(code::AUDIO_REFUSED), 1);
     drop(mp3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_that_are_mended_are_a_hint_and_their_delay_is_in_the_report() {
+    let reencoders = Reencoders::find(None, 1, &Registry::new()).await.unwrap();
+    let origin = Origin::mending_by(Some(reencoders)).await;
+    let _encoder = origin.push(&[MOVING, VOICE, X264, AAC, "-bf 2"]);
+    let is_mended = |report: &Report| report.figures.reencoding_delay_ms.is_some();
+    let report = origin.report("re-encoding", is_mended).await;
+    println!("{:?} ms", report.figures.reencoding_delay_ms);
+    let report = origin.report("B-frames", |report| has(report, code::B_FRAMES)).await;
+    let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
+    assert_eq!((finding.code, finding.severity), (code::B_FRAMES, Severity::Hint));
+    assert!(finding.params.contains_key("delay_ms"), "{finding:?}");
+    assert_eq!(origin.counted(code::B_FRAMES), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_that_cannot_be_mended_are_a_problem_and_why_is_said() {
+    let none = Reencoders::find(None, 0, &Registry::new()).await.unwrap();
+    let origin = Origin::mending_by(Some(none)).await;
+    let _encoder = origin.push(&[MOVING, VOICE, X264, AAC, "-bf 2"]);
+    not_mended(&origin, "as many broadcasts as it may").await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let ffmpeg = dir.path().join("ffmpeg");
+    let script = "#!/bin/sh\ncase \"$*\" in *coders*) exec ffmpeg \"$@\";; esac\nexit 1\n";
+    std::fs::write(&ffmpeg, script).unwrap();
+    std::fs::set_permissions(&ffmpeg, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let dies = Reencoders::find(Some(&ffmpeg), 1, &Registry::new()).await.unwrap();
+    let origin = Origin::mending_by(Some(dies)).await;
+    let _encoder = origin.push(&[MOVING, VOICE, X264, AAC, "-bf 2 -g 30"]);
+    not_mended(&origin, "fails").await;
+    assert!(origin.metrics.dropped.with_label_values(&["reencoder_behind"]).get() > 0);
+}
+
+async fn not_mended(origin: &Origin, why: &str) {
+    let report = origin.report("B-frames", |report| has(report, code::B_FRAMES)).await;
+    let finding = report.findings.iter().find(|finding| finding.code == code::B_FRAMES).unwrap();
+    assert_eq!(finding.severity, Severity::Problem);
+    assert!(finding.detail.contains(why), "{}", finding.detail);
+    assert_eq!(report.figures.reencoding_delay_ms, None);
 }

@@ -20,6 +20,7 @@ mod reordering;
 
 use super::report::Finding;
 use super::seen::{AudioFormat, Picture, Second, Sound, VideoFormat};
+use crate::mend::Mending;
 use crate::transcode::Level;
 
 /// One cause that hurts viewers.
@@ -29,6 +30,8 @@ pub(super) trait Rule: Send {
     fn picture(&mut self, _: &Picture) {}
     fn sound(&mut self, _: &Sound) {}
     fn level(&mut self, _: &Level) {}
+    /// What becomes of the picture here is another thing than before.
+    fn mending(&mut self, _: Mending) {}
     /// A second of arrival is over.
     fn second(&mut self, _: &Second) {}
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::metrics::Metrics;
 use super::session::{self, Output, PublishRequest, Session};
 use crate::ingest::live::{Live, cancelled, sleep_until};
-use crate::ingest::{Gate, Refusal, Tag, TakeError};
+use crate::ingest::{Gate, Refusal, Tag, Take, TakeError};
 
 /// One read: a fortieth of a second of 10 Mb/s, and two thirds of what the kernel holds.
 const READ_BYTES: usize = 32 << 10;
@@ -132,6 +132,13 @@ struct Connection<'a, G: Gate> {
 
 enum Never {}
 
+async fn ready<T: Take>(live: &mut Option<Live<T>>) {
+    match live {
+        Some(live) => live.ready().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl<'a, G: Gate> Connection<'a, G> {
     fn new(peer: SocketAddr, gate: &'a G, metrics: &'a Metrics) -> Self {
         let tags = |kind| metrics.tags.with_label_values(&[kind]);
@@ -174,7 +181,11 @@ impl<'a, G: Gate> Connection<'a, G> {
                     self.session.handle_timeout(Instant::now().into_std())
                 }
                 () = sleep_until(take_due) => {
-                    self.handle_take_timeout()?;
+                    self.drive_take(Live::handle_timeout)?;
+                    Ok(())
+                }
+                () = ready(&mut self.live) => {
+                    self.drive_take(Live::handle_ready)?;
                     Ok(())
                 }
                 () = cancelled(superseded) => {
@@ -270,9 +281,12 @@ impl<'a, G: Gate> Connection<'a, G> {
         })
     }
 
-    fn handle_take_timeout(&mut self) -> Result<(), Ended> {
+    fn drive_take(
+        &mut self,
+        work: impl FnOnce(&mut Live<G::Take>, UtcTime) -> Result<(), TakeError>,
+    ) -> Result<(), Ended> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        live.handle_timeout(SystemTime::now().into()).map_err(|error| {
+        work(live, SystemTime::now().into()).map_err(|error| {
             self.session.fail_publish(&error.to_string());
             Ended::Take(error)
         })

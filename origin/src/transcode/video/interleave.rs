@@ -26,9 +26,12 @@ const SOUND_MAX: usize = 400;
 #[derive(Debug, Default)]
 pub struct Interleave {
     under_way: VecDeque<(u32, UtcTime)>,
-    sound: VecDeque<(u32, Tag, UtcTime)>,
-    /// The newest that left.
+    /// What has no time goes behind the sound before it.
+    sound: VecDeque<(Option<u32>, Tag, UtcTime)>,
+    /// The newest sound that left.
     left_ms: Option<u32>,
+    /// When what left last had come.
+    left_arrived: Option<UtcTime>,
     /// Pictures up to the next keyframe depend on one that was left out.
     skipping: bool,
 }
@@ -42,9 +45,9 @@ impl Interleave {
         self.under_way.push_back((timestamp_ms, arrived));
     }
 
-    /// Sound that came at `arrived`.
+    /// Sound, or what is said of it, that came at `arrived`.
     pub fn sound(&mut self, tag: Tag, arrived: UtcTime) {
-        let timestamp_ms = tag.media().map_or(0, |(timestamp_ms, _)| timestamp_ms);
+        let timestamp_ms = tag.media().map(|(timestamp_ms, _)| timestamp_ms);
         self.sound.push_back((timestamp_ms, tag, arrived));
     }
 
@@ -53,11 +56,17 @@ impl Interleave {
     pub fn made(&mut self, tag: Tag, now: UtcTime) -> Option<(Tag, UtcTime)> {
         let Tag::Video { timestamp_ms, keyframe, .. } = tag else { return Some((tag, now)) };
         let source = self.under_way.iter().find(|(at, _)| *at == timestamp_ms);
-        let arrived = source.map_or(now, |(_, arrived)| *arrived);
+        // One that was given up before it came has no instant of its own any more; `now` would be seconds
+        // after that of the sound beside it, which a take would have to take for a clock that jumps.
+        let arrived = source.map(|(_, arrived)| *arrived).or(self.left_arrived).unwrap_or(now);
         self.under_way.retain(|(at, _)| after(*at, timestamp_ms) > 0);
         let late = self.left_ms.is_some_and(|left| after(left, timestamp_ms) > LATE_MS_MAX);
         self.skipping = late || (self.skipping && !keyframe);
-        (!self.skipping).then_some((tag, arrived))
+        if self.skipping {
+            return None;
+        }
+        self.left_arrived = Some(arrived);
+        Some((tag, arrived))
     }
 
     /// No picture that is under way will come.
@@ -71,12 +80,14 @@ impl Interleave {
             self.under_way.pop_front();
         }
         let (next_ms, ..) = self.sound.front()?;
-        let waits = self.under_way.iter().any(|(at, _)| after(*at, *next_ms) <= 0);
+        let comes_before = |at: u32| next_ms.is_some_and(|next_ms| after(at, next_ms) <= 0);
+        let waits = self.under_way.iter().any(|(at, _)| comes_before(*at));
         if waits && self.sound.len() <= SOUND_MAX {
             return None;
         }
         let (timestamp_ms, tag, arrived) = self.sound.pop_front()?;
-        self.left_ms = Some(timestamp_ms);
+        self.left_ms = timestamp_ms.or(self.left_ms);
+        self.left_arrived = Some(arrived);
         Some((tag, arrived))
     }
 
@@ -162,6 +173,12 @@ mod tests {
         assert!(popped(&mut interleave, 3_999).is_empty());
         assert_eq!(popped(&mut interleave, 4_000), [10]);
         assert_eq!(interleave.timeout(), None);
+        let made = interleave.made(picture(0, true), at(4_500));
+        assert_eq!(
+            made,
+            Some((picture(0, true), at(10))),
+            "beside the sound, if it comes after all"
+        );
         interleave.coded(20, at(4_000));
         interleave.sound(sound(30), at(4_000));
         interleave.break_off();

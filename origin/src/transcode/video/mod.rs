@@ -44,7 +44,7 @@ const BACKOFF_RESET: Duration = Duration::from_secs(10);
 /// What is re-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// H.264, such as with B-frames.
+    /// H.264 with B-frames.
     H264,
     /// VP8.
     Vp8,
@@ -185,6 +185,11 @@ impl Reencoder {
         taken
     }
 
+    /// Whether pictures are left out up to the next keyframe.
+    pub fn is_behind(&self) -> bool {
+        self.skipping
+    }
+
     /// The next that was made. Nothing is lost if this is dropped before it is ready. `None` never comes
     /// while the runtime lives.
     pub async fn next(&mut self) -> Option<Reencoded> {
@@ -238,7 +243,9 @@ impl Supervisor {
             match ended {
                 Ok(process::Ended::SourceGone) => return,
                 Ok(process::Ended::Changed(keyframe)) => {
-                    tracing::debug!("the source changed its size; ffmpeg is started anew");
+                    tracing::debug!(
+                        "the source changed its size or its clock; ffmpeg is started anew"
+                    );
                     first = Some(keyframe);
                     continue;
                 }

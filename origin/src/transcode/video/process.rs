@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::said::Said;
 use super::{Codec, Coded, Queue, Reencoded};
+use crate::clock::{BACKWARD_JUMP_MS_MAX, FORWARD_JUMP_MS_MAX};
 use crate::ingest::Tag;
 use crate::ingest::flv::container::{self, Reader};
 use crate::ingest::flv::{self, Demuxer};
@@ -41,7 +42,7 @@ const OWN_VARIABLES: &str = "LECTERN_";
 pub(super) enum Ended {
     /// No pictures follow.
     SourceGone,
-    /// This keyframe needs a decoder that is set up anew.
+    /// This keyframe needs a decoder that is set up anew, or is of another time.
     Changed(Coded),
 }
 
@@ -167,8 +168,15 @@ async fn write(mut stdin: ChildStdin, codec: Codec, first: Coded, queue: &mut Qu
         Codec::Av1 => ("V_AV1", &[][..]),
     };
     let mut bytes = matroska::header(&[Track::Coded { codec: name, private }]);
+    let mut last_ms = base_ms;
     let mut next = first;
     loop {
+        let step = i64::from(next.timestamp_ms.wrapping_sub(last_ms).cast_signed());
+        let jumped = !(-BACKWARD_JUMP_MS_MAX..=FORWARD_JUMP_MS_MAX).contains(&step);
+        if next.keyframe && jumped {
+            return Written::Ended(Ended::Changed(next));
+        }
+        last_ms = next.timestamp_ms;
         if next.keyframe && !next.setup.is_empty() && next.setup != setup {
             if !setup.is_empty() {
                 return Written::Ended(Ended::Changed(next));

@@ -171,6 +171,19 @@ async fn a_source_that_changes_its_size_goes_on() {
 }
 
 #[tokio::test]
+async fn a_source_whose_clock_jumps_goes_on_with_its_new_times() {
+    let mut source = vp8("320x180", 5_000);
+    source.extend(vp8("320x180", 3_600_000));
+    source.extend(vp8("320x180", 1_000));
+    let made = reencode(Codec::Vp8, source, 375).await;
+    let run = |start: u32| (0..125).map(move |n| start + n * 40);
+    let expect: Vec<_> = run(5_000).chain(run(3_600_000)).chain(run(1_000)).collect();
+    let (all, keyframes) = times(&made);
+    assert_eq!(all, expect);
+    assert_eq!(keyframes.len(), 9);
+}
+
+#[tokio::test]
 async fn an_ffmpeg_that_dies_is_started_anew_and_one_whose_source_is_gone_is_killed() {
     use std::os::unix::fs::PermissionsExt as _;
     // An ffmpeg that leaves its process id.

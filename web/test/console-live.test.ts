@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Feed, type FeedHost } from '../src/console/feed.ts';
 import { decibels, shareOf } from '../src/console/level.ts';
-import { byWeight, checksOf, withNews } from '../src/console/live-state.ts';
-import type { Finding, Live, LiveNews, Point } from '../src/console/model.ts';
+import { byWeight, checksOf, withNews, withNewsOf } from '../src/console/live-state.ts';
+import type { Broadcast, Finding, Live, Point } from '../src/console/model.ts';
 import { opusAsWanted, preferred } from '../src/console/whip.ts';
 
 const SINCE = '2026-11-22T10:00:00.000Z';
@@ -33,24 +33,31 @@ const finding = (code: string, severity: Finding['severity'], since = SINCE): Fi
 
 test('the history goes on with each second, once, and for five minutes', () => {
   const before = liveWith([point(1)]);
-  const news = (second: number): LiveNews => ({ ...liveWith([]), point: point(second) });
+  const news = (second: number) => liveWith([point(second)]);
   const next = withNews(before, news(2));
   expect(next.report?.history).toEqual([point(1), point(2)]);
   expect(withNews(next, news(2)).report?.history).toHaveLength(2);
   expect(withNews(next, news(1)).report?.history).toHaveLength(2);
+  expect(withNews(next, liveWith([])).report?.history).toHaveLength(2);
   let long: Live = before;
   for (let second = 2; second < 400; second += 1) long = withNews(long, news(second));
   expect(long.report?.history).toHaveLength(300);
-  expect(long.report?.history?.at(-1)).toEqual(point(399));
-  expect(withNews(before, { ...liveWith([]), report: null })).not.toHaveProperty('point');
+  expect(long.report?.history.at(-1)).toEqual(point(399));
+  expect(withNews(before, { ...liveWith([]), report: null }).report).toBeNull();
 });
 
 test('another encoder has a history of its own', () => {
-  const other = { ...liveWith([]), point: point(9) };
   const publisher = { protocol: 'whip' as const, key: 'b', since: '2026-11-22T10:00:08.000Z' };
-  expect(withNews(liveWith([point(1)]), { ...other, publisher }).report?.history).toEqual([
-    point(9),
-  ]);
+  const other = { ...liveWith([point(9)]), publisher };
+  expect(withNews(liveWith([point(1)]), other).report?.history).toEqual([point(9)]);
+});
+
+test('news has not the key of moderators, and takes it from nobody', () => {
+  const news = { id: 'a', viewers: 2, moderator_key: null } as unknown as Broadcast;
+  const known = { ...news, viewers: 1, moderator_key: 'mod_1' };
+  expect(withNewsOf(known, news)).toMatchObject({ viewers: 2, moderator_key: 'mod_1' });
+  expect(withNewsOf(known, { ...news, moderator_key: 'mod_2' }).moderator_key).toBe('mod_2');
+  expect(withNewsOf(null, news).moderator_key).toBeNull();
 });
 
 test('the worst is said first', () => {

@@ -150,9 +150,8 @@ export class Fake {
   tellLive(id: string): void {
     const live = this.lives.get(id);
     if (!live) return;
-    const { report, ...rest } = live;
-    const { history: _, ...report_ } = report ?? { history: [] };
-    const news = { ...rest, report: report && report_, point: pointAt(Date.now(), 0) };
+    const { report } = live;
+    const news = { ...live, report: report && { ...report, history: [pointAt(Date.now(), 0)] } };
     for (const stream of this.#streams) if (stream.live === id) send(stream, 'live', news);
   }
 
@@ -563,8 +562,8 @@ function send({ response }: Stream, event: string, data: unknown): void {
 }
 
 /** As lists and news have it: without the key of moderators. */
-function shown({ moderator_key: _, ...rest }: M.Broadcast): M.Broadcast {
-  return rest;
+function shown(broadcast: M.Broadcast): M.Broadcast {
+  return { ...broadcast, moderator_key: null };
 }
 
 function session(account: M.Account): M.Session {

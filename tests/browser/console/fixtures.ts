@@ -151,6 +151,8 @@ export function furnish(fake: Fake): void {
     visibility: 'token',
   });
   fake.put({ id: 'old', title: 'Opening of the Academic Year', state: 'ended' });
-  fake.put({ id: 'lobby-screen', source: 'config', title: 'Screen in the foyer' });
+  const provisioned = { source: 'config', created_at: null, updated_at: null } as const;
+  fake.put({ id: 'lobby-screen', title: 'Screen in the foyer', ...provisioned });
+  fake.put({ id: 'door-screen', title: 'Screen at the door', ...provisioned });
   fake.put({ id: 'secret', title: 'Senate', visibility: 'unlisted', blocked: true });
 }

@@ -217,7 +217,7 @@ export class ConsoleLive extends View {
 
   #charts(report: Report) {
     const { live: T, lang } = this.T;
-    const history = report.history ?? [];
+    const { history } = report;
     const of = (pick: (point: Point) => number | null) =>
       history.map((point) => ({ atMs: Date.parse(point.at), value: pick(point) }));
     const rate = (value: number) => bitrateText(lang, value);

@@ -4,7 +4,7 @@
 
 import { Api, ApiError } from './api.ts';
 import { Feed } from './feed.ts';
-import type { Account, Broadcast, Feature, Info, LiveNews, Session } from './model.ts';
+import type { Account, Broadcast, Feature, Info, Live, Session } from './model.ts';
 import { hashOf, type Route, routeOf, sameRoute } from './route.ts';
 import { Studio } from './studio.ts';
 import type { Texts } from './texts/texts.ts';
@@ -31,7 +31,7 @@ export interface News {
   route: Route;
   broadcast: Broadcast;
   deleted: string;
-  live: { readonly id: string; readonly news: LiveNews };
+  live: { readonly id: string; readonly news: Live };
   /** News may have been missed: ask again for what is shown. */
   missed: null;
   /** The session has ended while the page was open, or there is one again. */

@@ -1,7 +1,7 @@
 // News of the server by `EventSource`: what changed, as it changes. The browser comes back by itself after
 // a stream that ended; after an error it gives up, and this does not, with longer and longer pauses.
 
-import type { Broadcast, LiveNews } from './model.ts';
+import type { Broadcast, Live } from './model.ts';
 
 /** Pauses grow from the first to the last, and each is up to so much longer, so that not all come at once. */
 const BACKOFF_MS = 1_000;
@@ -13,7 +13,7 @@ const PATIENCE_MS = 4_000;
 export interface FeedHost {
   broadcast(broadcast: Broadcast): void;
   deleted(id: string): void;
-  live(id: string, news: LiveNews): void;
+  live(id: string, news: Live): void;
   /** News may have been missed: what is shown is to be asked for again. */
   missed(): void;
   /** Whether there is a connection, told when it changes. */
@@ -97,7 +97,7 @@ export class Feed {
     const live = this.#live ?? '';
     on<Broadcast>('broadcast', (data) => host.broadcast(data));
     on<{ id: string }>('deleted', ({ id }) => host.deleted(id));
-    on<LiveNews>('live', (data) => host.live(live, data));
+    on<Live>('live', (data) => host.live(live, data));
   }
 
   #failed(source: EventSource): void {

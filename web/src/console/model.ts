@@ -119,8 +119,9 @@ export interface Broadcast extends About {
   /** Who may change it: the console, or only the configuration file. */
   readonly source: 'console' | 'config';
   readonly rev: number;
-  readonly created_at: string;
-  readonly updated_at: string;
+  /** Both are null for what the configuration file provisions. */
+  readonly created_at: string | null;
+  readonly updated_at: string | null;
   readonly state: State;
   readonly live_since: string | null;
   readonly viewers: number;
@@ -128,8 +129,8 @@ export interface Broadcast extends About {
   readonly findings: number;
   /** What the asker is here. */
   readonly role: Role;
-  /** Only in the answer for one broadcast. */
-  readonly moderator_key?: string | null;
+  /** Only in the answer for one broadcast; null in lists and news. */
+  readonly moderator_key: string | null;
 }
 
 export type KeyUse = 'primary' | 'backup';
@@ -196,8 +197,8 @@ export interface Finding {
 
 export interface Report {
   readonly figures: Figures;
-  /** Oldest first; not in what `/events` sends. */
-  readonly history?: readonly Point[];
+  /** Oldest first; in what `/events` sends, the newest alone. */
+  readonly history: readonly Point[];
   readonly findings: readonly Finding[];
 }
 
@@ -222,11 +223,6 @@ export interface Live {
     }[];
   };
   readonly report: Report | null;
-}
-
-/** `Live` as `/events` has it: with one point in place of the history. */
-export interface LiveNews extends Live {
-  readonly point?: Point | null;
 }
 
 export interface ViewerKey {

@@ -230,3 +230,68 @@ test('a stream that does not come back by itself for long is told', () => {
   last().opened();
   expect(heard).toEqual(['away', 'connected', 'missed']);
 });
+
+const HIDDEN_MS = 5_000;
+
+test('a page that nobody looks at holds no connection, and asks anew when it is seen', () => {
+  feed.start();
+  last().opened();
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS - 1);
+  expect(last().readyState).toBe(1);
+  vi.advanceTimersByTime(1);
+  expect(last().readyState).toBe(2);
+  // Nothing opens another meanwhile: neither what is looked at, nor a network that is back, nor time.
+  feed.follow('c');
+  feed.hurry();
+  vi.advanceTimersByTime(600_000);
+  expect(FakeSource.all).toHaveLength(1);
+  expect(heard).toEqual([]);
+  feed.shown(true);
+  expect(FakeSource.all).toHaveLength(2);
+  expect(last().url).toBe('/events?c');
+  last().opened();
+  expect(heard).toEqual(['missed']);
+});
+
+test('who looks elsewhere for a moment keeps the connection', () => {
+  feed.start();
+  last().opened();
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS - 1);
+  feed.shown(true);
+  vi.advanceTimersByTime(60_000);
+  expect(FakeSource.all).toHaveLength(1);
+  expect(last().readyState).toBe(1);
+  expect(heard).toEqual([]);
+});
+
+test('a server that is away is not asked by a hidden page', () => {
+  feed.start();
+  last().failed(2);
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS);
+  const before = FakeSource.all.length;
+  vi.advanceTimersByTime(600_000);
+  expect(FakeSource.all).toHaveLength(before);
+});
+
+test('a tab that was opened behind others misses what happens until it is seen', () => {
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS);
+  feed.start();
+  expect(FakeSource.all).toHaveLength(0);
+  feed.shown(true);
+  last().opened();
+  expect(heard).toEqual(['missed']);
+});
+
+test('who has signed out is told nothing when the page is seen again', () => {
+  feed.start();
+  last().opened();
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS);
+  feed.stop();
+  feed.shown(true);
+  expect(FakeSource.all).toHaveLength(1);
+});

@@ -54,6 +54,9 @@ export class ConsoleApp extends View {
     const { signal } = this;
     window.addEventListener('hashchange', () => void this.app.navigated(), { signal });
     window.addEventListener('online', () => this.app.hurry(), { signal });
+    const look = () => this.app.shown(!document.hidden);
+    document.addEventListener('visibilitychange', look, { signal });
+    look();
     window.addEventListener('pagehide', () => this.app.studio.abandon(), { signal });
     window.addEventListener(
       'beforeunload',

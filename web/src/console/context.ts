@@ -138,6 +138,11 @@ export class Context {
     this.#feed.hurry();
   }
 
+  /** Whether somebody can see the page. */
+  shown(shown: boolean): void {
+    this.#feed.shown(shown);
+  }
+
   /** Goes to another page of the console. */
   go(route: Route): void {
     location.hash = hashOf(route);

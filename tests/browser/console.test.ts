@@ -117,6 +117,34 @@ describe('a host', () => {
     expect(errors()).toEqual([]);
   });
 
+  test('who was taken over from stays off, and asks before taking over in turn', async () => {
+    await start();
+    furnish(fake);
+    const desk = await enter('/broadcasts/physics/go-live');
+    const receiver = await desk.page.context().newPage();
+    await receiver.goto(`${fake.url}/watch/none`);
+    const whip = await receive(desk.page, receiver);
+    await desk.page.getByRole('tab', { name: 'Browser' }).click();
+    await desk.button('Camera').click();
+    await desk.button('Go live').click();
+    await desk.page.getByText('You are live from this browser').waitFor();
+    await whip.frames(5);
+    fake.goLive('physics', liveOf(Date.now()));
+    await whip.drop();
+    await desk.page.getByText('Another encoder has taken over').waitFor();
+    await expect.poll(() => fake.keys.get('physics')?.[0]?.revoked_at).not.toBeNull();
+    await desk.button('Go live').click();
+    await desk.page.getByRole('alertdialog', { name: 'Take over the broadcast?' }).waitFor();
+    expect(await faults(desk.page), 'taking over').toEqual([]);
+    await desk.answer('Cancel');
+    expect(whip.keys).toHaveLength(1);
+    await desk.button('Go live').click();
+    await desk.answer('Take over');
+    await desk.page.getByText('You are live from this browser').waitFor();
+    expect(whip.keys).toHaveLength(2);
+    expect(errors()).toEqual([]);
+  });
+
   test('loses nothing when the session ends', async () => {
     await start();
     furnish(fake);

@@ -336,6 +336,18 @@ export const de: Texts = {
     failed:
       'Es kam keine Verbindung für Bild und Ton zustande. Vielleicht sperrt das Netz sie: Nehmen Sie dann OBS.',
     sending: (rate, codec) => `Gesendet werden ${rate}, ${codec}`,
+    keysFull:
+      'Diese Übertragung hat so viele Streamschlüssel, wie sie haben darf. Widerrufen Sie einen unter Schlüssel, und gehen Sie dann wieder auf Sendung.',
+    stopped:
+      'Jemand anderes hat die Übertragung beendet, darum sendet diese Seite nichts mehr. Sie können wieder auf Sendung gehen.',
+    blocked:
+      'Die Übertragung wurde gesperrt: Niemand kann senden, bis die Sperre aufgehoben wird. Danach können Sie wieder auf Sendung gehen.',
+    replaced:
+      'Ein anderer Encoder hat übernommen, darum sendet diese Seite nichts mehr. Um wieder zu übernehmen, gehen Sie noch einmal auf Sendung.',
+    insteadTitle: 'Übertragung übernehmen?',
+    insteadText:
+      'Gerade sendet ein anderer Encoder. Wenn Sie auf Sendung gehen, sieht das Publikum Ihr Bild statt seines, und er wird getrennt.',
+    instead: 'Übernehmen',
     keepOpen:
       'Lassen Sie diesen Tab offen. Die anderen Seiten der Konsole können Sie derweil benutzen.',
   },

@@ -327,6 +327,18 @@ export const en = {
     refused: (reason: string) => `The server did not take it: ${reason}`,
     failed: 'No connection for media could be made. The network may block it: try OBS instead.',
     sending: (rate: string, codec: string) => `Sending ${rate}, ${codec}`,
+    keysFull:
+      'This broadcast has as many stream keys as it may have. Revoke one under Keys, then go live again.',
+    stopped:
+      'The broadcast was stopped by somebody else, so this page sends nothing any more. You can go live again.',
+    blocked:
+      'The broadcast was blocked: nobody can send to it until it is unblocked. Then you can go live again.',
+    replaced:
+      'Another encoder has taken over, so this page sends nothing any more. To take over from it, go live again.',
+    insteadTitle: 'Take over the broadcast?',
+    insteadText:
+      'Another encoder is sending now. If you go live, viewers see your picture in place of its, and it is disconnected.',
+    instead: 'Take over',
     keepOpen: 'Keep this tab open. You may use the other pages of the console meanwhile.',
   },
   live: {

@@ -335,6 +335,18 @@ export const es: Texts = {
     failed:
       'No se ha podido establecer la conexión de imagen y sonido. Quizá la red la bloquee: pruebe con OBS.',
     sending: (rate, codec) => `Enviando ${rate}, ${codec}`,
+    keysFull:
+      'Esta emisión tiene todas las claves que puede tener. Revoque una en Claves y vuelva a emitir.',
+    stopped:
+      'Otra persona ha terminado la emisión, así que esta página ya no envía nada. Puede volver a emitir.',
+    blocked:
+      'La emisión se ha bloqueado: nadie puede emitir hasta que se desbloquee. Después podrá volver a emitir.',
+    replaced:
+      'Otro codificador ha tomado el relevo, así que esta página ya no envía nada. Para recuperarlo, vuelva a emitir.',
+    insteadTitle: '¿Tomar el relevo de la emisión?',
+    insteadText:
+      'Otro codificador está emitiendo ahora. Si emite usted, el público verá su imagen en lugar de la otra, y el otro se desconectará.',
+    instead: 'Tomar el relevo',
     keepOpen:
       'Deje esta pestaña abierta. Mientras tanto puede usar las demás páginas de la consola.',
   },

@@ -338,6 +338,18 @@ export const pt: Texts = {
     refused: (reason) => `O servidor não aceitou: ${reason}`,
     failed: 'Não foi possível conectar imagem e som. Talvez a rede bloqueie: tente com o OBS.',
     sending: (rate, codec) => `Enviando ${rate}, ${codec}`,
+    keysFull:
+      'Esta transmissão já tem todas as chaves que pode ter. Revogue uma em Chaves e transmita de novo.',
+    stopped:
+      'Outra pessoa parou a transmissão, por isso esta página não envia mais nada. Você pode transmitir de novo.',
+    blocked:
+      'A transmissão foi bloqueada: ninguém pode enviar até que seja desbloqueada. Depois você pode transmitir de novo.',
+    replaced:
+      'Outro codificador assumiu, por isso esta página não envia mais nada. Para assumir de volta, transmita de novo.',
+    insteadTitle: 'Assumir a transmissão?',
+    insteadText:
+      'Outro codificador está enviando agora. Se você transmitir, o público verá a sua imagem no lugar da dele, e ele será desconectado.',
+    instead: 'Assumir',
     keepOpen:
       'Mantenha esta aba aberta. Você pode usar as outras páginas do console enquanto isso.',
   },

@@ -298,6 +298,13 @@ export const zh: Texts = {
     refused: (reason) => `服务器未接受：${reason}`,
     failed: '无法建立音视频连接。可能被网络阻挡：请改用 OBS。',
     sending: (rate, codec) => `正在发送 ${rate}，${codec}`,
+    keysFull: '此直播的推流码数量已达上限。请先在“推流码”页撤销一个，然后再开播。',
+    stopped: '其他人已停止此直播，本页不再发送任何内容。您可以再次开播。',
+    blocked: '此直播已被禁止推流：解除禁止之前任何人都无法推流。解除后您可以再次开播。',
+    replaced: '另一个编码器已接管，本页不再发送任何内容。如要重新接管，请再次开播。',
+    insteadTitle: '接管此直播？',
+    insteadText: '目前另一个编码器正在推流。如果您开播，观众将看到您的画面，而对方会被断开。',
+    instead: '接管',
     keepOpen: '请保持此标签页打开。期间可以使用控制台的其他页面。',
   },
   live: {

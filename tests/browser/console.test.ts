@@ -185,6 +185,33 @@ describe('a host', () => {
     await expect.poll(() => fake.broadcasts.get('physics')?.title).toBe('Mine again');
   });
 
+  test('keeps the link for moderators while news comes', async () => {
+    await start();
+    furnish(fake);
+    const desk = await enter('/broadcasts/algebra-1/people');
+    await desk.field('Link for moderators').waitFor();
+    fake.put({ id: 'algebra-1', title: 'Linear Algebra, renamed' });
+    await desk.heading('Linear Algebra, renamed').waitFor();
+    expect(await desk.field('Link for moderators').inputValue()).toContain('#moderate=mod_1');
+  });
+
+  test('is told why there is no preview, and sees the rest all the same', async () => {
+    await start();
+    furnish(fake);
+    fake.put({ id: 'lobby-screen', visibility: 'token' });
+    fake.goLive('lobby-screen', liveOf(Date.now()));
+    const desk = await enter('/broadcasts/lobby-screen/live');
+    const told = desk.page.getByRole('status').filter({ hasText: 'There is no preview here' });
+    await told.getByText('It is in the configuration file').waitFor();
+    expect(await desk.page.locator('lectern-player, lectern-comments').count()).toBe(0);
+    await desk.page.getByText('All good').waitFor();
+    expect(await faults(desk.page)).toEqual([]);
+    fake.put({ id: 'lobby-screen', source: 'console' });
+    await told.getByRole('button', { name: 'Try again' }).click();
+    await desk.page.locator('lectern-player').waitFor();
+    await told.waitFor({ state: 'detached' });
+  });
+
   test('sees what is wrong where it is wrong', async () => {
     await start();
     furnish(fake);
@@ -273,8 +300,8 @@ test.each(LOOKS)(
     furnish(fake);
     fake.goLive('algebra-1', liveOf(Date.now(), [QUIET, B_FRAMES]));
     const look = { viewport, colorScheme };
-    const out = await open('/console#error=not+on+the+list', look);
-    await out.page.getByText('not on the list').waitFor();
+    const out = await open('/console#error=no-account', look);
+    await out.page.getByText('There is no account here for you yet.').waitFor();
     expect(await faults(out.page), 'signing in').toEqual([]);
     const desk = await enter('/', look);
     for (const route of ROUTES) {

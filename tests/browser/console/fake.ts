@@ -334,6 +334,9 @@ export class Fake {
       case 'GET live':
         return { status: 200, body: this.lives.get(id) ?? idle(known) };
       case 'POST viewer-tokens': {
+        if (known.source === 'config') {
+          throw new Refusal(409, 'conflict', 'It is in the configuration file: make tokens there.');
+        }
         const token = secret('ey');
         const expires_at = new Date(
           Date.now() + Number(body.expires_in_secs) * 1_000,

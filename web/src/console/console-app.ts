@@ -17,6 +17,7 @@ import { View } from './element.ts';
 import { ICONS } from './icons.ts';
 import { hashOf, type Route } from './route.ts';
 import { dialogSheet, sheet } from './styles.ts';
+import { refusalText } from './texts/texts.ts';
 
 type Phase = 'loading' | 'unreachable' | 'ready';
 
@@ -231,7 +232,7 @@ export class ConsoleApp extends View {
     await this.app.navigated();
     const { route } = this.app;
     if (route.page === 'refused') {
-      this.refused = route.reason;
+      this.refused = refusalText(this.T, route.code);
       history.replaceState(null, '', '#/');
       await this.app.navigated();
     }

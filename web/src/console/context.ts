@@ -40,6 +40,13 @@ export interface News {
   asked: Asked;
 }
 
+/** What waits for a session. */
+interface Renewal {
+  readonly promise: Promise<void>;
+  readonly done: () => void;
+  readonly fail: (error: ApiError) => void;
+}
+
 export class Context {
   readonly api: Api;
   readonly studio: Studio;
@@ -54,7 +61,7 @@ export class Context {
   unsaved: (() => boolean) | null = null;
   readonly #events = new EventTarget();
   readonly #feed: Feed;
-  #renewal: { promise: Promise<void>; done: () => void } | null = null;
+  #renewal: Renewal | null = null;
 
   constructor(texts: Texts) {
     this.texts = texts;
@@ -111,14 +118,18 @@ export class Context {
 
   /** Somebody is signed in: from now on there is news. */
   enter({ account }: Session): void {
+    const other = this.account !== null && this.account.id !== account.id;
     this.account = account;
     this.ended = false;
     this.#feed.start();
     this.#feed.hurry();
-    this.#renewal?.done();
+    // What one person was about to do is not done in the name of another, who may see other things, too.
+    if (other) this.#renewal?.fail(new ApiError(401, 'other-account', ''));
+    else this.#renewal?.done();
     this.#renewal = null;
     this.tell('session', null);
     this.tell('change', null);
+    if (other) this.tell('missed', null);
   }
 
   leave(): void {
@@ -169,8 +180,7 @@ export class Context {
     // Nobody was signed in: there is a form on the page already.
     if (!this.account) return Promise.reject(new ApiError(401, 'unauthorized', ''));
     if (!this.#renewal) {
-      const { promise, resolve } = withResolvers();
-      this.#renewal = { promise, done: resolve };
+      this.#renewal = renewal();
       this.ended = true;
       this.tell('session', null);
     }
@@ -189,10 +199,14 @@ export class Context {
   }
 }
 
-function withResolvers(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
+function renewal(): Renewal {
+  let done = () => {};
+  let fail: Renewal['fail'] = () => {};
+  const promise = new Promise<void>((resolve, reject) => {
+    done = resolve;
+    fail = reject;
   });
-  return { promise, resolve };
+  // Nobody may be waiting: the stream of news alone has noticed.
+  promise.catch(() => {});
+  return { promise, done, fail };
 }

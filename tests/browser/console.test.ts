@@ -5,17 +5,20 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playw
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { faults } from './axe.ts';
 import { Desk } from './console/desk.ts';
+import { Document } from './console/document.ts';
 import { Fake, type FakeOptions, PASSWORD, SETUP_TOKEN } from './console/fake.ts';
 import { B_FRAMES, furnish, liveOf, QUIET } from './console/fixtures.ts';
 import { receive } from './console/whip.ts';
 import { launch } from './harness.ts';
 
 let browser: Browser;
+let document_: Document;
 let fake: Fake;
 let contexts: BrowserContext[] = [];
 let lines: string[] = [];
 
 beforeAll(async () => {
+  document_ = await Document.ask();
   browser = await launch([
     '--use-fake-device-for-media-stream',
     '--use-fake-ui-for-media-stream',
@@ -29,11 +32,12 @@ afterEach(async ({ task }) => {
   for (const context of contexts) await context.close();
   contexts = [];
   await fake.stop();
+  expect(fake.strange, 'said by the fake alone').toEqual([]);
 });
 afterAll(() => browser.close());
 
 async function start(options: FakeOptions = {}): Promise<void> {
-  fake = await new Fake(options).start();
+  fake = await new Fake({ document: document_, ...options }).start();
 }
 
 async function open(path: string, options: BrowserContextOptions = {}): Promise<Desk> {
@@ -189,10 +193,11 @@ describe('a host', () => {
     await start();
     furnish(fake);
     const desk = await enter('/broadcasts/algebra-1/people');
-    await desk.field('Link for moderators').waitFor();
+    const link = desk.field('Link for moderators').and(desk.page.locator('input'));
+    await link.waitFor();
     fake.put({ id: 'algebra-1', title: 'Linear Algebra, renamed' });
     await desk.heading('Linear Algebra, renamed').waitFor();
-    expect(await desk.field('Link for moderators').inputValue()).toContain('#moderate=mod_1');
+    expect(await link.inputValue()).toContain('#moderate=mod_1');
   });
 
   test('is told why there is no preview, and sees the rest all the same', async () => {
@@ -265,6 +270,25 @@ describe('a host', () => {
     await desk.page.getByText('What Computers Cannot Do').waitFor();
     expect(await desk.page.getByRole('searchbox').inputValue()).toBe('colloq');
   });
+});
+
+test('the fake says nothing that the real one would not', async () => {
+  await start();
+  furnish(fake);
+  // Left out, made up, and of another kind; and that this is noticed.
+  const live = liveOf(Date.now());
+  const { standby: _, ...less } = live;
+  expect(document_.news('live', live)).toEqual([]);
+  expect(document_.news('live', less)).toMatchObject({ length: 1 });
+  expect(document_.news('live', { ...live, point: null })).toMatchObject({ length: 1 });
+  expect(document_.answer('GET', '/broadcasts/a/live', 200, live)).toEqual([]);
+  expect(document_.answer('GET', '/broadcasts/a/live', 200, undefined)).not.toEqual([]);
+  expect(document_.answer('GET', '/broadcasts/a/live', 204, undefined)).toMatchObject({
+    length: 1,
+  });
+  expect(document_.answer('GET', '/broadcasts/a/nothing', 200, {})).toMatchObject({ length: 1 });
+  const page = { items: [{ ...fake.put({ id: 'a' }), rev: '1' }], next: null };
+  expect(document_.answer('GET', '/broadcasts', 200, page)).toMatchObject({ length: 1 });
 });
 
 const ROUTES = [

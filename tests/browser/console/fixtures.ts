@@ -1,7 +1,7 @@
 // What the fake API knows of at first: broadcasts in each state, and a picture with something wrong with it.
 
 import { BLANK } from '../../../web/src/console/draft.ts';
-import type { Broadcast, Finding, Live, Point } from '../../../web/src/console/model.ts';
+import type { Broadcast, Finding, Live, Point, Report } from '../../../web/src/console/model.ts';
 import type { Fake } from './fake.ts';
 
 const HOUR_MS = 3_600_000;
@@ -60,6 +60,20 @@ export const QUIET: Finding = {
   params: {},
 };
 
+/** What is said of a broadcast to which nobody publishes. */
+export const NOTHING: Report = {
+  figures: {
+    ...{ encoder: null, video_codec: null, video_profile: null, width: null, height: null },
+    ...{ frame_rate: null, stated_frame_rate: null, video_bps: null },
+    ...{ audio_codec: null, audio_profile: null, audio_bps: null },
+    ...{ sample_rate: null, channels: null },
+    ...{ keyframe_ms: null, keyframe_ms_max: null, jitter_ms: null, av_offset_ms: null },
+    ...{ peak_dbfs: null, rms_dbfs: null },
+  },
+  history: [],
+  findings: [],
+};
+
 export function liveOf(nowMs: number, findings: readonly Finding[] = []): Live {
   const since = new Date(nowMs - 25 * 60_000).toISOString();
   return {
@@ -77,12 +91,16 @@ export function liveOf(nowMs: number, findings: readonly Finding[] = []): Live {
     },
     report: {
       figures: {
+        encoder: 'obs-output module (libobs version 31.0.0)',
         video_codec: 'avc1.64001f',
+        video_profile: 'High',
         width: 1280,
         height: 720,
         frame_rate: 30,
+        stated_frame_rate: 30,
         video_bps: 2_480_000,
         audio_codec: 'mp4a.40.2',
+        audio_profile: 'AAC-LC',
         audio_bps: 128_000,
         sample_rate: 48_000,
         channels: 2,

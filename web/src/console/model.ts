@@ -157,12 +157,18 @@ export interface ViewerToken {
 }
 
 export interface Figures {
+  /** What it calls itself. */
+  readonly encoder: string | null;
   readonly video_codec: string | null;
+  readonly video_profile: string | null;
   readonly width: number | null;
   readonly height: number | null;
   readonly frame_rate: number | null;
+  /** As the stream says. */
+  readonly stated_frame_rate: number | null;
   readonly video_bps: number | null;
   readonly audio_codec: string | null;
+  readonly audio_profile: string | null;
   readonly audio_bps: number | null;
   readonly sample_rate: number | null;
   readonly channels: number | null;

@@ -189,34 +189,6 @@ describe('a host', () => {
     await expect.poll(() => fake.broadcasts.get('physics')?.title).toBe('Mine again');
   });
 
-  test('keeps the link for moderators while news comes', async () => {
-    await start();
-    furnish(fake);
-    const desk = await enter('/broadcasts/algebra-1/people');
-    const link = desk.field('Link for moderators').and(desk.page.locator('input'));
-    await link.waitFor();
-    fake.put({ id: 'algebra-1', title: 'Linear Algebra, renamed' });
-    await desk.heading('Linear Algebra, renamed').waitFor();
-    expect(await link.inputValue()).toContain('#moderate=mod_1');
-  });
-
-  test('is told why there is no preview, and sees the rest all the same', async () => {
-    await start();
-    furnish(fake);
-    fake.put({ id: 'lobby-screen', visibility: 'token' });
-    fake.goLive('lobby-screen', liveOf(Date.now()));
-    const desk = await enter('/broadcasts/lobby-screen/live');
-    const told = desk.page.getByRole('status').filter({ hasText: 'There is no preview here' });
-    await told.getByText('It is in the configuration file').waitFor();
-    expect(await desk.page.locator('lectern-player, lectern-comments').count()).toBe(0);
-    await desk.page.getByText('All good').waitFor();
-    expect(await faults(desk.page)).toEqual([]);
-    fake.put({ id: 'lobby-screen', source: 'console' });
-    await told.getByRole('button', { name: 'Try again' }).click();
-    await desk.page.locator('lectern-player').waitFor();
-    await told.waitFor({ state: 'detached' });
-  });
-
   test('sees what is wrong where it is wrong', async () => {
     await start();
     furnish(fake);
@@ -248,6 +220,34 @@ describe('a host', () => {
     await desk.heading('Stream keys').waitFor();
     // The heading of the new view has the focus, wherever in the shadows it is.
     await expect.poll(() => focused(desk.page)).toBe('Stream keys');
+  });
+
+  test('keeps the link for moderators while news comes', async () => {
+    await start();
+    furnish(fake);
+    const desk = await enter('/broadcasts/algebra-1/people');
+    const link = desk.field('Link for moderators').and(desk.page.locator('input'));
+    await link.waitFor();
+    fake.put({ id: 'algebra-1', title: 'Linear Algebra, renamed' });
+    await desk.heading('Linear Algebra, renamed').waitFor();
+    expect(await link.inputValue()).toContain('#moderate=mod_1');
+  });
+
+  test('is told why there is no preview, and sees the rest all the same', async () => {
+    await start();
+    furnish(fake);
+    fake.put({ id: 'lobby-screen', visibility: 'token' });
+    fake.goLive('lobby-screen', liveOf(Date.now()));
+    const desk = await enter('/broadcasts/lobby-screen/live');
+    const told = desk.page.getByRole('status').filter({ hasText: 'There is no preview here' });
+    await told.getByText('It is in the configuration file').waitFor();
+    expect(await desk.page.locator('lectern-player, lectern-comments').count()).toBe(0);
+    await desk.page.getByText('All good').waitFor();
+    expect(await faults(desk.page)).toEqual([]);
+    fake.put({ id: 'lobby-screen', source: 'console' });
+    await told.getByRole('button', { name: 'Try again' }).click();
+    await desk.page.locator('lectern-player').waitFor();
+    await told.waitFor({ state: 'detached' });
   });
 
   test('is told when the server is away, and the list comes up to date after it', async () => {

@@ -60,20 +60,6 @@ export const QUIET: Finding = {
   params: {},
 };
 
-/** What is said of a broadcast to which nobody publishes. */
-export const NOTHING: Report = {
-  figures: {
-    ...{ encoder: null, video_codec: null, video_profile: null, width: null, height: null },
-    ...{ frame_rate: null, stated_frame_rate: null, video_bps: null },
-    ...{ audio_codec: null, audio_profile: null, audio_bps: null },
-    ...{ sample_rate: null, channels: null },
-    ...{ keyframe_ms: null, keyframe_ms_max: null, jitter_ms: null, av_offset_ms: null },
-    ...{ peak_dbfs: null, rms_dbfs: null },
-  },
-  history: [],
-  findings: [],
-};
-
 export function liveOf(nowMs: number, findings: readonly Finding[] = []): Live {
   const since = new Date(nowMs - 25 * 60_000).toISOString();
   return {
@@ -118,6 +104,20 @@ export function liveOf(nowMs: number, findings: readonly Finding[] = []): Live {
     },
   };
 }
+
+/** What is said of a broadcast to which nobody publishes. */
+export const NOTHING: Report = {
+  figures: {
+    ...{ encoder: null, video_codec: null, video_profile: null, width: null, height: null },
+    ...{ frame_rate: null, stated_frame_rate: null, video_bps: null },
+    ...{ audio_codec: null, audio_profile: null, audio_bps: null },
+    ...{ sample_rate: null, channels: null },
+    ...{ keyframe_ms: null, keyframe_ms_max: null, jitter_ms: null, av_offset_ms: null },
+    ...{ peak_dbfs: null, rms_dbfs: null },
+  },
+  history: [],
+  findings: [],
+};
 
 /** A term's worth of lectures. */
 export function furnish(fake: Fake): void {

@@ -40,13 +40,6 @@ export interface News {
   asked: Asked;
 }
 
-/** What waits for a session. */
-interface Renewal {
-  readonly promise: Promise<void>;
-  readonly done: () => void;
-  readonly fail: (error: ApiError) => void;
-}
-
 export class Context {
   readonly api: Api;
   readonly studio: Studio;
@@ -197,6 +190,13 @@ export class Context {
       // The server is away, which is told elsewhere.
     }
   }
+}
+
+/** What waits for a session. */
+interface Renewal {
+  readonly promise: Promise<void>;
+  readonly done: () => void;
+  readonly fail: (error: ApiError) => void;
 }
 
 function renewal(): Renewal {

@@ -421,7 +421,9 @@ export class ConsoleLive extends View {
       return;
     }
     try {
-      if (this.broadcast.visibility === 'token') await this.#admit();
+      const { visibility, registration } = this.broadcast;
+      // Who hosts it is not asked.
+      if (visibility === 'token' || registration !== null) await this.#admit();
       this.ready = true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

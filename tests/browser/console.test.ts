@@ -5,17 +5,20 @@ import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playw
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { faults } from './axe.ts';
 import { Desk } from './console/desk.ts';
+import { Document } from './console/document.ts';
 import { Fake, type FakeOptions, PASSWORD, SETUP_TOKEN } from './console/fake.ts';
 import { B_FRAMES, DROP, furnish, liveOf, QUIET, UNKNOWN } from './console/fixtures.ts';
 import { receive } from './console/whip.ts';
 import { launch } from './harness.ts';
 
 let browser: Browser;
+let document_: Document;
 let fake: Fake;
 let contexts: BrowserContext[] = [];
 let lines: string[] = [];
 
 beforeAll(async () => {
+  document_ = await Document.ask();
   browser = await launch([
     '--use-fake-device-for-media-stream',
     '--use-fake-ui-for-media-stream',
@@ -29,11 +32,12 @@ afterEach(async ({ task }) => {
   for (const context of contexts) await context.close();
   contexts = [];
   await fake.stop();
+  expect(fake.strange, 'said by the fake alone').toEqual([]);
 });
 afterAll(() => browser.close());
 
 async function start(options: FakeOptions = {}): Promise<void> {
-  fake = await new Fake(options).start();
+  fake = await new Fake({ document: document_, ...options }).start();
 }
 
 async function open(path: string, options: BrowserContextOptions = {}): Promise<Desk> {
@@ -131,6 +135,34 @@ describe('a host', () => {
     await desk.button('Go live').waitFor();
     await expect.poll(() => fake.keys.get('physics')?.[0]?.revoked_at).not.toBeNull();
     expect(whip.ended()).toBeGreaterThan(0);
+    expect(errors()).toEqual([]);
+  });
+
+  test('who was taken over from stays off, and asks before taking over in turn', async () => {
+    await start();
+    furnish(fake);
+    const desk = await enter('/broadcasts/physics/go-live');
+    const receiver = await desk.page.context().newPage();
+    await receiver.goto(`${fake.url}/watch/none`);
+    const whip = await receive(desk.page, receiver);
+    await desk.page.getByRole('tab', { name: 'Browser' }).click();
+    await desk.button('Camera').click();
+    await desk.button('Go live').click();
+    await desk.page.getByText('You are live from this browser').waitFor();
+    await whip.frames(5);
+    fake.goLive('physics', liveOf(Date.now()));
+    await whip.drop();
+    await desk.page.getByText('Another encoder has taken over').waitFor();
+    await expect.poll(() => fake.keys.get('physics')?.[0]?.revoked_at).not.toBeNull();
+    await desk.button('Go live').click();
+    await desk.page.getByRole('alertdialog', { name: 'Take over the broadcast?' }).waitFor();
+    expect(await faults(desk.page), 'taking over').toEqual([]);
+    await desk.answer('Cancel');
+    expect(whip.keys).toHaveLength(1);
+    await desk.button('Go live').click();
+    await desk.answer('Take over');
+    await desk.page.getByText('You are live from this browser').waitFor();
+    expect(whip.keys).toHaveLength(2);
     expect(errors()).toEqual([]);
   });
 
@@ -238,6 +270,34 @@ describe('a host', () => {
     await expect.poll(() => focused(desk.page)).toBe('Stream keys');
   });
 
+  test('keeps the link for moderators while news comes', async () => {
+    await start();
+    furnish(fake);
+    const desk = await enter('/broadcasts/algebra-1/people');
+    const link = desk.field('Link for moderators').and(desk.page.locator('input'));
+    await link.waitFor();
+    fake.put({ id: 'algebra-1', title: 'Linear Algebra, renamed' });
+    await desk.heading('Linear Algebra, renamed').waitFor();
+    expect(await link.inputValue()).toContain('#moderate=mod_1');
+  });
+
+  test('is told why there is no preview, and sees the rest all the same', async () => {
+    await start();
+    furnish(fake);
+    fake.put({ id: 'lobby-screen', visibility: 'token' });
+    fake.goLive('lobby-screen', liveOf(Date.now()));
+    const desk = await enter('/broadcasts/lobby-screen/live');
+    const told = desk.page.getByRole('status').filter({ hasText: 'There is no preview here' });
+    await told.getByText('It is in the configuration file').waitFor();
+    expect(await desk.page.locator('lectern-player, lectern-comments').count()).toBe(0);
+    await desk.page.getByText('All good').waitFor();
+    expect(await faults(desk.page)).toEqual([]);
+    fake.put({ id: 'lobby-screen', source: 'console' });
+    await told.getByRole('button', { name: 'Try again' }).click();
+    await desk.page.locator('lectern-player').waitFor();
+    await told.waitFor({ state: 'detached' });
+  });
+
   test('is told when the server is away, and the list comes up to date after it', async () => {
     await start();
     furnish(fake);
@@ -258,6 +318,25 @@ describe('a host', () => {
     await desk.page.getByText('What Computers Cannot Do').waitFor();
     expect(await desk.page.getByRole('searchbox').inputValue()).toBe('colloq');
   });
+});
+
+test('the fake says nothing that the real one would not', async () => {
+  await start();
+  furnish(fake);
+  // Left out, made up, and of another kind; and that this is noticed.
+  const live = liveOf(Date.now());
+  const { standby: _, ...less } = live;
+  expect(document_.news('live', live)).toEqual([]);
+  expect(document_.news('live', less)).toMatchObject({ length: 1 });
+  expect(document_.news('live', { ...live, point: null })).toMatchObject({ length: 1 });
+  expect(document_.answer('GET', '/broadcasts/a/live', 200, live)).toEqual([]);
+  expect(document_.answer('GET', '/broadcasts/a/live', 200, undefined)).not.toEqual([]);
+  expect(document_.answer('GET', '/broadcasts/a/live', 204, undefined)).toMatchObject({
+    length: 1,
+  });
+  expect(document_.answer('GET', '/broadcasts/a/nothing', 200, {})).toMatchObject({ length: 1 });
+  const page = { items: [{ ...fake.put({ id: 'a' }), rev: '1' }], next: null };
+  expect(document_.answer('GET', '/broadcasts', 200, page)).toMatchObject({ length: 1 });
 });
 
 const ROUTES = [
@@ -293,8 +372,8 @@ test.each(LOOKS)(
     furnish(fake);
     fake.goLive('algebra-1', liveOf(Date.now(), [QUIET, B_FRAMES]));
     const look = { viewport, colorScheme };
-    const out = await open('/console#error=not+on+the+list', look);
-    await out.page.getByText('not on the list').waitFor();
+    const out = await open('/console#error=no-account', look);
+    await out.page.getByText('There is no account here for you yet.').waitFor();
     expect(await faults(out.page), 'signing in').toEqual([]);
     const desk = await enter('/', look);
     for (const route of ROUTES) {

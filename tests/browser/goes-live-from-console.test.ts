@@ -63,4 +63,22 @@ test("from the browser's own camera", async () => {
   const viewer = await s.open(`/watch/${id}`);
   await until(viewer, { state: 'live', path: 'webrtc' });
   await untilMoved(viewer, 10);
+  // An encoder takes over, and the page does not take over from it in turn.
+  const ask = (method: string, what: string, body: object) =>
+    desk.page.evaluate(async ([to, init]) => (await (await fetch(to, init)).text()) || '{}', [
+      `/api/v1/broadcasts/${id}/${what}`,
+      { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) },
+    ] as const);
+  const { key } = JSON.parse(await ask('POST', 'keys', { label: 'Hall' })) as { key: string };
+  s.stack.startEncoder({ broadcast: id, key });
+  await desk.page.getByText('Another encoder has taken over').waitFor();
+  await untilMoved(viewer, 10);
+  // The page takes over when it is told to, and a stop by somebody else is the end of it.
+  await desk.button('Go live').click();
+  await desk.answer('Take over');
+  await desk.page.getByText('You are live from this browser').waitFor();
+  await s.stack.stopEncoder(id);
+  await ask('POST', 'stop', { block: false });
+  await desk.page.getByText('The broadcast was stopped by somebody else').waitFor();
+  await desk.button('Go live').waitFor();
 }, 90_000);

@@ -109,9 +109,13 @@ test('the list has first what is live, then what is coming, then the rest', () =
     viewers: 0,
     findings: 0,
     role: 'host',
+    moderator_key: null,
     ...more,
   });
+  const fromFile = { source: 'config', created_at: null, updated_at: null } as const;
   const all = [
+    one('file-b', fromFile),
+    one('file-a', fromFile),
     one('later', { starts_at: '2026-11-23T10:00:00.000Z' }),
     one('plain', {}),
     one('ended', { state: 'ended', starts_at: '2026-11-22T09:00:00.000Z' }),
@@ -130,6 +134,8 @@ test('the list has first what is live, then what is coming, then the rest', () =
     'ended',
     'missed',
     'plain',
+    'file-a',
+    'file-b',
   ]);
 });
 

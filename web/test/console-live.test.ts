@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Feed, type FeedHost } from '../src/console/feed.ts';
 import { decibels, shareOf } from '../src/console/level.ts';
-import { byWeight, checksOf, withNews } from '../src/console/live-state.ts';
-import type { Finding, Live, LiveNews, Point } from '../src/console/model.ts';
+import { byWeight, checksOf, withNews, withNewsOf } from '../src/console/live-state.ts';
+import type { Broadcast, Finding, Live, Point } from '../src/console/model.ts';
 import { opusAsWanted, preferred } from '../src/console/whip.ts';
 
 const SINCE = '2026-11-22T10:00:00.000Z';
@@ -33,24 +33,31 @@ const finding = (code: string, severity: Finding['severity'], since = SINCE): Fi
 
 test('the history goes on with each second, once, and for five minutes', () => {
   const before = liveWith([point(1)]);
-  const news = (second: number): LiveNews => ({ ...liveWith([]), point: point(second) });
+  const news = (second: number) => liveWith([point(second)]);
   const next = withNews(before, news(2));
   expect(next.report?.history).toEqual([point(1), point(2)]);
   expect(withNews(next, news(2)).report?.history).toHaveLength(2);
   expect(withNews(next, news(1)).report?.history).toHaveLength(2);
+  expect(withNews(next, liveWith([])).report?.history).toHaveLength(2);
   let long: Live = before;
   for (let second = 2; second < 400; second += 1) long = withNews(long, news(second));
   expect(long.report?.history).toHaveLength(300);
-  expect(long.report?.history?.at(-1)).toEqual(point(399));
-  expect(withNews(before, { ...liveWith([]), report: null })).not.toHaveProperty('point');
+  expect(long.report?.history.at(-1)).toEqual(point(399));
+  expect(withNews(before, { ...liveWith([]), report: null }).report).toBeNull();
 });
 
 test('another encoder has a history of its own', () => {
-  const other = { ...liveWith([]), point: point(9) };
   const publisher = { protocol: 'whip' as const, key: 'b', since: '2026-11-22T10:00:08.000Z' };
-  expect(withNews(liveWith([point(1)]), { ...other, publisher }).report?.history).toEqual([
-    point(9),
-  ]);
+  const other = { ...liveWith([point(9)]), publisher };
+  expect(withNews(liveWith([point(1)]), other).report?.history).toEqual([point(9)]);
+});
+
+test('news has not the key of moderators, and takes it from nobody', () => {
+  const news = { id: 'a', viewers: 2, moderator_key: null } as unknown as Broadcast;
+  const known = { ...news, viewers: 1, moderator_key: 'mod_1' };
+  expect(withNewsOf(known, news)).toMatchObject({ viewers: 2, moderator_key: 'mod_1' });
+  expect(withNewsOf(known, { ...news, moderator_key: 'mod_2' }).moderator_key).toBe('mod_2');
+  expect(withNewsOf(null, news).moderator_key).toBeNull();
 });
 
 test('the worst is said first', () => {
@@ -228,4 +235,69 @@ test('a stream that does not come back by itself for long is told', () => {
   expect(heard).toEqual(['away']);
   last().opened();
   expect(heard).toEqual(['away', 'connected', 'missed']);
+});
+
+const HIDDEN_MS = 5_000;
+
+test('a page that nobody looks at holds no connection, and asks anew when it is seen', () => {
+  feed.start();
+  last().opened();
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS - 1);
+  expect(last().readyState).toBe(1);
+  vi.advanceTimersByTime(1);
+  expect(last().readyState).toBe(2);
+  // Nothing opens another meanwhile: neither what is looked at, nor a network that is back, nor time.
+  feed.follow('c');
+  feed.hurry();
+  vi.advanceTimersByTime(600_000);
+  expect(FakeSource.all).toHaveLength(1);
+  expect(heard).toEqual([]);
+  feed.shown(true);
+  expect(FakeSource.all).toHaveLength(2);
+  expect(last().url).toBe('/events?c');
+  last().opened();
+  expect(heard).toEqual(['missed']);
+});
+
+test('who looks elsewhere for a moment keeps the connection', () => {
+  feed.start();
+  last().opened();
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS - 1);
+  feed.shown(true);
+  vi.advanceTimersByTime(60_000);
+  expect(FakeSource.all).toHaveLength(1);
+  expect(last().readyState).toBe(1);
+  expect(heard).toEqual([]);
+});
+
+test('a server that is away is not asked by a hidden page', () => {
+  feed.start();
+  last().failed(2);
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS);
+  const before = FakeSource.all.length;
+  vi.advanceTimersByTime(600_000);
+  expect(FakeSource.all).toHaveLength(before);
+});
+
+test('a tab that was opened behind others misses what happens until it is seen', () => {
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS);
+  feed.start();
+  expect(FakeSource.all).toHaveLength(0);
+  feed.shown(true);
+  last().opened();
+  expect(heard).toEqual(['missed']);
+});
+
+test('who has signed out is told nothing when the page is seen again', () => {
+  feed.start();
+  last().opened();
+  feed.shown(false);
+  vi.advanceTimersByTime(HIDDEN_MS);
+  feed.stop();
+  feed.shown(true);
+  expect(FakeSource.all).toHaveLength(1);
 });

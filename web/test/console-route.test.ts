@@ -29,7 +29,12 @@ test.each([
   ['#nonsense', { page: 'unknown' }],
   ['#/broadcasts/%E0%A4%A/live', { page: 'broadcast', id: '%E0%A4%A', tab: 'live' }],
   ['#setup=a%2Bb', { page: 'setup', token: 'a+b' }],
-  ['#error=not+let%20in', { page: 'refused', reason: 'not let in' }],
+  ['#error=no-account', { page: 'refused', code: 'no-account' }],
+  ['#error=access_denied', { page: 'refused', code: 'access-denied' }],
+  // What is no code is nobody's words.
+  ['#error=Call+this%20number', { page: 'refused', code: '' }],
+  ['#error=call%20this', { page: 'refused', code: '' }],
+  ['#error=', { page: 'refused', code: '' }],
 ] as const)('%j means %j', (hash, route) => {
   expect(routeOf(hash)).toEqual(route);
 });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ApiError } from '../src/console/api.ts';
 import { SCOPES, WEBHOOK_EVENTS } from '../src/console/model.ts';
 import { BROADCAST_TABS, SETTINGS_TABS } from '../src/console/route.ts';
-import { errorText, loadTexts } from '../src/console/texts/texts.ts';
+import { errorText, loadTexts, refusalText } from '../src/console/texts/texts.ts';
 
 const LANGS = ['en', 'de', 'pt', 'es', 'zh'];
 
@@ -72,5 +72,15 @@ test('an error is told in words, whatever its code', async () => {
   expect(told(418, 'teapot', 'Short and stout.')).toBe('Short and stout.');
   for (const code of ['toString', '__proto__', 'waitSeconds', 'teapot']) {
     expect(told(400, code)).toBe(texts.errors.other);
+  }
+});
+
+test('why nobody was signed in is told in words, whatever stands in the address', async () => {
+  const texts = await loadTexts(['en']);
+  const { refusals } = texts.signIn;
+  expect(refusalText(texts, 'no-account')).toBe(refusals['no-account']);
+  expect(refusalText(texts, 'unavailable')).toBe(texts.errors.unavailable);
+  for (const code of ['', 'call-this-number', 'toString', '__proto__', 'waitSeconds']) {
+    expect(refusalText(texts, code)).toBe(refusals.other);
   }
 });

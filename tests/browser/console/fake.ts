@@ -21,7 +21,8 @@ import {
   revised,
   secret,
 } from './answers.ts';
-import { broadcast, liveOf, pointAt } from './fixtures.ts';
+import type { Document } from './document.ts';
+import { broadcast, liveOf, NOTHING, pointAt } from './fixtures.ts';
 
 const DIST = join(ROOT, 'web/dist');
 const TYPES: Readonly<Record<string, string>> = {
@@ -61,6 +62,8 @@ export interface FakeOptions {
   /** There is no account yet. */
   readonly fresh?: boolean;
   readonly oidc?: string;
+  /** What the real one says that it answers. */
+  readonly document?: Document;
 }
 
 export const PASSWORD = 'correct horse battery';
@@ -78,13 +81,17 @@ export class Fake {
   info: M.Info;
   /** Every request, as `METHOD path`. */
   readonly asked: string[] = [];
+  /** What was said that the real one would not say. */
+  readonly strange: string[] = [];
+  readonly #document: Document | undefined;
   readonly #passwords = new Map<string, string>();
   readonly #sessions = new Map<string, string>();
   readonly #streams = new Set<Stream>();
   #server: Server | null = null;
   #ids = 0;
 
-  constructor({ fresh = false, oidc }: FakeOptions = {}) {
+  constructor({ fresh = false, oidc, document }: FakeOptions = {}) {
+    this.#document = document;
     this.info = {
       name: 'Lectern',
       version: '0.1.0',
@@ -150,9 +157,9 @@ export class Fake {
   tellLive(id: string): void {
     const live = this.lives.get(id);
     if (!live) return;
-    const { report, ...rest } = live;
-    const { history: _, ...report_ } = report ?? { history: [] };
-    const news = { ...rest, report: report && report_, point: pointAt(Date.now(), 0) };
+    const { report } = live;
+    const news = { ...live, report: report && { ...report, history: [pointAt(Date.now(), 0)] } };
+    this.#note(this.#document?.news('live', news));
     for (const stream of this.#streams) if (stream.live === id) send(stream, 'live', news);
   }
 
@@ -163,25 +170,30 @@ export class Fake {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://fake');
+    const method = request.method ?? 'GET';
     if (this.away) return void request.destroy();
     try {
       if (!url.pathname.startsWith('/api/v1')) return await this.#page(url.pathname, response);
       const path = url.pathname.split('/').slice(3).map(decodeURIComponent);
-      this.asked.push(`${request.method} /${path.join('/')}`);
+      this.asked.push(`${method} /${path.join('/')}`);
       const cookie = /(?:^|; )session=([^;]+)/.exec(request.headers.cookie ?? '')?.[1] ?? null;
       if (path[0] === 'events') return this.#events(cookie, url.searchParams, request, response);
       const text = await read(request);
       if (text && request.headers['content-type'] !== 'application/json') {
         throw new Refusal(415, 'invalid', 'The body must be JSON.');
       }
-      const answer = this.#answer({
-        method: request.method ?? 'GET',
+      const asked = {
+        method,
         path,
         query: url.searchParams,
         body: text ? JSON.parse(text) : {},
         match: /^"(.*)"$/.exec(request.headers['if-match'] ?? '')?.[1] ?? null,
         cookie,
-      });
+      };
+      const answer = this.#answer(asked);
+      this.#note(
+        this.#document?.answer(asked.method, `/${path.join('/')}`, answer.status, answer.body),
+      );
       if (answer.rev !== undefined) response.setHeader('ETag', `"${answer.rev}"`);
       if (answer.cookie !== undefined) {
         response.setHeader(
@@ -197,6 +209,7 @@ export class Fake {
       const { status, code, message, errors } =
         error instanceof Refusal ? error : new Refusal(500, 'unavailable', String(error));
       const body = { type: 'about:blank', title: code, status, detail: message, code, errors };
+      this.#note(this.#document?.answer(method, url.pathname.slice(7), status, body));
       if (status === 429) response.setHeader('Retry-After', '7');
       reply(response, status, body, 'application/problem+json');
     }
@@ -338,6 +351,9 @@ export class Fake {
       case 'GET live':
         return { status: 200, body: this.lives.get(id) ?? idle(known) };
       case 'POST viewer-tokens': {
+        if (known.source === 'config') {
+          throw new Refusal(409, 'conflict', 'It is in the configuration file: make tokens there.');
+        }
         const token = secret('ey');
         const expires_at = new Date(
           Date.now() + Number(body.expires_in_secs) * 1_000,
@@ -551,7 +567,12 @@ export class Fake {
     return known;
   }
 
+  #note(strange: readonly string[] = []): void {
+    this.strange.push(...strange);
+  }
+
   #tell(event: string, data: unknown): void {
+    this.#note(this.#document?.news(event, data));
     for (const stream of this.#streams) send(stream, event, data);
   }
 
@@ -566,8 +587,8 @@ function send({ response }: Stream, event: string, data: unknown): void {
 }
 
 /** As lists and news have it: without the key of moderators. */
-function shown({ moderator_key: _, ...rest }: M.Broadcast): M.Broadcast {
-  return rest;
+function shown(broadcast: M.Broadcast): M.Broadcast {
+  return { ...broadcast, moderator_key: null };
 }
 
 function session(account: M.Account): M.Session {
@@ -576,5 +597,5 @@ function session(account: M.Account): M.Session {
 
 function idle({ state }: M.Broadcast): M.Live {
   const viewers = { total: 0, by_path: {}, by_edge: [] };
-  return { state, since: null, publisher: null, standby: false, viewers, report: null };
+  return { state, since: null, publisher: null, standby: false, viewers, report: NOTHING };
 }

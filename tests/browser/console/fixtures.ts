@@ -1,7 +1,7 @@
 // What the fake API knows of at first: broadcasts in each state, and a picture with something wrong with it.
 
 import { BLANK } from '../../../web/src/console/draft.ts';
-import type { Broadcast, Finding, Live, Point } from '../../../web/src/console/model.ts';
+import type { Broadcast, Finding, Live, Point, Report } from '../../../web/src/console/model.ts';
 import type { Fake } from './fake.ts';
 
 const HOUR_MS = 3_600_000;
@@ -98,12 +98,16 @@ export function liveOf(nowMs: number, findings: readonly Finding[] = []): Live {
     },
     report: {
       figures: {
+        encoder: 'obs-output module (libobs version 31.0.0)',
         video_codec: 'avc1.64001f',
+        video_profile: 'High',
         width: 1280,
         height: 720,
         frame_rate: 30,
+        stated_frame_rate: 30,
         video_bps: 2_480_000,
         audio_codec: 'mp4a.40.2',
+        audio_profile: 'AAC-LC',
         audio_bps: 128_000,
         sample_rate: 48_000,
         channels: 2,
@@ -121,6 +125,20 @@ export function liveOf(nowMs: number, findings: readonly Finding[] = []): Live {
     },
   };
 }
+
+/** What is said of a broadcast to which nobody publishes. */
+export const NOTHING: Report = {
+  figures: {
+    ...{ encoder: null, video_codec: null, video_profile: null, width: null, height: null },
+    ...{ frame_rate: null, stated_frame_rate: null, video_bps: null },
+    ...{ audio_codec: null, audio_profile: null, audio_bps: null },
+    ...{ sample_rate: null, channels: null },
+    ...{ keyframe_ms: null, keyframe_ms_max: null, jitter_ms: null, av_offset_ms: null },
+    ...{ peak_dbfs: null, rms_dbfs: null },
+  },
+  history: [],
+  findings: [],
+};
 
 /** A term's worth of lectures. */
 export function furnish(fake: Fake): void {
@@ -172,6 +190,8 @@ export function furnish(fake: Fake): void {
     visibility: 'token',
   });
   fake.put({ id: 'old', title: 'Opening of the Academic Year', state: 'ended' });
-  fake.put({ id: 'lobby-screen', source: 'config', title: 'Screen in the foyer' });
+  const provisioned = { source: 'config', created_at: null, updated_at: null } as const;
+  fake.put({ id: 'lobby-screen', title: 'Screen in the foyer', ...provisioned });
+  fake.put({ id: 'door-screen', title: 'Screen at the door', ...provisioned });
   fake.put({ id: 'secret', title: 'Senate', visibility: 'unlisted', blocked: true });
 }

@@ -17,6 +17,7 @@ import { View } from './element.ts';
 import { ICONS } from './icons.ts';
 import { hashOf, type Route } from './route.ts';
 import { dialogSheet, sheet } from './styles.ts';
+import { refusalText } from './texts/texts.ts';
 
 type Phase = 'loading' | 'unreachable' | 'ready';
 
@@ -54,6 +55,9 @@ export class ConsoleApp extends View {
     const { signal } = this;
     window.addEventListener('hashchange', () => void this.app.navigated(), { signal });
     window.addEventListener('online', () => this.app.hurry(), { signal });
+    const look = () => this.app.shown(!document.hidden);
+    document.addEventListener('visibilitychange', look, { signal });
+    look();
     window.addEventListener('pagehide', () => this.app.studio.abandon(), { signal });
     window.addEventListener(
       'beforeunload',
@@ -236,7 +240,7 @@ export class ConsoleApp extends View {
     await this.app.navigated();
     const { route } = this.app;
     if (route.page === 'refused') {
-      this.refused = route.reason;
+      this.refused = refusalText(this.T, route.code);
       history.replaceState(null, '', '#/');
       await this.app.navigated();
     }

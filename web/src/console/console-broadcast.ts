@@ -13,7 +13,7 @@ import './console-people.ts';
 import './console-sharing.ts';
 import { View } from './element.ts';
 import { clockText, nameOf } from './format.ts';
-import { withNews } from './live-state.ts';
+import { withNews, withNewsOf } from './live-state.ts';
 import type { Broadcast, Live } from './model.ts';
 import { BROADCAST_TABS, type BroadcastTab, hashOf } from './route.ts';
 import { sheet } from './styles.ts';
@@ -106,9 +106,7 @@ export class ConsoleBroadcast extends View {
     const id = this.broadcastId;
     this.app.follow(id);
     this.hear('broadcast', (news) => {
-      // The news has not the key, which only the answer for one has.
-      if (news.id === id)
-        this.broadcast = { moderator_key: this.broadcast?.moderator_key ?? null, ...news };
+      if (news.id === id) this.broadcast = withNewsOf(this.broadcast, news);
     });
     this.hear('deleted', (deleted) => {
       if (deleted === id) this.failure = 'deleted';

@@ -4,6 +4,7 @@
 import { css, html, nothing } from 'lit';
 import { live as asIs } from 'lit/directives/live.js';
 import { colours } from '../colours.ts';
+import { ApiError } from './api.ts';
 import { View } from './element.ts';
 import { bitrateText } from './format.ts';
 import { ICONS } from './icons.ts';
@@ -11,6 +12,7 @@ import { Meter, shareOf } from './level.ts';
 import type { Broadcast } from './model.ts';
 import { Studio, type Trouble } from './studio.ts';
 import { sheet } from './styles.ts';
+import { errorText } from './texts/texts.ts';
 import type { Source } from './whip.ts';
 
 /** A meter is to follow speech, and not to flicker. */
@@ -209,7 +211,7 @@ export class ConsoleBrowser extends View {
             ? html`<button type="button" class="danger" @click=${this.#stop}>${ICONS.stop} ${T.stop}</button>`
             : html`<button
                 type="button" class="on-air" ?disabled=${this.broadcast.blocked}
-                @click=${() => studio.goLive()}
+                @click=${this.#goLive}
               >${T.goLive}</button>`
         }
         ${
@@ -302,7 +304,7 @@ export class ConsoleBrowser extends View {
 
   #trouble(trouble: Trouble): string {
     const { browser: T, errors: E } = this.T;
-    const { reason } = this.app.studio;
+    const { reason, retryAfter } = this.app.studio;
     switch (trouble) {
       case 'denied':
         return T.denied;
@@ -318,6 +320,14 @@ export class ConsoleBrowser extends View {
         return T.refused(reason || E.other);
       case 'failed':
         return T.failed;
+      case 'keys-full':
+        return T.keysFull;
+      case 'stopped':
+        return [T.stopped, retryAfter === null ? '' : E.waitSeconds(retryAfter)].join(' ').trim();
+      case 'blocked':
+        return T.blocked;
+      case 'replaced':
+        return T.replaced;
       case 'api':
         return reason || E.other;
     }
@@ -325,6 +335,26 @@ export class ConsoleBrowser extends View {
 
   async #open(source: Source): Promise<void> {
     await this.app.studio.open(this.broadcast.id, source);
+  }
+
+  /** Goes live, and not instead of somebody else without being told to. */
+  async #goLive(): Promise<void> {
+    const { browser: T } = this.T;
+    const { api, studio } = this.app;
+    try {
+      const { publisher } = await api.broadcasts.live(this.broadcast.id);
+      const sure = {
+        title: T.insteadTitle,
+        text: T.insteadText,
+        action: T.instead,
+        danger: true,
+      };
+      if (publisher && !(await this.app.ask(sure))) return;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return this.app.say(errorText(this.T, error));
+    }
+    await studio.goLive();
   }
 
   async #stop(): Promise<void> {

@@ -27,6 +27,7 @@ export class ConsoleLive extends View {
     live: { attribute: false },
     ready: { state: true },
     token: { state: true },
+    shut: { state: true },
     keys: { state: true },
     busy: { state: true },
   };
@@ -36,6 +37,8 @@ export class ConsoleLive extends View {
   /** The player's script is there, and the edge lets it in. */
   declare private ready: boolean;
   declare private token: string;
+  /** Why neither picture nor comments can be shown here; empty while nothing speaks against it. */
+  declare private shut: string;
   declare private keys: readonly Key[];
   declare private busy: boolean;
 
@@ -121,6 +124,7 @@ export class ConsoleLive extends View {
     this.live = null;
     this.ready = false;
     this.token = '';
+    this.shut = '';
     this.keys = [];
     this.busy = false;
   }
@@ -183,6 +187,14 @@ export class ConsoleLive extends View {
 
   #preview() {
     const { info } = this.app;
+    const { live: T, app: A } = this.T;
+    if (this.shut) {
+      return html`<div class="notice warn" role="status">
+        <strong>${T.noPreview}</strong>
+        <p>${this.shut}</p>
+        <button type="button" class="small" @click=${this.#prepare}>${A.retry}</button>
+      </div>`;
+    }
     if (!this.ready || !info) return nothing;
     const src = siblingUrl(watchUrl(info, this.broadcast.id, location.href), 'live');
     return html`<lectern-player
@@ -221,7 +233,7 @@ export class ConsoleLive extends View {
 
   #charts(report: Report) {
     const { live: T, lang } = this.T;
-    const history = report.history ?? [];
+    const { history } = report;
     const of = (pick: (point: Point) => number | null) =>
       history.map((point) => ({ atMs: Date.parse(point.at), value: pick(point) }));
     const rate = (value: number) => bitrateText(lang, value);
@@ -407,15 +419,26 @@ export class ConsoleLive extends View {
   }
 
   /** The player is large, and of use only here. */
-  async #prepare(): Promise<void> {
+  readonly #prepare = async (): Promise<void> => {
+    const { live: T } = this.T;
+    this.shut = '';
     try {
       await Promise.all([import('../lectern-player.ts'), import('../lectern-comments.ts')]);
-      if (this.broadcast.visibility === 'token') await this.#admit();
     } catch (error) {
       console.warn('console: preview:', error);
+      this.shut = T.noPlayer;
+      return;
     }
-    this.ready = true;
-  }
+    try {
+      const { visibility, registration } = this.broadcast;
+      // Who hosts it is not asked.
+      if (visibility === 'token' || registration !== null) await this.#admit();
+      this.ready = true;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.shut = T.notAdmitted(errorText(this.T, error));
+    }
+  };
 
   /** What lets this browser in where only those with a viewer link are. */
   async #admit(): Promise<void> {

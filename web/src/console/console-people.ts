@@ -142,11 +142,13 @@ export class ConsolePeople extends View {
     const { people: T } = this.T;
     const { info } = this.app;
     if (!info) return nothing;
-    const { moderator_key: key, id, source } = this.broadcast;
+    const { moderator_key: key, id, source, visibility } = this.broadcast;
     const link = `${watchUrl(info, id, location.href)}#moderate=${encodeURIComponent(key ?? '')}`;
     return html`<section class="card" aria-labelledby="link">
       <h3 id="link">${T.moderatorLink}</h3>
-      <p class="quiet">${T.moderatorLinkText}</p>
+      <p class="quiet">
+        ${T.moderatorLinkText}${visibility === 'token' ? ` ${T.moderatorLinkToken}` : ''}
+      </p>
       ${
         key
           ? html`<console-copy secret .app=${this.app} .label=${T.moderatorLink} .value=${link}></console-copy>`

@@ -4,7 +4,7 @@
 
 import { Api, ApiError } from './api.ts';
 import { Feed } from './feed.ts';
-import type { Account, Broadcast, Feature, Info, LiveNews, Session } from './model.ts';
+import type { Account, Broadcast, Feature, Info, Live, Session } from './model.ts';
 import { hashOf, type Route, routeOf, sameRoute } from './route.ts';
 import { Studio } from './studio.ts';
 import type { Texts } from './texts/texts.ts';
@@ -31,7 +31,7 @@ export interface News {
   route: Route;
   broadcast: Broadcast;
   deleted: string;
-  live: { readonly id: string; readonly news: LiveNews };
+  live: { readonly id: string; readonly news: Live };
   /** News may have been missed: ask again for what is shown. */
   missed: null;
   /** The session has ended while the page was open, or there is one again. */
@@ -59,7 +59,7 @@ export class Context {
   readonly #feed: Feed;
   /** The preview that this page showed last, and when it went. */
   #preview: { readonly id: string; readonly goneMs: number } | null = null;
-  #renewal: { promise: Promise<void>; done: () => void } | null = null;
+  #renewal: Renewal | null = null;
 
   constructor(texts: Texts) {
     this.texts = texts;
@@ -126,14 +126,18 @@ export class Context {
 
   /** Somebody is signed in: from now on there is news. */
   enter({ account }: Session): void {
+    const other = this.account !== null && this.account.id !== account.id;
     this.account = account;
     this.ended = false;
     this.#feed.start();
     this.#feed.hurry();
-    this.#renewal?.done();
+    // What one person was about to do is not done in the name of another, who may see other things, too.
+    if (other) this.#renewal?.fail(new ApiError(401, 'other-account', ''));
+    else this.#renewal?.done();
     this.#renewal = null;
     this.tell('session', null);
     this.tell('change', null);
+    if (other) this.tell('missed', null);
   }
 
   leave(): void {
@@ -151,6 +155,11 @@ export class Context {
 
   hurry(): void {
     this.#feed.hurry();
+  }
+
+  /** Whether somebody can see the page. */
+  shown(shown: boolean): void {
+    this.#feed.shown(shown);
   }
 
   /** Goes to another page of the console. */
@@ -179,8 +188,7 @@ export class Context {
     // Nobody was signed in: there is a form on the page already.
     if (!this.account) return Promise.reject(new ApiError(401, 'unauthorized', ''));
     if (!this.#renewal) {
-      const { promise, resolve } = withResolvers();
-      this.#renewal = { promise, done: resolve };
+      this.#renewal = renewal();
       this.ended = true;
       this.tell('session', null);
     }
@@ -199,10 +207,21 @@ export class Context {
   }
 }
 
-function withResolvers(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
+/** What waits for a session. */
+interface Renewal {
+  readonly promise: Promise<void>;
+  readonly done: () => void;
+  readonly fail: (error: ApiError) => void;
+}
+
+function renewal(): Renewal {
+  let done = () => {};
+  let fail: Renewal['fail'] = () => {};
+  const promise = new Promise<void>((resolve, reject) => {
+    done = resolve;
+    fail = reject;
   });
-  return { promise, resolve };
+  // Nobody may be waiting: the stream of news alone has noticed.
+  promise.catch(() => {});
+  return { promise, done, fail };
 }

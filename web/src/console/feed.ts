@@ -1,7 +1,7 @@
 // News of the server by `EventSource`: what changed, as it changes. The browser comes back by itself after
 // a stream that ended; after an error it gives up, and this does not, with longer and longer pauses.
 
-import type { Broadcast, LiveNews } from './model.ts';
+import type { Broadcast, Live } from './model.ts';
 
 /** Pauses grow from the first to the last, and each is up to so much longer, so that not all come at once. */
 const BACKOFF_MS = 1_000;
@@ -9,11 +9,16 @@ const BACKOFF_MAX_MS = 30_000;
 const JITTER = 0.5;
 /** A stream that is to come back by itself has so long before people are told. */
 const PATIENCE_MS = 4_000;
+/**
+ * A page that nobody has looked at for so long gives its connection back: over HTTP/1.1 browsers have six for
+ * all tabs of a host, and the seventh tab would load nothing.
+ */
+const HIDDEN_MS = 5_000;
 
 export interface FeedHost {
   broadcast(broadcast: Broadcast): void;
   deleted(id: string): void;
-  live(id: string, news: LiveNews): void;
+  live(id: string, news: Live): void;
   /** News may have been missed: what is shown is to be asked for again. */
   missed(): void;
   /** Whether there is a connection, told when it changes. */
@@ -40,6 +45,11 @@ export class Feed {
   #opened = false;
   #connected = true;
   #running = false;
+  #hidden = false;
+  /** Runs while the page has been hidden only for a moment. */
+  #leaving: ReturnType<typeof setTimeout> | undefined;
+  /** The page has been hidden for long, and nothing is asked for. */
+  #paused = false;
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -53,7 +63,7 @@ export class Feed {
   start(): void {
     if (this.#running) return;
     this.#running = true;
-    this.#open();
+    if (!this.#paused) this.#open();
   }
 
   stop(): void {
@@ -62,18 +72,40 @@ export class Feed {
     this.#close();
   }
 
+  /** Whether somebody can see the page: there is no news for who does not look. */
+  shown(shown: boolean): void {
+    if (this.#hidden === !shown) return;
+    this.#hidden = !shown;
+    clearTimeout(this.#leaving);
+    if (!shown) {
+      this.#leaving = setTimeout(() => this.#pause(), HIDDEN_MS);
+      return;
+    }
+    if (!this.#paused) return;
+    this.#paused = false;
+    // What happened meanwhile was missed, also by who had not been told anything yet.
+    this.#opened = true;
+    if (this.#running) this.#open();
+  }
+
   /** Follows the figures of this broadcast as well. */
   follow(live: string | null): void {
     if (live === this.#live) return;
     this.#live = live;
-    if (this.#running) this.#open();
+    if (this.#running && !this.#paused) this.#open();
   }
 
   /** There is a network again: do not wait for the pause to end. */
   hurry(): void {
-    if (!this.#running || this.#source?.readyState === 1) return;
+    if (!this.#running || this.#paused || this.#source?.readyState === 1) return;
     this.#attempts = 0;
     this.#open();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#attempts = 0;
+    this.#close();
   }
 
   #open(): void {
@@ -97,7 +129,7 @@ export class Feed {
     const live = this.#live ?? '';
     on<Broadcast>('broadcast', (data) => host.broadcast(data));
     on<{ id: string }>('deleted', ({ id }) => host.deleted(id));
-    on<LiveNews>('live', (data) => host.live(live, data));
+    on<Live>('live', (data) => host.live(live, data));
   }
 
   #failed(source: EventSource): void {

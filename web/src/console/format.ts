@@ -133,7 +133,8 @@ export function inOrder(broadcasts: Iterable<Broadcast>, nowMs: number): Broadca
     if (one !== other) return one - other;
     if (group(a) === 'coming' && start(a) !== start(b)) return start(a) - start(b);
     if (group(a) === 'live' && a.viewers !== b.viewers) return b.viewers - a.viewers;
-    return b.created_at.localeCompare(a.created_at) || a.id.localeCompare(b.id);
+    // What the configuration file provisions says not when it was made, and comes last.
+    return (b.created_at ?? '').localeCompare(a.created_at ?? '') || a.id.localeCompare(b.id);
   });
 }
 

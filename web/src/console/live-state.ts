@@ -1,23 +1,28 @@
-// What is known of a live broadcast, second by second: the answer of `/live`, and then each piece of news put
-// into it. Pure.
+// What is known of a broadcast and of its picture, second by second: the answers for them, and then each piece
+// of news put into them. Pure.
 
-import type { Finding, Live, LiveNews, Point } from './model.ts';
+import type { Broadcast, Finding, Live, Point } from './model.ts';
 
 /** Five minutes, as the server keeps them. */
 const POINTS_MAX = 300;
 
-/** What is known after the news: the history goes on, and begins anew with another publisher. */
-export function withNews(before: Live | null, news: LiveNews): Live {
-  const { point, ...live } = news;
-  if (!live.report) return live;
-  const goesOn = before?.publisher?.since === live.publisher?.since;
-  const history = goesOn ? (before?.report?.history ?? []) : [];
-  return { ...live, report: { ...live.report, history: withPoint(history, point ?? null) } };
+/** A broadcast after news of it, which has not the key of its moderators, whoever hears it. */
+export function withNewsOf(before: Broadcast | null, news: Broadcast): Broadcast {
+  return { ...news, moderator_key: news.moderator_key ?? before?.moderator_key ?? null };
 }
 
-function withPoint(history: readonly Point[], point: Point | null): readonly Point[] {
-  if (!point || (history.at(-1)?.at ?? '') >= point.at) return history;
-  return [...history, point].slice(-POINTS_MAX);
+/** What is known after the news: the history goes on, and begins anew with another publisher. */
+export function withNews(before: Live | null, news: Live): Live {
+  if (!news.report) return news;
+  const goesOn = before?.publisher?.since === news.publisher?.since;
+  const known = goesOn ? (before?.report?.history ?? []) : [];
+  return { ...news, report: { ...news.report, history: joined(known, news.report.history) } };
+}
+
+function joined(known: readonly Point[], told: readonly Point[]): readonly Point[] {
+  const last = known.at(-1)?.at ?? '';
+  const more = told.filter(({ at }) => at > last);
+  return more.length === 0 ? known : [...known, ...more].slice(-POINTS_MAX);
 }
 
 const SEVERITIES = ['problem', 'warning', 'hint'] as const;

@@ -119,8 +119,9 @@ export interface Broadcast extends About {
   /** Who may change it: the console, or only the configuration file. */
   readonly source: 'console' | 'config';
   readonly rev: number;
-  readonly created_at: string;
-  readonly updated_at: string;
+  /** Both are null for what the configuration file provisions. */
+  readonly created_at: string | null;
+  readonly updated_at: string | null;
   readonly state: State;
   readonly live_since: string | null;
   readonly viewers: number;
@@ -128,8 +129,8 @@ export interface Broadcast extends About {
   readonly findings: number;
   /** What the asker is here. */
   readonly role: Role;
-  /** Only in the answer for one broadcast. */
-  readonly moderator_key?: string | null;
+  /** Only in the answer for one broadcast; null in lists and news. */
+  readonly moderator_key: string | null;
 }
 
 export type KeyUse = 'primary' | 'backup';
@@ -156,12 +157,18 @@ export interface ViewerToken {
 }
 
 export interface Figures {
+  /** What it calls itself. */
+  readonly encoder: string | null;
   readonly video_codec: string | null;
+  readonly video_profile: string | null;
   readonly width: number | null;
   readonly height: number | null;
   readonly frame_rate: number | null;
+  /** As the stream says. */
+  readonly stated_frame_rate: number | null;
   readonly video_bps: number | null;
   readonly audio_codec: string | null;
+  readonly audio_profile: string | null;
   readonly audio_bps: number | null;
   readonly sample_rate: number | null;
   readonly channels: number | null;
@@ -196,8 +203,8 @@ export interface Finding {
 
 export interface Report {
   readonly figures: Figures;
-  /** Oldest first; not in what `/events` sends. */
-  readonly history?: readonly Point[];
+  /** Oldest first; in what `/events` sends, the newest alone. */
+  readonly history: readonly Point[];
   readonly findings: readonly Finding[];
 }
 
@@ -222,11 +229,6 @@ export interface Live {
     }[];
   };
   readonly report: Report | null;
-}
-
-/** `Live` as `/events` has it: with one point in place of the history. */
-export interface LiveNews extends Live {
-  readonly point?: Point | null;
 }
 
 export interface ViewerKey {

@@ -23,7 +23,8 @@ export type Route =
   | { readonly page: 'broadcast'; readonly id: string; readonly tab: BroadcastTab | null }
   | { readonly page: 'settings'; readonly tab: SettingsTab }
   | { readonly page: 'setup'; readonly token: string }
-  | { readonly page: 'refused'; readonly reason: string }
+  /** Back from the identity provider: why nobody was signed in; empty for what is no code. */
+  | { readonly page: 'refused'; readonly code: string }
   | { readonly page: 'unknown' };
 
 /** What a fragment means; whatever stands in it, there is an answer. */
@@ -33,7 +34,7 @@ export function routeOf(hash: string): Route {
   const setup = /^setup=(.+)$/.exec(text);
   if (setup?.[1]) return { page: 'setup', token: decoded(setup[1]) };
   const error = /^error=(.*)$/.exec(text);
-  if (error) return { page: 'refused', reason: decoded(error[1]?.replaceAll('+', ' ') ?? '') };
+  if (error) return { page: 'refused', code: codeOf(error[1] ?? '') };
   const [, first, second, third, ...rest] = text.split('?')[0]?.split('/').map(decoded) ?? [];
   if (rest.length > 0) return { page: 'unknown' };
   if (first === 'new' && second === undefined) return { page: 'new' };
@@ -72,6 +73,11 @@ export function pathOf(route: Route): string {
 
 export function sameRoute(one: Route, other: Route): boolean {
   return one.page === other.page && pathOf(one) === pathOf(other);
+}
+
+/** A code alone: whoever makes a link may write anything into it, and none of it is shown. */
+function codeOf(text: string): string {
+  return /^[a-z][a-z_-]{0,39}$/.test(text) ? text.replaceAll('_', '-') : '';
 }
 
 function decoded(text: string): string {

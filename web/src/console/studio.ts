@@ -1,9 +1,11 @@
 // Broadcasting from this browser: devices, preview, the key that is made for it, and the connection, which
-// is made again when it is lost. Lives as long as the page, so that one can look at other views meanwhile.
+// is made again when it is lost, but not when somebody ended it. Lives as long as the page, so that one can
+// look at other views meanwhile.
 
 import type { Api } from './api.ts';
 import { ApiError } from './api.ts';
-import { type Source, Whip, type WhipError } from './whip.ts';
+import type { Key } from './model.ts';
+import { type Decision, type Source, Whip, WhipError } from './whip.ts';
 
 export type Stage = 'off' | 'preview' | 'connecting' | 'live' | 'reconnecting';
 
@@ -15,7 +17,9 @@ export type Trouble =
   | 'lost-device'
   | 'refused'
   | 'failed'
-  | 'api';
+  | 'keys-full'
+  | 'api'
+  | Decision;
 
 /** Pauses between attempts double from the first to the last; then it goes on for as long as it takes. */
 const BACKOFF_MS = 500;
@@ -24,10 +28,16 @@ const BACKOFF_MAX_MS = 8_000;
 const FIRST_ATTEMPTS = 2;
 /** The label of keys that are made for this, and taken back. */
 const KEY_LABEL = 'Browser';
+/** Nobody is live for so long with a key that was not used since: its page has crashed. */
+const KEY_OLD_MS = 12 * 3_600_000;
 
 export interface StudioOptions {
-  readonly api: Pick<Api, 'keys'>;
+  readonly api: {
+    readonly keys: Pick<Api['keys'], 'list' | 'create' | 'revoke' | 'revokeAtExit'>;
+    readonly broadcasts: Pick<Api['broadcasts'], 'get' | 'live'>;
+  };
   readonly whip: () => string | null;
+  readonly publish?: typeof Whip.publish;
 }
 
 interface Given {
@@ -48,6 +58,8 @@ export class Studio extends EventTarget {
   trouble: Trouble | null = null;
   /** What the server said. */
   reason = '';
+  /** When to try again, seconds; null where the server did not say. */
+  retryAfter: number | null = null;
   /** The broadcast that it is for. */
   broadcast: string | null = null;
   devices: readonly MediaDeviceInfo[] = [];
@@ -111,13 +123,15 @@ export class Studio extends EventTarget {
     if (!broadcast || !stream || this.sending || !url) return;
     const run = new AbortController();
     this.#run = run;
+    this.#tell(null);
     this.#become('connecting');
     try {
+      await this.#revokeOld(broadcast);
       const made = await this.#options.api.keys.create(broadcast, { label: KEY_LABEL });
       this.#key = { broadcast, id: made.id, secret: made.key };
     } catch (error) {
-      this.trouble = 'api';
-      this.reason = error instanceof ApiError ? error.detail : '';
+      const full = error instanceof ApiError && error.code === 'conflict';
+      this.#tell(full ? 'keys-full' : 'api', error instanceof ApiError ? error.detail : '');
       return this.#become('preview');
     }
     // It was stopped while the key was made.
@@ -164,36 +178,79 @@ export class Studio extends EventTarget {
       const key = this.#key;
       if (!stream || !key) return;
       try {
+        // Who was live already goes on only if that is what people want.
+        const decision = this.stage === 'reconnecting' ? await this.#decided(key) : null;
+        if (stop.aborted) return;
+        if (decision) return await this.#end(decision);
+        this.#whip?.leave();
+        this.#whip = null;
         const lost = () => {
           if (stop.aborted) return;
-          this.#whip = null;
           this.#become('reconnecting');
           void this.#connect(url, stop, Number.POSITIVE_INFINITY);
         };
         const to = new URL(url, location.href).href;
         const { secret } = key;
         const { source } = this;
-        this.#whip = await Whip.publish({
-          url: to,
-          key: secret,
-          stream,
-          source,
-          signal: stop,
-          lost,
-        });
-        this.trouble = null;
+        const { publish = Whip.publish } = this.#options;
+        this.#whip = await publish({ url: to, key: secret, stream, source, signal: stop, lost });
+        this.#tell(null);
         return this.#become('live');
       } catch (error) {
         if (stop.aborted) return;
-        const { final, reason, status } = error as WhipError;
+        if (error instanceof ApiError && /^40[134]$/.test(String(error.status))) {
+          return await this.#end('api', error.detail);
+        }
+        // Who is not reached says nothing of what was decided, and is asked again.
+        const { final, reason, status, decision, retryAfter } =
+          error instanceof WhipError ? error : new WhipError(0, '');
         if (final || attempt + 1 >= attemptsMax) {
-          this.trouble = status > 0 ? 'refused' : 'failed';
-          this.reason = reason;
-          await this.stop();
-          return;
+          const trouble = decision ?? (status > 0 ? 'refused' : 'failed');
+          return await this.#end(trouble, reason, retryAfter);
         }
       }
       await pause(Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt), stop);
+    }
+  }
+
+  /** Why the broadcast is not to go on from here; null if only the connection was lost. */
+  async #decided({ broadcast, id }: Given): Promise<Decision | null> {
+    const { broadcasts } = this.#options.api;
+    const [{ blocked }, { publisher, state, since }] = await Promise.all([
+      broadcasts.get(broadcast),
+      broadcasts.live(broadcast),
+    ]);
+    if (blocked) return 'blocked';
+    if (publisher) return publisher.key === id ? null : 'replaced';
+    // As long as this page has not let go of its connection, it is not what has ended it; nor is an origin
+    // that was started anew, which knows not since when it is over.
+    return state === 'ended' && since !== null && this.#whip ? 'stopped' : null;
+  }
+
+  /** Stops, and says why. */
+  async #end(trouble: Trouble, reason = '', retryAfter: number | null = null): Promise<void> {
+    this.#tell(trouble, reason, retryAfter);
+    await this.stop();
+  }
+
+  #tell(trouble: Trouble | null, reason = '', retryAfter: number | null = null): void {
+    this.trouble = trouble;
+    this.reason = reason;
+    this.retryAfter = retryAfter;
+  }
+
+  /** Takes back what pages left that went away without a word, before there are as many as may be. */
+  async #revokeOld(broadcast: string): Promise<void> {
+    const { keys, broadcasts } = this.#options.api;
+    try {
+      const all = await keys.list(broadcast);
+      const old = all.filter((key) => isLeft(key, Date.now()));
+      if (old.length === 0) return;
+      const { publisher } = await broadcasts.live(broadcast);
+      for (const { id } of old) if (id !== publisher?.key) await keys.revoke(broadcast, id);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      // There may be room all the same.
     }
   }
 
@@ -280,7 +337,7 @@ export class Studio extends EventTarget {
     }
     const [run, url] = [this.#run, this.#options.whip()];
     if (!run || !url) return;
-    whip.close();
+    whip.leave();
     this.#whip = null;
     this.#become('reconnecting');
     void this.#connect(url, run.signal, Number.POSITIVE_INFINITY);
@@ -307,6 +364,12 @@ export class Studio extends EventTarget {
   #changed(): void {
     this.dispatchEvent(new Event('change'));
   }
+}
+
+/** Whether a key is one that was made for this, and that nobody needs any more. */
+function isLeft({ label, revoked_at, created_at, used_at }: Key, nowMs: number): boolean {
+  const lastMs = Date.parse(used_at ?? created_at);
+  return label === KEY_LABEL && revoked_at === null && nowMs - lastMs > KEY_OLD_MS;
 }
 
 function hinted(stream: MediaStream, hint: 'motion' | 'detail'): MediaStream {
@@ -339,14 +402,12 @@ function troubleOf(error: unknown): Trouble | null {
 
 function pause(ms: number, stop: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    stop.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
+    const end = () => {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    stop.addEventListener('abort', end);
   });
 }

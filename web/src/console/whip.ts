@@ -33,19 +33,29 @@ export const RATES: Readonly<Record<Source, Rates>> = {
   },
 };
 
+/** Why somebody is not to publish now, whatever the connection is like: people have decided it. */
+export const DECISIONS = ['stopped', 'blocked', 'replaced'] as const;
+export type Decision = (typeof DECISIONS)[number];
+
 /** Why a connection was not made, or was lost. `reason`: what the server said, if it did. */
 export class WhipError extends Error {
   readonly status: number;
   readonly reason: string;
+  readonly decision: Decision | null;
+  /** When to come back, seconds; null where it was not said. */
+  readonly retryAfter: number | null;
   /** Trying again as it is would be no use. */
   readonly final: boolean;
 
-  constructor(status: number, reason: string) {
+  constructor(status: number, reason: string, code = '', retryAfter: number | null = null) {
     super(`WHIP: ${status} ${reason}`);
     this.name = 'WhipError';
     this.status = status;
     this.reason = reason;
-    this.final = status >= 400 && status < 500 && status !== 408 && status !== 429;
+    this.decision = DECISIONS.find((each) => each === code) ?? null;
+    this.retryAfter = retryAfter;
+    const refused = status >= 400 && status < 500 && status !== 408 && status !== 429;
+    this.final = this.decision !== null || refused;
   }
 }
 
@@ -83,7 +93,7 @@ export interface WhipOptions {
   readonly stream: MediaStream;
   readonly source: Source;
   readonly signal: AbortSignal;
-  /** The connection is there no more; told once, and not after `close`. */
+  /** No media gets through any more; told once, and not after `close` or `leave`, of which it needs one. */
   readonly lost: () => void;
 }
 
@@ -92,6 +102,7 @@ export class Whip {
   readonly #options: WhipOptions;
   #session: string | null = null;
   #closed = false;
+  #told = false;
   #patience: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(options: WhipOptions) {
@@ -135,15 +146,21 @@ export class Whip {
 
   /** Says goodbye, so that the broadcast ends now and not after a timeout. */
   close(): void {
-    if (this.#closed) return;
+    const session = this.#session;
+    const gone = this.#closed;
+    this.leave();
+    if (gone || !session) return;
+    const headers = { Authorization: `Bearer ${this.#options.key}` };
+    fetch(session, { method: 'DELETE', headers, keepalive: true }).catch(() => {
+      // The origin notices by itself, only later.
+    });
+  }
+
+  /** Lets go without a goodbye: another connection takes over, and for viewers nothing has ended. */
+  leave(): void {
     this.#closed = true;
     clearTimeout(this.#patience);
     this.#pc.close();
-    if (!this.#session) return;
-    const headers = { Authorization: `Bearer ${this.#options.key}` };
-    fetch(this.#session, { method: 'DELETE', headers, keepalive: true }).catch(() => {
-      // The origin notices by itself, only later.
-    });
   }
 
   async #connect(): Promise<void> {
@@ -192,8 +209,8 @@ export class Whip {
   }
 
   #lost(): void {
-    if (this.#closed) return;
-    this.close();
+    if (this.#closed || this.#told) return;
+    this.#told = true;
     this.#options.lost();
   }
 
@@ -258,12 +275,16 @@ function gathered(pc: RTCPeerConnection): Promise<void> {
   });
 }
 
-async function refusal(answer: Response): Promise<WhipError> {
+/** Reads what the server says is wrong (RFC 9457), with care: a proxy may have answered in its place. */
+export async function refusal(answer: Response): Promise<WhipError> {
   const text = (await answer.text().catch(() => '')).slice(0, 2_000);
+  const wait = answer.headers.get('Retry-After') ?? '';
+  const retryAfter = /^\d{1,6}$/.test(wait) ? Number(wait) : null;
   try {
-    const { detail, title } = JSON.parse(text) as { detail?: unknown; title?: unknown };
-    return new WhipError(answer.status, String(detail ?? title ?? ''));
+    const { detail, title, code } = JSON.parse(text) as Record<string, unknown>;
+    const said = String(detail ?? title ?? '');
+    return new WhipError(answer.status, said, typeof code === 'string' ? code : '', retryAfter);
   } catch {
-    return new WhipError(answer.status, text);
+    return new WhipError(answer.status, text, '', retryAfter);
   }
 }

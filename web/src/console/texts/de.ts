@@ -58,6 +58,8 @@ export const de: Texts = {
     'too-many-requests': 'Zu viele Versuche. Bitte warten Sie einen Moment.',
     unavailable: 'Der Server kann das im Moment nicht. Bitte versuchen Sie es bald noch einmal.',
     invalid: 'Etwas stimmt noch nicht. Bitte sehen Sie die markierten Felder an.',
+    'other-account':
+      'Sie haben sich als jemand anderes angemeldet, darum wurde nicht gesendet, was noch wartete. Bitte sehen Sie nach, und tun Sie es noch einmal.',
     other: 'Das hat nicht geklappt.',
     waitSeconds: plural('de', {
       one: 'Bitte warten Sie # Sekunde.',
@@ -93,6 +95,32 @@ export const de: Texts = {
     with: (name) => `Mit ${name} anmelden`,
     or: 'oder',
     refused: (reason) => `Die Anmeldung ist nicht gelungen: ${reason}`,
+    refusals: {
+      'access-denied':
+        'Der Identitätsanbieter hat Sie nicht hereingelassen, oder Sie haben abgebrochen.',
+      'provider-away':
+        'Der Identitätsanbieter antwortet nicht. Versuchen Sie es gleich noch einmal.',
+      misconfigured:
+        'Die Anmeldung über den Identitätsanbieter ist nicht richtig eingerichtet. Sagen Sie es einem Administrator.',
+      'not-begun':
+        'Das wurde in einem anderen Browser oder vor zu langer Zeit begonnen. Bitte beginnen Sie noch einmal.',
+      untrusted:
+        'Den Angaben des Identitätsanbieters ist nicht zu trauen. Versuchen Sie es noch einmal, und sagen Sie es einem Administrator, wenn es so bleibt.',
+      'not-admitted':
+        'Ihr Konto beim Identitätsanbieter gehört nicht zu denen, die sich hier anmelden dürfen. Fragen Sie einen Administrator.',
+      'not-verified':
+        'Der Identitätsanbieter bestätigt nicht, dass Ihre E-Mail-Adresse Ihnen gehört. Fragen Sie einen Administrator.',
+      'no-account':
+        'Für Sie gibt es hier noch kein Konto. Bitten Sie einen Administrator darum. Wenn Sie schon eines haben, melden Sie sich mit dessen Passwort an.',
+      disabled: 'Ihr Konto hier ist gesperrt. Fragen Sie einen Administrator.',
+      'setup-needed':
+        'Dieser Server hat noch keinen Administrator: Er muss erst eingerichtet werden.',
+      'linked-elsewhere':
+        'Diese Identität gehört hier schon zu einem anderen Konto. Melden Sie sich damit an, oder fragen Sie einen Administrator.',
+      'other-account': 'Sie haben sich inzwischen als jemand anderes angemeldet.',
+      other:
+        'Unterwegs ist etwas schiefgegangen. Versuchen Sie es noch einmal, und sagen Sie es einem Administrator, wenn es so bleibt.',
+    },
     ended: 'Ihre Sitzung ist abgelaufen',
     endedText:
       'Melden Sie sich wieder an. Was Sie auf dieser Seite geschrieben haben, ist noch da.',
@@ -338,12 +366,29 @@ export const de: Texts = {
     failed:
       'Es kam keine Verbindung für Bild und Ton zustande. Vielleicht sperrt das Netz sie: Nehmen Sie dann OBS.',
     sending: (rate, codec) => `Gesendet werden ${rate}, ${codec}`,
+    keysFull:
+      'Diese Übertragung hat so viele Streamschlüssel, wie sie haben darf. Widerrufen Sie einen unter Schlüssel, und gehen Sie dann wieder auf Sendung.',
+    stopped:
+      'Jemand anderes hat die Übertragung beendet, darum sendet diese Seite nichts mehr. Sie können wieder auf Sendung gehen.',
+    blocked:
+      'Die Übertragung wurde gesperrt: Niemand kann senden, bis die Sperre aufgehoben wird. Danach können Sie wieder auf Sendung gehen.',
+    replaced:
+      'Ein anderer Encoder hat übernommen, darum sendet diese Seite nichts mehr. Um wieder zu übernehmen, gehen Sie noch einmal auf Sendung.',
+    insteadTitle: 'Übertragung übernehmen?',
+    insteadText:
+      'Gerade sendet ein anderer Encoder. Wenn Sie auf Sendung gehen, sieht das Publikum Ihr Bild statt seines, und er wird getrennt.',
+    instead: 'Übernehmen',
     keepOpen:
       'Lassen Sie diesen Tab offen. Die anderen Seiten der Konsole können Sie derweil benutzen.',
   },
   live: {
     title: 'Live',
     preview: 'Was das Publikum sieht',
+    noPreview: 'Hier gibt es keine Vorschau',
+    noPlayer:
+      'Der Player konnte nicht geladen werden. Prüfen Sie die Verbindung, und versuchen Sie es noch einmal, oder laden Sie die Seite neu.',
+    notAdmitted: (reason) =>
+      `Diese Übertragung sieht nur, wer einen Zuschauerlink hat. Dieser Browser hat keinen bekommen und zeigt darum weder Bild noch Kommentare: ${reason}`,
     duration: 'Auf Sendung seit',
     viewers: 'Zuschauer',
     byPath: 'Nach Weg',
@@ -445,6 +490,8 @@ export const de: Texts = {
     moderatorLink: 'Link für die Moderation',
     moderatorLinkText:
       'Wer ihn öffnet, hält Ordnung in den Kommentaren, auch ohne Konto. Veröffentlichen Sie ihn nicht.',
+    moderatorLinkToken:
+      'Wer moderiert, braucht außerdem einen Zuschauerlink, denn ohne sieht diese Übertragung niemand.',
     newLink: 'Neuen Link machen',
     newLinkTitle: 'Neuen Link für die Moderation machen?',
     newLinkText: 'Der jetzige gilt dann für niemanden mehr, der ihn hat.',

@@ -57,6 +57,8 @@ export const en = {
     'too-many-requests': 'Too many attempts. Please wait a moment.',
     unavailable: 'The server cannot do this at the moment. Please try again soon.',
     invalid: 'Something is not right yet. Please look at the marked fields.',
+    'other-account':
+      'You have signed in as somebody else, so what was waiting was not sent. Please look, and do it again.',
     other: 'That did not work.',
     waitSeconds: plural('en', { one: 'Please wait # second.', other: 'Please wait # seconds.' }),
   },
@@ -89,6 +91,28 @@ export const en = {
     with: (name: string) => `Sign in with ${name}`,
     or: 'or',
     refused: (reason: string) => `You could not be signed in: ${reason}`,
+    refusals: {
+      'access-denied': 'The identity provider did not let you in, or you cancelled.',
+      'provider-away': 'The identity provider does not answer. Try again in a little while.',
+      misconfigured:
+        'Signing in with the identity provider is not set up as it should be. Tell an administrator.',
+      'not-begun': 'This was begun in another browser, or too long ago. Please begin again.',
+      untrusted:
+        'What the identity provider says about you cannot be trusted. Try again, and tell an administrator if it stays so.',
+      'not-admitted':
+        'Your account with the identity provider is not among those that may sign in here. Ask an administrator.',
+      'not-verified':
+        'The identity provider does not confirm that your e-mail address is yours. Ask an administrator.',
+      'no-account':
+        'There is no account here for you yet. Ask an administrator for one. If you have one already, sign in with its password.',
+      disabled: 'Your account here is locked. Ask an administrator.',
+      'setup-needed': 'This server has no administrator yet: it has to be set up first.',
+      'linked-elsewhere':
+        'Another account here is already used with this identity. Sign in to that one, or ask an administrator.',
+      'other-account': 'You have signed in as somebody else meanwhile.',
+      other:
+        'Something went wrong on the way. Try again, and tell an administrator if it stays so.',
+    },
     ended: 'Your session has ended',
     endedText: 'Sign in again. What you have written on this page is still there.',
     inTab: (name: string) => `Opens ${name} in another tab. Come back here when you are done.`,
@@ -329,11 +353,28 @@ export const en = {
     refused: (reason: string) => `The server did not take it: ${reason}`,
     failed: 'No connection for media could be made. The network may block it: try OBS instead.',
     sending: (rate: string, codec: string) => `Sending ${rate}, ${codec}`,
+    keysFull:
+      'This broadcast has as many stream keys as it may have. Revoke one under Keys, then go live again.',
+    stopped:
+      'The broadcast was stopped by somebody else, so this page sends nothing any more. You can go live again.',
+    blocked:
+      'The broadcast was blocked: nobody can send to it until it is unblocked. Then you can go live again.',
+    replaced:
+      'Another encoder has taken over, so this page sends nothing any more. To take over from it, go live again.',
+    insteadTitle: 'Take over the broadcast?',
+    insteadText:
+      'Another encoder is sending now. If you go live, viewers see your picture in place of its, and it is disconnected.',
+    instead: 'Take over',
     keepOpen: 'Keep this tab open. You may use the other pages of the console meanwhile.',
   },
   live: {
     title: 'Live',
     preview: 'What viewers see',
+    noPreview: 'There is no preview here',
+    noPlayer:
+      'The player could not be loaded. Check the connection and try again, or load the page anew.',
+    notAdmitted: (reason: string) =>
+      `Only who has a viewer link may watch this broadcast, and this browser got none, so it shows neither picture nor comments: ${reason}`,
     duration: 'On for',
     viewers: 'Viewers',
     byPath: 'By path',
@@ -434,6 +475,8 @@ export const en = {
     moderatorLink: 'Link for moderators',
     moderatorLinkText:
       'Whoever opens it keeps order in the comments, without an account. Do not post it in public.',
+    moderatorLinkToken:
+      'They also need a viewer link, since nobody watches this broadcast without one.',
     newLink: 'Make a new link',
     newLinkTitle: 'Make a new link for moderators?',
     newLinkText: 'The one that is used now stops working for everybody who has it.',

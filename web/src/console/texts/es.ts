@@ -56,6 +56,8 @@ export const es: Texts = {
     'too-many-requests': 'Demasiados intentos. Espere un momento.',
     unavailable: 'El servidor no puede hacerlo ahora mismo. Inténtelo pronto de nuevo.',
     invalid: 'Algo aún no está bien. Mire los campos marcados.',
+    'other-account':
+      'Ha iniciado sesión otra persona, así que no se ha enviado lo que estaba esperando. Compruébelo y hágalo de nuevo.',
     other: 'No ha funcionado.',
     waitSeconds: plural('es', {
       one: 'Espere # segundo.',
@@ -92,6 +94,29 @@ export const es: Texts = {
     with: (name) => `Iniciar sesión con ${name}`,
     or: 'o',
     refused: (reason) => `No se ha podido iniciar sesión: ${reason}`,
+    refusals: {
+      'access-denied': 'El proveedor de identidad no le ha dejado entrar, o usted lo ha cancelado.',
+      'provider-away':
+        'El proveedor de identidad no responde. Inténtelo de nuevo dentro de un momento.',
+      misconfigured:
+        'El inicio de sesión con el proveedor de identidad no está bien configurado. Avise a un administrador.',
+      'not-begun': 'Se empezó en otro navegador o hace demasiado tiempo. Empiece de nuevo.',
+      untrusted:
+        'No se puede confiar en lo que dice de usted el proveedor de identidad. Inténtelo de nuevo y, si sigue igual, avise a un administrador.',
+      'not-admitted':
+        'Su cuenta del proveedor de identidad no está entre las que pueden entrar aquí. Pregunte a un administrador.',
+      'not-verified':
+        'El proveedor de identidad no confirma que su correo electrónico sea suyo. Pregunte a un administrador.',
+      'no-account':
+        'Aquí todavía no hay una cuenta para usted. Pídala a un administrador. Si ya tiene una, entre con su contraseña.',
+      disabled: 'Su cuenta está bloqueada aquí. Pregunte a un administrador.',
+      'setup-needed': 'Este servidor aún no tiene administrador: primero hay que configurarlo.',
+      'linked-elsewhere':
+        'Esta identidad ya se usa aquí con otra cuenta. Entre con esa cuenta o pregunte a un administrador.',
+      'other-account': 'Mientras tanto ha iniciado sesión otra persona.',
+      other:
+        'Algo ha ido mal por el camino. Inténtelo de nuevo y, si sigue igual, avise a un administrador.',
+    },
     ended: 'Su sesión ha terminado',
     endedText: 'Inicie sesión de nuevo. Lo que ha escrito en esta página sigue aquí.',
     inTab: (name) => `Abre ${name} en otra pestaña. Vuelva aquí cuando termine.`,
@@ -337,12 +362,29 @@ export const es: Texts = {
     failed:
       'No se ha podido establecer la conexión de imagen y sonido. Quizá la red la bloquee: pruebe con OBS.',
     sending: (rate, codec) => `Enviando ${rate}, ${codec}`,
+    keysFull:
+      'Esta emisión tiene todas las claves que puede tener. Revoque una en Claves y vuelva a emitir.',
+    stopped:
+      'Otra persona ha terminado la emisión, así que esta página ya no envía nada. Puede volver a emitir.',
+    blocked:
+      'La emisión se ha bloqueado: nadie puede emitir hasta que se desbloquee. Después podrá volver a emitir.',
+    replaced:
+      'Otro codificador ha tomado el relevo, así que esta página ya no envía nada. Para recuperarlo, vuelva a emitir.',
+    insteadTitle: '¿Tomar el relevo de la emisión?',
+    insteadText:
+      'Otro codificador está emitiendo ahora. Si emite usted, el público verá su imagen en lugar de la otra, y el otro se desconectará.',
+    instead: 'Tomar el relevo',
     keepOpen:
       'Deje esta pestaña abierta. Mientras tanto puede usar las demás páginas de la consola.',
   },
   live: {
     title: 'En directo',
     preview: 'Lo que ve el público',
+    noPreview: 'Aquí no hay vista previa',
+    noPlayer:
+      'No se ha podido cargar el reproductor. Compruebe la conexión e inténtelo de nuevo, o vuelva a cargar la página.',
+    notAdmitted: (reason) =>
+      `Esta emisión solo la ve quien tiene un enlace de espectador. Este navegador no ha recibido ninguno, por eso no muestra ni imagen ni comentarios: ${reason}`,
     duration: 'En antena desde hace',
     viewers: 'Espectadores',
     byPath: 'Por vía',
@@ -442,6 +484,8 @@ export const es: Texts = {
     moderatorLink: 'Enlace para moderadores',
     moderatorLinkText:
       'Quien lo abra mantiene el orden en los comentarios, sin cuenta. No lo publique.',
+    moderatorLinkToken:
+      'Quien modera también necesita un enlace de espectador, porque sin él nadie ve esta emisión.',
     newLink: 'Crear un enlace nuevo',
     newLinkTitle: '¿Crear un enlace nuevo para moderadores?',
     newLinkText: 'El que se usa ahora deja de funcionar para todos los que lo tienen.',

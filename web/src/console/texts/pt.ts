@@ -56,6 +56,8 @@ export const pt: Texts = {
     'too-many-requests': 'Tentativas demais. Espere um momento.',
     unavailable: 'O servidor não consegue fazer isso no momento. Tente de novo em breve.',
     invalid: 'Algo ainda não está certo. Veja os campos marcados.',
+    'other-account':
+      'Outra pessoa entrou, por isso o que estava esperando não foi enviado. Confira e faça de novo.',
     other: 'Não funcionou.',
     waitSeconds: plural('pt', {
       one: 'Espere # segundo.',
@@ -92,6 +94,28 @@ export const pt: Texts = {
     with: (name) => `Entrar com ${name}`,
     or: 'ou',
     refused: (reason) => `Não foi possível entrar: ${reason}`,
+    refusals: {
+      'access-denied': 'O provedor de identidade não deixou você entrar, ou você cancelou.',
+      'provider-away': 'O provedor de identidade não responde. Tente de novo daqui a pouco.',
+      misconfigured:
+        'A entrada pelo provedor de identidade não está configurada direito. Avise um administrador.',
+      'not-begun': 'Isto foi começado em outro navegador ou há tempo demais. Comece de novo.',
+      untrusted:
+        'Não dá para confiar no que o provedor de identidade diz sobre você. Tente de novo e avise um administrador se continuar assim.',
+      'not-admitted':
+        'Sua conta no provedor de identidade não está entre as que podem entrar aqui. Fale com um administrador.',
+      'not-verified':
+        'O provedor de identidade não confirma que o seu e-mail é seu. Fale com um administrador.',
+      'no-account':
+        'Ainda não há uma conta para você aqui. Peça uma a um administrador. Se você já tem uma, entre com a senha dela.',
+      disabled: 'Sua conta está bloqueada aqui. Fale com um administrador.',
+      'setup-needed': 'Este servidor ainda não tem administrador: é preciso configurá-lo primeiro.',
+      'linked-elsewhere':
+        'Esta identidade já é usada aqui com outra conta. Entre com essa conta ou fale com um administrador.',
+      'other-account': 'Enquanto isso, outra pessoa entrou.',
+      other:
+        'Algo deu errado no caminho. Tente de novo e avise um administrador se continuar assim.',
+    },
     ended: 'Sua sessão terminou',
     endedText: 'Entre de novo. O que você escreveu nesta página ainda está aqui.',
     inTab: (name) => `Abre ${name} em outra aba. Volte para cá quando terminar.`,
@@ -340,12 +364,29 @@ export const pt: Texts = {
     refused: (reason) => `O servidor não aceitou: ${reason}`,
     failed: 'Não foi possível conectar imagem e som. Talvez a rede bloqueie: tente com o OBS.',
     sending: (rate, codec) => `Enviando ${rate}, ${codec}`,
+    keysFull:
+      'Esta transmissão já tem todas as chaves que pode ter. Revogue uma em Chaves e transmita de novo.',
+    stopped:
+      'Outra pessoa parou a transmissão, por isso esta página não envia mais nada. Você pode transmitir de novo.',
+    blocked:
+      'A transmissão foi bloqueada: ninguém pode enviar até que seja desbloqueada. Depois você pode transmitir de novo.',
+    replaced:
+      'Outro codificador assumiu, por isso esta página não envia mais nada. Para assumir de volta, transmita de novo.',
+    insteadTitle: 'Assumir a transmissão?',
+    insteadText:
+      'Outro codificador está enviando agora. Se você transmitir, o público verá a sua imagem no lugar da dele, e ele será desconectado.',
+    instead: 'Assumir',
     keepOpen:
       'Mantenha esta aba aberta. Você pode usar as outras páginas do console enquanto isso.',
   },
   live: {
     title: 'Ao vivo',
     preview: 'O que o público vê',
+    noPreview: 'Não há prévia aqui',
+    noPlayer:
+      'Não foi possível carregar o player. Verifique a conexão e tente de novo, ou recarregue a página.',
+    notAdmitted: (reason) =>
+      `Só vê esta transmissão quem tem um link de espectador. Este navegador não recebeu nenhum, por isso não mostra nem imagem nem comentários: ${reason}`,
     duration: 'No ar há',
     viewers: 'Espectadores',
     byPath: 'Por via',
@@ -446,6 +487,8 @@ export const pt: Texts = {
     unknown: 'Não há conta com este nome de usuário.',
     moderatorLink: 'Link para moderadores',
     moderatorLinkText: 'Quem o abre mantém a ordem nos comentários, sem conta. Não o publique.',
+    moderatorLinkToken:
+      'Quem modera também precisa de um link de espectador, pois sem ele ninguém vê esta transmissão.',
     newLink: 'Criar um novo link',
     newLinkTitle: 'Criar um novo link para moderadores?',
     newLinkText: 'O que é usado agora deixa de funcionar para todos que o têm.',

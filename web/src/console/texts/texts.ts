@@ -41,3 +41,12 @@ export function errorText({ errors: T }: Texts, error: ApiError): string {
   const text = Object.hasOwn(known, error.code) ? known[error.code] : null;
   return typeof text === 'string' ? text : error.detail || T.other;
 }
+
+/** Why nobody was signed in, by the code that the address came back with; words for those that are unknown. */
+export function refusalText({ signIn: { refusals }, errors }: Texts, code: string): string {
+  for (const known of [refusals, errors] as readonly Readonly<Record<string, unknown>>[]) {
+    const text = Object.hasOwn(known, code) ? known[code] : null;
+    if (typeof text === 'string') return text;
+  }
+  return refusals.other;
+}

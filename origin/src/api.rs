@@ -16,6 +16,7 @@ mod keys;
 mod live;
 mod members;
 mod problem;
+mod registrations;
 mod report;
 pub mod server;
 mod session;
@@ -131,6 +132,7 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(files::comments_csv))
         .routes(routes!(files::comments_json))
         .routes(routes!(files::attendance_csv))
+        .routes(routes!(registrations::registrations_csv))
         .routes(routes!(events::events))
 }
 

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
-use lectern_relay_proto::about::{ViewerKeys, Visibility};
+use lectern_relay_proto::about::ViewerKeys;
 use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::{About, BroadcastId, UtcTime};
 use tokio::sync::broadcast::error::RecvError;
@@ -142,8 +142,20 @@ impl Control {
     /// Announces what is in the database, and makes a token for the first account if there is none.
     pub async fn load(&self) -> Result<(), store::Error> {
         let _changing = self.changing.lock().await;
-        let viewer_keys = in_force(&self.store.viewer_keys().await?);
         let all = self.store.broadcasts().await?;
+        let mut viewer_keys = self.store.viewer_keys().await?;
+        if all.iter().any(|(broadcast, _)| broadcast.about.form().is_some())
+            && !viewer_keys.iter().any(|(key, _)| signs(key))
+        {
+            // Edges are to know it before anybody registers.
+            let key = viewer_token::SigningKey::generate();
+            let added = self.store.add_viewer_key(&key.public(now()), Some(&key.secret())).await?;
+            if let Err(conflict) = added {
+                tracing::error!(?conflict, "nobody can register: there is no key to sign with");
+            }
+            viewer_keys = self.store.viewer_keys().await?;
+        }
+        let viewer_keys = in_force(&viewer_keys);
         let set_up = self.store.has_accounts().await?;
         for (broadcast, keys) in all {
             let id = broadcast.id.clone();
@@ -274,6 +286,7 @@ impl Control {
         if self.get(&id).is_some() {
             return Err(Conflict::Exists.into());
         }
+        self.prepare(&broadcast.about).await?;
         // First here, where there may be no room for it; a name that is in the database alone is not.
         let spec = spec(&broadcast, &self.read().viewer_keys);
         let room = self.broadcasts.open(spec, &[])?;
@@ -296,6 +309,7 @@ impl Control {
     pub async fn set(&self, broadcast: Broadcast) -> Result<Arc<Listed>, Error> {
         let _changing = self.change().await?;
         let was = self.changeable(&broadcast.id)?;
+        self.prepare(&broadcast.about).await?;
         let rev = self.store.set_broadcast(&broadcast).await??;
         let broadcast = Broadcast { rev, ..broadcast };
         let id = &broadcast.id;
@@ -355,7 +369,13 @@ impl Control {
     pub async fn retire_viewer_key(&self, kid: &str) -> Result<(), Error> {
         let _changing = self.change().await?;
         self.store.retire_viewer_key(kid, now()).await??;
-        self.tell_viewer_keys().await
+        self.tell_viewer_keys().await?;
+        // Edges are to know the next one before anybody registers.
+        let asking = self.all().into_iter().find(|listed| listed.broadcast.about.form().is_some());
+        match asking {
+            Some(listed) => self.prepare(&listed.broadcast.about).await,
+            None => Ok(()),
+        }
     }
 
     /// A key of our own that signs viewer tokens, the newest; made if there is none.
@@ -363,16 +383,33 @@ impl Control {
         if let Some(key) = self.newest_own_key().await? {
             return Ok(key);
         }
+        let _changing = self.change().await?;
+        self.signing_key_held().await
+    }
+
+    /// The same for whoever holds [`Control::changing`].
+    async fn signing_key_held(&self) -> Result<viewer_token::SigningKey, Error> {
+        if let Some(key) = self.newest_own_key().await? {
+            return Ok(key);
+        }
         let key = viewer_token::SigningKey::generate();
-        self.add_viewer_key(&key.public(now()), Some(&key.secret())).await?;
+        self.store.add_viewer_key(&key.public(now()), Some(&key.secret())).await??;
+        self.tell_viewer_keys().await?;
         Ok(key)
+    }
+
+    /// Makes the key by which those who register are let in, if there is none. The caller holds
+    /// [`Control::changing`].
+    async fn prepare(&self, about: &About) -> Result<(), Error> {
+        match about.form() {
+            Some(_) => self.signing_key_held().await.map(drop),
+            None => Ok(()),
+        }
     }
 
     async fn newest_own_key(&self) -> Result<Option<viewer_token::SigningKey>, Error> {
         let keys = self.store.viewer_keys().await?;
-        let own = keys
-            .into_iter()
-            .filter(|(key, _)| key.retired_at.is_none() && key.source == KeySource::Own);
+        let own = keys.into_iter().filter(|(key, _)| signs(key));
         let newest = own.max_by_key(|(key, _)| key.created_at);
         Ok(newest.and_then(|(key, secret)| viewer_token::SigningKey::parse(key.kid, &secret?)))
     }
@@ -382,7 +419,7 @@ impl Control {
         self.write(|directory| directory.viewer_keys = keys.clone());
         for listed in self.all().iter().filter(|listed| !listed.provisioned) {
             let Broadcast { id, about, .. } = &listed.broadcast;
-            if about.visibility == Visibility::Token {
+            if about.needs_token() {
                 self.broadcasts.set_about(id, told(about, &keys))?;
             }
         }
@@ -445,9 +482,13 @@ fn spec(broadcast: &Broadcast, viewer_keys: &ViewerKeys) -> Spec {
 
 /// What edges are told: with the keys for viewer tokens, where one needs one.
 fn told(about: &About, viewer_keys: &ViewerKeys) -> About {
-    let needed = about.visibility == Visibility::Token;
-    let viewer_keys = if needed { viewer_keys.clone() } else { ViewerKeys::default() };
+    let viewer_keys = if about.needs_token() { viewer_keys.clone() } else { ViewerKeys::default() };
     About { viewer_keys, ..about.clone() }
+}
+
+/// Whether tokens are signed with it here.
+fn signs(key: &ViewerKey) -> bool {
+    key.retired_at.is_none() && key.source == KeySource::Own
 }
 
 fn in_force(keys: &[(ViewerKey, Option<String>)]) -> ViewerKeys {

@@ -4,7 +4,7 @@
 //! The way of a frame, one module each: [`ingest`] (RTMP to tags) or [`whip`] (WebRTC to tags), [`clock`]
 //! (source time to media time), [`take`] (tags to frames and periods), [`transcode`] (AAC to Opus), [`package`] (frames
 //! to chunks in groups), [`broadcasts`] (who may publish, and chunks to the relay). Beside it:
-//! [`comments`], and the [`doctor`], who looks at what publishers send.
+//! [`comments`], [`registrations`], and the [`doctor`], who looks at what publishers send.
 
 pub mod api;
 pub mod broadcasts;
@@ -21,6 +21,7 @@ mod matroska;
 pub mod metrics;
 mod outbound;
 pub mod package;
+pub mod registrations;
 pub mod store;
 pub mod take;
 pub mod transcode;
@@ -48,6 +49,7 @@ use crate::control::Control;
 use crate::database::Database;
 use crate::ingest::rtmp;
 use crate::metrics::Metrics;
+use crate::registrations::Registrar;
 use crate::store::Store;
 use crate::transcode::video::Reencoders;
 
@@ -59,6 +61,7 @@ pub struct Origin {
     rtmp_addr: SocketAddr,
     certificate_pem: String,
     desk: comments::Desk,
+    registrar: Registrar,
     api: Server,
     /// The API's, for a server beside this one.
     routes: Router,
@@ -151,7 +154,7 @@ impl Origin {
             tracing::info!("without origin.relay_token edges cannot send comments");
         }
         let metrics = comments::Metrics::register(registry)?;
-        let (desk, rooms) = comments::Desk::new(comments.clone(), metrics);
+        let (mut desk, rooms) = comments::Desk::new(comments.clone(), metrics);
         let store = control::store::Store::new(database.clone());
         let control = Control::new(store, broadcasts.clone(), rooms, provisioned).await?;
         match control.load().await {
@@ -163,6 +166,9 @@ impl Origin {
             Err(error) => return Err(control::Error::from(error).into()),
         }
         let control = Arc::new(control);
+        let metrics = registrations::Metrics::register(registry)?;
+        let (registrar, applications) = Registrar::new(control.clone(), metrics);
+        desk.registers_with(applications);
         let reencoders = reencoders(config, registry).await;
         let metrics = whip::Metrics::register(registry)?;
         let gate = Arc::new(OverWhip(broadcasts.clone()));
@@ -186,6 +192,7 @@ impl Origin {
             rtmp_addr,
             certificate_pem,
             desk,
+            registrar,
             edges,
             api,
             routes,
@@ -243,6 +250,7 @@ impl Origin {
             self.api.run(cancel.clone()),
             self.control.run(cancel.clone()),
             self.whip.run(cancel.clone()),
+            self.registrar.run(cancel.clone()),
             self.desk.run(self.edges, cancel)
         );
         self.database.close().await;

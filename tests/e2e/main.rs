@@ -8,6 +8,7 @@ mod late_edge;
 mod lip_sync;
 mod neighbours;
 mod outage;
+mod registration;
 mod restarts;
 mod sample_rates;
 mod stack;

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// Far beyond what anything here takes on an idle machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Any port of loopback.
+pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A video source of 320×180 at 25 frames a second.
 pub(crate) const VIDEO: &str = "-re -f lavfi -i testsrc2=size=320x180:rate=25";
@@ -44,7 +45,7 @@ pub(crate) struct Stack {
     client: reqwest::Client,
 }
 
-struct Running {
+pub(crate) struct Running {
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -91,8 +92,7 @@ impl Stack {
     /// Stops the origin and starts another on the same ports and data.
     pub(crate) async fn restart_origin(&mut self) {
         let origin = self.origin.take().unwrap();
-        origin.cancel.cancel();
-        origin.task.await.unwrap();
+        origin.stop().await;
         let data_dir = self.data_dir.path().into();
         let (origin, ..) = start_origin(self.rtmp, self.relay, data_dir, &self.broadcasts).await;
         self.origin = Some(origin);
@@ -218,13 +218,19 @@ async fn start_origin(
 }
 
 impl Running {
-    fn spawn<F>(run: impl FnOnce(CancellationToken) -> F) -> Self
+    pub(crate) fn spawn<F>(run: impl FnOnce(CancellationToken) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let cancel = CancellationToken::new();
         let task = tokio::spawn(run(cancel.clone()));
         Self { cancel, task }
+    }
+
+    /// Ends it, and waits until it has.
+    pub(crate) async fn stop(self) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
     }
 }
 

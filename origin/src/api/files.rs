@@ -25,6 +25,8 @@ use super::{Site, csv};
 use crate::comments::store::{Error, Store};
 use crate::control::records::Scope;
 
+/// What a table is.
+pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// Rows that are read from the store at once.
 const PAGE: u32 = 500;
 /// Files that are made at once. Whoever comes then waits, for so long at most.
@@ -50,7 +52,7 @@ impl File {
 
     fn content_type(self) -> &'static str {
         match self {
-            Self::CommentsCsv | Self::AttendanceCsv => "text/csv; charset=utf-8; header=present",
+            Self::CommentsCsv | Self::AttendanceCsv => CSV,
             Self::CommentsJson => "application/json",
         }
     }
@@ -114,29 +116,18 @@ impl FromRequestParts<Arc<Site>> for Reader {
 
 impl Site {
     async fn file(&self, file: File, id: BroadcastId) -> Result<Response, Problem> {
+        let permit = self.file_permit().await?;
+        let pieces = self.pieces(file, id.clone(), permit);
+        attachment(&id, file.name(), file.content_type(), pieces).await
+    }
+
+    /// One of the files that are made at once; waits for a while if there are as many as may be.
+    pub(super) async fn file_permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let permit = tokio::time::timeout(FILE_WAIT, self.files.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = permit else {
             return Err(Problem::unavailable("too many files are being fetched"));
         };
-        let name = file.name();
-        let mut pieces = self.pieces(file, id.clone(), permit).boxed();
-        // The first tells whether there is a store to read from; later there is no status to say it with.
-        let first = match pieces.next().await {
-            Some(Ok(first)) => first,
-            Some(Err(error)) => {
-                tracing::error!(broadcast = %id, %error, "{name} cannot be read");
-                return Err(Problem::unavailable("the database does not answer"));
-            }
-            None => Bytes::new(),
-        };
-        let attachment = format!("attachment; filename=\"{id}-{name}\"");
-        let headers = [
-            (CONTENT_TYPE, file.content_type()),
-            (CACHE_CONTROL, "no-store"),
-            (CONTENT_DISPOSITION, &attachment),
-        ];
-        let body = Body::from_stream(stream::iter([Ok(first)]).chain(pieces));
-        Ok((headers, body).into_response())
+        Ok(permit)
     }
 
     fn is_opened(&self, id: &BroadcastId, headers: &HeaderMap) -> bool {
@@ -162,6 +153,33 @@ impl Site {
             None => Ok(None),
         })
     }
+}
+
+/// Answers with a file of a broadcast, piece by piece.
+pub(super) async fn attachment<E: std::error::Error + Send + Sync + 'static>(
+    id: &BroadcastId,
+    name: &str,
+    content_type: &str,
+    pieces: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> Result<Response, Problem> {
+    let mut pieces = pieces.boxed();
+    // The first tells whether there is a store to read from; later there is no status to say it with.
+    let first = match pieces.next().await {
+        Some(Ok(first)) => first,
+        Some(Err(error)) => {
+            tracing::error!(broadcast = %id, %error, "{name} cannot be read");
+            return Err(Problem::unavailable("the database does not answer"));
+        }
+        None => Bytes::new(),
+    };
+    let attachment = format!("attachment; filename=\"{id}-{name}\"");
+    let headers = [
+        (CONTENT_TYPE, content_type),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_DISPOSITION, &attachment),
+    ];
+    let body = Body::from_stream(stream::iter([Ok(first)]).chain(pieces));
+    Ok((headers, body).into_response())
 }
 
 /// How far a file has been made.

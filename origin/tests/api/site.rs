@@ -15,11 +15,15 @@ use lectern_origin::control::Control;
 use lectern_origin::control::store::Store;
 use lectern_origin::database::Database;
 use lectern_origin::metrics::Metrics;
+use lectern_origin::registrations::{self, Application, Applications, Registrar};
 use lectern_origin::store;
+use lectern_relay_proto::comment::{Attempt, AuthorId, Response};
 use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -36,6 +40,8 @@ pub(crate) enum Who<'a> {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
+    /// The same as it came.
+    pub(crate) text: String,
     pub(crate) cookie: Option<String>,
     headers: HeaderMap,
 }
@@ -59,6 +65,8 @@ pub(crate) struct Site {
     database: Database,
     url: String,
     dir: Arc<TempDir>,
+    applications: Applications,
+    registering: CancellationToken,
     _relay: Publisher,
     _desk: Desk,
 }
@@ -93,6 +101,10 @@ impl Site {
         let control = Control::new(store, broadcasts.clone(), rooms, &provisioned).await;
         let control = Arc::new(control.expect("provisioned"));
         control.load().await.expect("loaded");
+        let metrics = registrations::Metrics::register(&registry).expect("metrics");
+        let (registrar, applications) = Registrar::new(control.clone(), metrics);
+        let registering = CancellationToken::new();
+        tokio::spawn(registrar.run(registering.clone()));
         let settings = api::Settings { rtmp_port: 1935, watch_url: "/watch/".to_owned() };
         let router = api::routes(control.clone(), comments, settings);
         let mut site = Self {
@@ -103,6 +115,8 @@ impl Site {
             database,
             url,
             dir,
+            applications,
+            registering,
             _relay: relay,
             _desk: desk,
         };
@@ -112,7 +126,8 @@ impl Site {
 
     /// The same, begun anew.
     pub(crate) async fn restart(self) -> Self {
-        let Self { url, dir, database, .. } = self;
+        let Self { url, dir, database, registering, .. } = self;
+        registering.cancel();
         database.close().await;
         Self::open(url, dir).await
     }
@@ -147,6 +162,19 @@ impl Site {
         let answer = self.post(Who::Nobody, "/session", credentials).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         cookie_of(&answer)
+    }
+
+    /// What the origin tells an edge, one of whose viewers answers this.
+    pub(crate) async fn register(&self, id: &str, attempt: &str, answers: Value) -> Response {
+        let (sender, told) = oneshot::channel();
+        let client = attempt.to_owned().try_into().expect("a name");
+        let broadcast = id.parse().expect("an id");
+        self.applications.send(Application {
+            attempt: Attempt { broadcast, author: AuthorId::nobody(), client },
+            answers: serde_json::from_value(answers).expect("an object"),
+            reply: Box::new(|response| drop(sender.send(response))),
+        });
+        told.await.expect("an answer")
     }
 
     pub(crate) async fn get(&self, who: Who<'_>, path: &str) -> Answer {
@@ -198,7 +226,8 @@ impl Site {
         let bytes = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
         let cookie = headers.get(SET_COOKIE).map(|value| value.to_str().expect("text").to_owned());
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status, body, cookie, headers }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status, body, text, cookie, headers }
     }
 
     /// Fails if the document does not say that this may be answered.

@@ -90,7 +90,7 @@ export class LecternRegistration extends LitElement {
     const { lang, registration: T } = this.texts;
     const { form } = this;
     if (!form)
-      return html`<p class="quiet" lang=${lang} role="status">${this.trouble || T.loading}</p>`;
+      return html`<p class="alone quiet" lang=${lang} role="status">${this.trouble || T.loading}</p>`;
     return html`<form
       lang=${lang} novalidate aria-labelledby="title" aria-busy=${this.sending}
       @submit=${this.#submitted} @input=${this.#changed} @keydown=${own}

@@ -19,8 +19,7 @@ export const registrationStyles = css`
     line-height: 1.5;
   }
   form,
-  :host > p,
-  .quiet:only-child {
+  .alone {
     box-sizing: border-box;
     width: min(100%, 34rem);
     margin: 0 auto;

@@ -401,7 +401,9 @@ export class ConsoleLive extends View {
   async #prepare(): Promise<void> {
     try {
       await Promise.all([import('../lectern-player.ts'), import('../lectern-comments.ts')]);
-      if (this.broadcast.visibility === 'token') await this.#admit();
+      const { visibility, registration } = this.broadcast;
+      // Who hosts it is not asked.
+      if (visibility === 'token' || registration !== null) await this.#admit();
     } catch (error) {
       console.warn('console: preview:', error);
     }

@@ -122,16 +122,21 @@ test('an edge that is lost for a while takes nothing away of what was typed', as
   await form(page).getByText('That did not work just now').waitFor();
   expect(await faults(page), 'trouble').toEqual([]);
   await page.unroute('**/registration');
-  // It was stored, and the answer was lost.
+  // It is stored, and the answer is lost; what else came with it as well.
+  let lost = false;
   await page.route('**/registration', async (route) => {
-    await route.fetch();
+    const body = route.request().postData() ?? '';
+    const stored = await fetch(route.request().url(), { method: 'POST', body });
+    expect(stored.status).toBe(200);
     await route.abort();
+    lost = true;
   });
   const rows = async () =>
     (await (await api('GET', '/broadcasts/talk/registrations.csv')).text()).split('\r\n').length;
   const before = await rows();
   await form(page).getByRole('button').click();
-  await expect.poll(rows).toBe(before + 1);
+  await expect.poll(() => lost).toBe(true);
+  expect(await rows()).toBe(before + 1);
   await page.unroute('**/registration');
   expect(await name.inputValue()).toBe('Ada');
   await expect.poll(() => form(page).getByRole('button').isEnabled()).toBe(true);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::stack::{ANY, DEADLINE, Running};
+use crate::stack::{ANY, DEADLINE, Running, client};
 
 const POLL: Duration = Duration::from_millis(30);
 const ANSWERS: &str = r#"{"full-name":"Ada","terms":true}"#;
@@ -48,7 +48,7 @@ impl Host {
         let certificate = origin.certificate_pem().to_owned();
         let token = origin.setup_token().unwrap();
         let origin = Some(Running::spawn(async |cancel| origin.run(cancel).await));
-        let client = Client::new();
+        let client = client();
         let cookie = String::new();
         let mut host = Self { origin, api, relay, certificate, cookie, client, _dir: dir };
         let account = json!({"token": token, "login": "ada", "name": "Ada",

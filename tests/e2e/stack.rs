@@ -64,7 +64,7 @@ impl Stack {
         let (origin, rtmp, relay, certificate) =
             start_origin(ANY, ANY, data_dir.path().into(), &broadcasts).await;
         let (edge, http) = start_edge(relay, &certificate).await;
-        let client = reqwest::Client::new();
+        let client = client();
         let origin = Some(origin);
         Self { rtmp, relay, certificate, http, data_dir, broadcasts, origin, _edge: edge, client }
     }
@@ -181,6 +181,13 @@ impl Stack {
         assert_eq!(answer.status(), 200);
         answer.text().await.unwrap()
     }
+}
+
+/// What asks over HTTP.
+pub(crate) fn client() -> reqwest::Client {
+    // As it is built here the library brings no cryptography; what it has is not used on loopback.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::new()
 }
 
 async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAddr) {

@@ -201,9 +201,16 @@ impl Edge {
                 config.comment_origins.clone(),
             ))
             .merge(whep::routes(engine.clone()));
+        let registers = comments.clone();
+        let registration = access::registration::routes(
+            directory.clone(),
+            Box::new(move |request, answer| registers.ask(request, answer)),
+            access::registration::Metrics::register(registry)?,
+        );
         let router = Router::new()
             .merge(pages::routes(&siblings, config.lobby))
             .merge(access.guard(broadcasts))
+            .merge(registration)
             .merge(beside);
         Ok(Self {
             listeners: server::Listeners { http, https },

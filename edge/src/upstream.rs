@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use lectern_relay_proto::about::{About, Visibility};
 use lectern_relay_proto::net::{
     Announcement, BroadcastSubscription, Error, Priority, Status, Subscriber, TrackEvent,
     TrackSubscription,
@@ -418,11 +417,11 @@ impl Broadcast {
     }
 
     fn set_catalog(&self, catalog: Catalog) {
-        let was_open = self.live.about().is_some_and(|about| !is_for_tokens(&about));
+        let was_open = self.live.about().is_some_and(|about| !about.needs_token());
         // First where it is decided who may watch.
         self.live.set_catalog(catalog.clone());
         self.feed.set_catalog(&catalog);
-        if was_open && is_for_tokens(&catalog.about) {
+        if was_open && catalog.about.needs_token() {
             self.comments.part(&self.id);
         }
         self.catalog.send_replace(Some(catalog));
@@ -436,10 +435,6 @@ impl Broadcast {
             self.set_catalog(Catalog { state: PublisherState::Away, ..catalog });
         }
     }
-}
-
-fn is_for_tokens(about: &About) -> bool {
-    about.visibility == Visibility::Token
 }
 
 /// A track that is being followed, until this is dropped.

@@ -18,6 +18,7 @@ mod live;
 mod members;
 mod oidc;
 mod problem;
+mod registrations;
 mod report;
 pub mod server;
 mod session;
@@ -148,6 +149,7 @@ fn described() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(files::comments_csv))
         .routes(routes!(files::comments_json))
         .routes(routes!(files::attendance_csv))
+        .routes(routes!(registrations::registrations_csv))
         .routes(routes!(events::events))
 }
 

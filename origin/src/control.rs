@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime};
 
-use lectern_relay_proto::about::{ViewerKeys, Visibility};
+use lectern_relay_proto::about::ViewerKeys;
 use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::{About, BroadcastId, UtcTime};
 use tokio::sync::broadcast::error::RecvError;
@@ -50,8 +50,6 @@ pub struct Control {
     directory: RwLock<Directory>,
     /// Held by whoever changes something, so that the directory and the database agree.
     changing: tokio::sync::Mutex<()>,
-    /// Held by whoever makes the first key that signs.
-    signing: tokio::sync::Mutex<()>,
     /// Of which it is not known whether they do.
     unsure: Mutex<BTreeSet<BroadcastId>>,
     unsure_of_more: Notify,
@@ -153,7 +151,6 @@ impl Control {
             rooms,
             directory: RwLock::new(directory),
             changing: tokio::sync::Mutex::default(),
-            signing: tokio::sync::Mutex::default(),
             unsure: Mutex::default(),
             unsure_of_more: Notify::new(),
             removed: Mutex::default(),
@@ -166,8 +163,20 @@ impl Control {
     /// Announces what is in the database, and makes a token for the first account if there is none.
     pub async fn load(&self) -> Result<(), store::Error> {
         let _changing = self.changing.lock().await;
-        let viewer_keys = in_force(&self.store.viewer_keys().await?);
         let all = self.store.broadcasts().await?;
+        let mut viewer_keys = self.store.viewer_keys().await?;
+        if all.iter().any(|(broadcast, _)| broadcast.about.form().is_some())
+            && !viewer_keys.iter().any(|(key, _)| signs(key))
+        {
+            // Edges are to know it before anybody registers.
+            let key = viewer_token::SigningKey::generate();
+            let added = self.store.add_viewer_key(&key.public(now()), Some(&key.secret())).await?;
+            if let Err(conflict) = added {
+                tracing::error!(?conflict, "nobody can register: there is no key to sign with");
+            }
+            viewer_keys = self.store.viewer_keys().await?;
+        }
+        let viewer_keys = in_force(&viewer_keys);
         let set_up = self.store.has_accounts().await?;
         self.write(|directory| directory.viewer_keys = viewer_keys);
         for (broadcast, keys) in all {
@@ -301,6 +310,7 @@ impl Control {
             if this.is_held(&id) {
                 return Err(Error::NameHeld);
             }
+            this.prepare(&broadcast.about).await?;
             // First here, where there may be no room for it; a name that is in the database alone is not.
             let room = this.broadcasts.open(spec(&broadcast, &this.viewer_keys()), &[])?;
             this.rooms.open(id.clone(), room).await;
@@ -316,6 +326,7 @@ impl Control {
         let setting = async move {
             let _changing = this.change().await?;
             this.changeable(&id)?;
+            this.prepare(&broadcast.about).await?;
             let set = this.store.set_broadcast(&broadcast).await;
             this.concluded(&id, set).await
         };
@@ -512,28 +523,53 @@ impl Control {
             // Also if it was not there any more: edges may not know.
             let told = this.tell_viewer_keys().await;
             retired??;
-            told
+            told?;
+            // Edges are to know the next one before anybody registers.
+            let all = this.all();
+            match all.iter().find(|listed| listed.broadcast.about.form().is_some()) {
+                Some(listed) => this.prepare(&listed.broadcast.about).await,
+                None => Ok(()),
+            }
         };
         carried_out(retiring).await
     }
 
     /// A key of our own that signs viewer tokens, the newest; made if there is none.
     pub async fn signing_key(self: &Arc<Self>) -> Result<viewer_token::SigningKey, Error> {
-        // One after another: the first makes it.
-        let _signing = self.signing.lock().await;
+        if let Some(key) = self.newest_own_key().await? {
+            return Ok(key);
+        }
+        let this = self.clone();
+        let making = async move {
+            let _changing = this.change().await?;
+            this.signing_key_held().await
+        };
+        carried_out(making).await
+    }
+
+    /// The same for whoever holds [`Control::changing`].
+    async fn signing_key_held(&self) -> Result<viewer_token::SigningKey, Error> {
         if let Some(key) = self.newest_own_key().await? {
             return Ok(key);
         }
         let key = viewer_token::SigningKey::generate();
-        self.add_viewer_key(key.public(now()), Some(key.secret())).await?;
+        self.store.add_viewer_key(&key.public(now()), Some(&key.secret())).await??;
+        self.tell_viewer_keys().await?;
         Ok(key)
+    }
+
+    /// Makes the key by which those who register are let in, if there is none. The caller holds
+    /// [`Control::changing`].
+    async fn prepare(&self, about: &About) -> Result<(), Error> {
+        match about.form() {
+            Some(_) => self.signing_key_held().await.map(drop),
+            None => Ok(()),
+        }
     }
 
     async fn newest_own_key(&self) -> Result<Option<viewer_token::SigningKey>, Error> {
         let keys = self.store.viewer_keys().await?;
-        let own = keys
-            .into_iter()
-            .filter(|(key, _)| key.retired_at.is_none() && key.source == KeySource::Own);
+        let own = keys.into_iter().filter(|(key, _)| signs(key));
         let newest = own.max_by_key(|(key, _)| key.created_at);
         Ok(newest.and_then(|(key, secret)| viewer_token::SigningKey::parse(key.kid, &secret?)))
     }
@@ -543,7 +579,7 @@ impl Control {
         self.write(|directory| directory.viewer_keys = keys.clone());
         for listed in self.all().iter().filter(|listed| !listed.provisioned) {
             let Broadcast { id, about, .. } = &listed.broadcast;
-            if about.visibility == Visibility::Token {
+            if about.needs_token() {
                 self.broadcasts.set_about(id, told(about, &keys))?;
             }
         }
@@ -614,9 +650,13 @@ fn spec(broadcast: &Broadcast, viewer_keys: &ViewerKeys) -> Spec {
 
 /// What edges are told: with the keys for viewer tokens, where one needs one.
 fn told(about: &About, viewer_keys: &ViewerKeys) -> About {
-    let needed = about.visibility == Visibility::Token;
-    let viewer_keys = if needed { viewer_keys.clone() } else { ViewerKeys::default() };
+    let viewer_keys = if about.needs_token() { viewer_keys.clone() } else { ViewerKeys::default() };
     About { viewer_keys, ..about.clone() }
+}
+
+/// Whether tokens are signed with it here.
+fn signs(key: &ViewerKey) -> bool {
+    key.retired_at.is_none() && key.source == KeySource::Own
 }
 
 fn in_force(keys: &[(ViewerKey, Option<String>)]) -> ViewerKeys {

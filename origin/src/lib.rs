@@ -4,7 +4,8 @@
 //! The way of a frame, one module each: [`ingest`] (RTMP to tags) or [`whip`] (WebRTC to tags), [`mend`]
 //! (B-frames re-encoded), [`clock`] (source time to media time), [`take`] (tags to frames and periods),
 //! [`transcode`] (AAC to Opus), [`package`] (frames to chunks in groups), [`broadcasts`] (who may publish, and
-//! chunks to the relay). Beside it: [`comments`], and the [`doctor`], who looks at what publishers send.
+//! chunks to the relay). Beside it: [`comments`], [`registrations`], and the
+//! [`doctor`], who looks at what publishers send.
 
 pub mod api;
 pub mod broadcasts;
@@ -23,6 +24,7 @@ pub mod metrics;
 pub mod oidc;
 mod outbound;
 pub mod package;
+pub mod registrations;
 pub mod store;
 pub mod take;
 pub mod transcode;
@@ -51,6 +53,7 @@ use crate::control::Control;
 use crate::database::Database;
 use crate::ingest::rtmp;
 use crate::metrics::Metrics;
+use crate::registrations::Registrar;
 use crate::store::Store;
 use crate::transcode::video::Reencoders;
 use crate::webhooks::Webhooks;
@@ -63,6 +66,7 @@ pub struct Origin {
     rtmp_addr: SocketAddr,
     certificate_pem: String,
     desk: comments::Desk,
+    registrar: Registrar,
     api: Server,
     /// The API's, for a server beside this one.
     routes: Router,
@@ -165,7 +169,7 @@ impl Origin {
             tracing::info!("without origin.relay_token edges cannot send comments");
         }
         let metrics = comments::Metrics::register(registry)?;
-        let (desk, rooms) = comments::Desk::new(comments.clone(), metrics);
+        let (mut desk, rooms) = comments::Desk::new(comments.clone(), metrics);
         let store = control::store::Store::new(database.clone());
         let control = Control::new(store, broadcasts.clone(), rooms, provisioned).await?;
         match control.load().await {
@@ -180,6 +184,9 @@ impl Origin {
         let networks = webhooks::Networks::parse(&config.webhook_networks)?;
         let metrics = webhooks::Metrics::register(registry)?;
         let webhooks = Arc::new(Webhooks::new(control.clone(), networks, metrics));
+        let metrics = registrations::Metrics::register(registry)?;
+        let (registrar, applications) = Registrar::new(control.clone(), metrics);
+        desk.registers_with(applications);
         let metrics = whip::Metrics::register(registry)?;
         let gate = Arc::new(OverWhip(broadcasts.clone()));
         let whip = whip::Server::bind(&config.whip(), gate, reencoders, metrics)?;
@@ -207,6 +214,7 @@ impl Origin {
             rtmp_addr,
             certificate_pem,
             desk,
+            registrar,
             edges,
             api,
             routes,
@@ -269,6 +277,7 @@ impl Origin {
             self.control.run(cancel.clone()),
             self.webhooks.run(cancel.clone()),
             self.whip.run(cancel.clone()),
+            self.registrar.run(cancel.clone()),
             self.desk.run(self.edges, cancel.clone())
         );
         self.database.close().await;

@@ -34,7 +34,6 @@ use self::attempts::{Attempt, Attempts};
 pub use self::config::{Admission, Config};
 use self::metadata::{Authentication, Metadata};
 use self::token::{Claims, Expected, Keys, Untrusted};
-pub use self::way_back::fragment_of_error;
 use crate::control::secret;
 
 /// For how long what the provider says of itself, and its keys, are believed without asking again.
@@ -126,27 +125,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same in words for whoever wanted to sign in with what is called `name`.
-    pub fn told(&self, name: &str) -> String {
+    /// The same in a word that stays, by which the console tells whoever wanted to sign in.
+    pub fn code(&self) -> &'static str {
         match self {
-            Self::Away(_) => format!("{name} does not answer now. Try again in a little while."),
-            Self::Unfit(_) => format!(
-                "signing in with {name} is not set up as it should be. Ask an admin: the log of this \
-                 server says more."
-            ),
-            Self::NotBegun => "this sign-in was begun in another browser or too long ago, or is \
-                               done already. Begin again."
-                .to_owned(),
-            Self::Refused(code) if code == "access_denied" => {
-                format!("{name} did not let you in, or you have cancelled.")
-            }
-            Self::Refused(_) => format!("{name} could not sign you in. Try again."),
-            Self::Stale => "it took too long. Try again.".to_owned(),
-            Self::Untrusted(_) => format!(
-                "what {name} says of you cannot be trusted. Try again, and tell an admin if it \
-                 stays so."
-            ),
-            Self::NotAdmitted(why) => format!("{why}."),
+            Self::Away(_) => "provider-away",
+            Self::Unfit(_) => "misconfigured",
+            Self::NotBegun | Self::Stale => "not-begun",
+            Self::Refused(code) if code == "access_denied" => "access-denied",
+            Self::Refused(_) => "refused",
+            Self::Untrusted(_) => "untrusted",
+            Self::NotAdmitted(NotAdmitted::NotVerified(..)) => "not-verified",
+            Self::NotAdmitted(_) => "not-admitted",
         }
     }
 }

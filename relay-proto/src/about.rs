@@ -5,6 +5,7 @@
 //! somebody out is the edge, and who asks viewers for their names is the origin.
 
 mod access;
+mod answers;
 mod registration;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use access::{Kid, PublicKey, ViewerKey, ViewerKeys, Visibility};
+pub use answers::{ANSWER_CHARS_MAX, Answer, Answers, Fault, Given, WrongAnswer};
 pub use registration::{Field, FieldKind, FieldName, Registration};
 
 use crate::time::UtcTime;
@@ -57,6 +59,20 @@ pub struct About {
     /// What viewers are asked before they watch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration: Option<Registration>,
+}
+
+impl About {
+    /// What viewers are asked before they watch. Who was invited with a viewer token is not asked, so of a
+    /// broadcast that is for those alone nobody is.
+    pub fn form(&self) -> Option<&Registration> {
+        self.registration.as_ref().filter(|_| self.visibility != Visibility::Token)
+    }
+
+    /// Whether nobody watches without a viewer token: one that they were invited with, or were given for
+    /// their answers.
+    pub fn needs_token(&self) -> bool {
+        self.visibility == Visibility::Token || self.registration.is_some()
+    }
 }
 
 /// What it is found by.

@@ -7,6 +7,7 @@
 mod felt;
 mod link;
 mod refusal;
+mod registration;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -19,6 +20,7 @@ pub use self::link::{
     Whom,
 };
 pub use self::refusal::Refusal;
+pub use self::registration::NotRegistered;
 pub use self::text::{Name, Text};
 use crate::UtcTime;
 
@@ -112,6 +114,11 @@ pub struct InvalidKey;
 impl AuthorId {
     /// How many hexadecimal digits it has.
     pub const LEN: usize = 16;
+
+    /// Somebody who writes nothing, and so is told apart from nobody.
+    pub fn nobody() -> Self {
+        Self("0".repeat(Self::LEN))
+    }
 
     /// The id as it stands in JSON.
     pub fn as_str(&self) -> &str {

@@ -9,6 +9,7 @@ mod lip_sync;
 mod mend;
 mod neighbours;
 mod outage;
+mod registration;
 mod restarts;
 mod sample_rates;
 mod stack;

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// Far beyond what anything here takes on an idle machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Any port of loopback.
+pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A video source of 320×180 at 25 frames a second.
 pub(crate) const VIDEO: &str = "-re -f lavfi -i testsrc2=size=320x180:rate=25";
@@ -45,7 +46,7 @@ pub(crate) struct Stack {
     client: reqwest::Client,
 }
 
-struct Running {
+pub(crate) struct Running {
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -73,9 +74,7 @@ impl Stack {
         let (origin, rtmp, relay, certificate) =
             start_origin(&config, ANY, ANY, data_dir.path().into(), &broadcasts).await;
         let (edge, http) = start_edge(relay, &certificate).await;
-        // The workspace's reqwest brings no cryptography of its own; whoever installs it first is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = reqwest::Client::new();
+        let client = client();
         let origin = Some(origin);
         let _edge = edge;
         Self { rtmp, relay, certificate, http, data_dir, broadcasts, config, origin, _edge, client }
@@ -105,8 +104,7 @@ impl Stack {
     /// Stops the origin and starts another on the same ports and data.
     pub(crate) async fn restart_origin(&mut self) {
         let origin = self.origin.take().unwrap();
-        origin.cancel.cancel();
-        origin.task.await.unwrap();
+        origin.stop().await;
         let data_dir = self.data_dir.path().into();
         let (rtmp, relay) = (self.rtmp, self.relay);
         let (origin, ..) =
@@ -199,6 +197,13 @@ impl Stack {
     }
 }
 
+/// What asks over HTTP.
+pub(crate) fn client() -> reqwest::Client {
+    // As it is built here the library brings no cryptography; what it has is not used on loopback.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAddr) {
     let config = lectern_edge::config::Config {
         http: ANY,
@@ -234,13 +239,19 @@ async fn start_origin(
 }
 
 impl Running {
-    fn spawn<F>(run: impl FnOnce(CancellationToken) -> F) -> Self
+    pub(crate) fn spawn<F>(run: impl FnOnce(CancellationToken) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let cancel = CancellationToken::new();
         let task = tokio::spawn(run(cancel.clone()));
         Self { cancel, task }
+    }
+
+    /// Ends it, and waits until it has.
+    pub(crate) async fn stop(self) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
     }
 }
 

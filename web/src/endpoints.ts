@@ -15,6 +15,8 @@ export interface Endpoints {
   readonly playlist: string;
   /** POST here with a viewer token for the cookie that carries it. */
   readonly access: string;
+  /** What viewers are asked before they watch, and where their answers go. */
+  readonly registration: string;
   /** What the edge says of the broadcast. */
   readonly status: string;
   /** POST here what the viewer experiences. */
@@ -44,6 +46,7 @@ export function endpoints(src: string, page: string): Endpoints {
     manifest: `${base}/live/${id}/manifest.mpd`,
     playlist: `${base}/live/${id}/index.m3u8`,
     access: `${base}/live/${id}/access`,
+    registration: `${base}/live/${id}/registration`,
     status: `${base}/live/${id}`,
     experience: `${base}/live/${id}/experience`,
     comments: `${base.replace(/^http/, 'ws')}/live/${id}/comments`,

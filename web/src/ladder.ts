@@ -56,6 +56,12 @@ export const REFUSED_MS = 30_000;
 /** A viewer whose token is no good asks again after this: only another link helps, or the host. */
 export const TOKEN_MS = 60_000;
 
+/** What a viewer who is turned away can do about it, other than ask whoever gave them the link. */
+const TURNED_AWAY: Readonly<Record<string, State>> = {
+  'token-expired': 'expired',
+  'registration-required': 'registering',
+};
+
 /** Reasons of an edge, which another may not have; all others are the path's, or the broadcast's. */
 export const OF_THE_EDGE: ReadonlySet<string> = new Set([
   'busy',
@@ -148,7 +154,7 @@ export class Ladder {
 
   /** Why the edge refuses this viewer, or has no place; null while it does neither. */
   get refusal(): string | null {
-    const told = ['refused', 'expired', 'full'].includes(this.#state);
+    const told = ['refused', 'registering', 'expired', 'full'].includes(this.#state);
     return told ? this.#refusal : null;
   }
 
@@ -507,7 +513,7 @@ export class Ladder {
 
   /** The edge does not let this viewer in, or no longer. */
   #turnedAway(reason: string): void {
-    this.#state = reason === 'token-expired' ? 'expired' : 'refused';
+    this.#state = TURNED_AWAY[reason] ?? 'refused';
     this.#refusal = reason;
   }
 
@@ -590,5 +596,5 @@ export class Ladder {
 
 /** How long whoever is refused for this waits before they ask again, unless the edge says when. */
 function patience(reason = ''): number {
-  return reason.startsWith('token-') ? TOKEN_MS : REFUSED_MS;
+  return reason.startsWith('token-') || reason in TURNED_AWAY ? TOKEN_MS : REFUSED_MS;
 }

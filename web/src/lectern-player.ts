@@ -8,6 +8,7 @@ import { CaptionKeeper } from './caption-keeper.ts';
 import type { Caption } from './captions.ts';
 import { colours } from './colours.ts';
 import { controlStyles } from './control-styles.ts';
+import { endpoints } from './endpoints.ts';
 import type { Transport } from './engines/engine.ts';
 import { ICONS } from './icons.ts';
 import type { Info, Rendition } from './info.ts';
@@ -17,6 +18,7 @@ import type { LecternMedia, MediaOwner } from './lectern-media.ts';
 import './lectern-media.ts';
 import type { ChoiceEvent } from './lectern-menu.ts';
 import './lectern-menu.ts';
+import type { RegisteredEvent } from './lectern-registration.ts';
 import './lectern-stats.ts';
 import { loadControls, speak } from './media-chrome.ts';
 import { Smoothed } from './media-clock.ts';
@@ -26,6 +28,7 @@ import { renditionName } from './rendition-name.ts';
 import { Session } from './session.ts';
 import { FrameRate, lookAt, type Row, statsRows } from './stats.ts';
 import { type Texts, textsFor } from './texts/texts.ts';
+import { keepRegistered, registeredToken } from './viewer-token.ts';
 import { barView, messageView, statusView } from './views.ts';
 import { STEP_MS } from './window.ts';
 
@@ -51,7 +54,8 @@ export class SrcEvent extends CustomEvent<{ readonly moved: boolean }> {
  * @attr {string} token - the viewer token, for a broadcast that needs one (docs/access.md)
  * @attr {string} lang - the language of its texts; without it, the viewer's
  * @attr {'webrtc' | 'dash' | 'hls'} pin - plays by this path alone
- * @attr {State} state - reflected; what is going on
+ * @attr {State} state - reflected; what is going on; `registering` while the host asks the viewer something
+ *   first, and the form is shown in the place of the picture (docs/access.md)
  * @attr {Path} path - reflected; the path of the picture on screen
  * @attr {'udp' | 'tcp'} transport - reflected; what WebRTC's media comes over
  * @attr {number} latency-ms - reflected; measured, smoothed; not while the viewer is back in the window
@@ -59,6 +63,8 @@ export class SrcEvent extends CustomEvent<{ readonly moved: boolean }> {
  * @attr {string} fallback-reason - reflected; why it is not WebRTC
  * @fires lectern-src - `src` is another; `detail.moved`: by the player itself, for the same broadcast
  * @fires lectern-info - what the edge says of the broadcast has changed: see `broadcastTitle` and `info`
+ * @fires lectern-registered - the viewer has registered; `detail.token` is what they watch with, and is the
+ *   player's `token` from then on
  * @slot title - between the picture and the status line
  * @csspart frame - the picture and what lies over it
  * @csspart message - the text over the picture while there is no live one
@@ -67,6 +73,7 @@ export class SrcEvent extends CustomEvent<{ readonly moved: boolean }> {
  * @csspart control - each control of media-chrome in it
  * @csspart time-range - the range of what can be gone back to
  * @csspart stats - the panel for those who want to know
+ * @csspart registration - what the host asks those who want to watch
  * @csspart unmute - the button shown where the browser insisted on silence
  * @csspart status - the line below the picture
  * @csspart badge - the path's name in the status line
@@ -120,6 +127,10 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   #session: Session | null = null;
   /** The address that the session was opened with, or went to by itself. */
   #opened = '';
+  /** The token that the viewer was given here, and where; empty for none. */
+  #registered = { at: '', token: '' };
+  /** The form is there, and stays while the edge is lost: what was typed into it is not to be. */
+  #asking = false;
   /** `src` was changed by the player itself, and nobody was told yet. */
   #moved = false;
   #video: HTMLVideoElement | null = null;
@@ -285,6 +296,16 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     this.#close();
   }
 
+  override willUpdate(changed: PropertyValues<this>): void {
+    if (changed.has('src')) {
+      this.#asking = false;
+      this.#recall();
+    }
+    if (changed.has('state') && this.state === 'registering') this.#forgetRegistered();
+    const lost = this.state === 'connecting' || this.state === 'reconnecting';
+    this.#asking = this.state === 'registering' || (this.#asking && lost);
+  }
+
   override firstUpdated(): void {
     const media = this.#media();
     if (media) media.owner = this;
@@ -312,8 +333,10 @@ export class LecternPlayer extends LitElement implements MediaOwner {
   override render() {
     const texts = this.#texts();
     speak(texts);
+    const asking = this.#asking;
     return html`
-      <div class="frame" part="frame" lang=${texts.lang}>
+      ${asking ? this.#registration(texts) : nothing}
+      <div class="frame" part="frame" lang=${texts.lang} ?hidden=${asking}>
         <media-controller
           nohotkeys novolumepref nomutedpref nosubtitleslangpref noautoseektolive autohide="3"
           defaultstreamtype="live" @dblclick=${this.#doubleClicked} @contextmenu=${this.#contextMenu}
@@ -342,8 +365,51 @@ export class LecternPlayer extends LitElement implements MediaOwner {
             : nothing
         }
       <slot name="title"></slot>
-      ${statusView(texts, this)}
+      ${asking ? nothing : statusView(texts, this)}
     `;
+  }
+
+  #registration(texts: Texts) {
+    return html`<lectern-registration
+      part="registration" .texts=${texts} .endpoints=${this.#session?.endpoints ?? null}
+      @lectern-registered=${this.#letIn}
+    ></lectern-registration>`;
+  }
+
+  /** The viewer has answered, or need not any more. */
+  #letIn({ detail: { token } }: RegisteredEvent): void {
+    const session = this.#session;
+    if (!session) return;
+    this.#asking = false;
+    if (token) {
+      const at = session.endpoints.registration;
+      this.#registered = { at, token };
+      keepRegistered(at, token);
+      this.token = token;
+    } else this.#open();
+    this.dispatchEvent(new CustomEvent('lectern-registered', { detail: { token } }));
+    // Where the form had the focus, the picture that takes its place has it.
+    void this.updateComplete.then(() =>
+      this.renderRoot.querySelector<HTMLElement>('media-controller')?.focus(),
+    );
+  }
+
+  /** Takes up what the viewer was given before, unless the page brings a token itself. */
+  #recall(): void {
+    if (this.src === this.#opened || (this.token && this.token !== this.#registered.token)) return;
+    const at = registrationAt(this.src);
+    const token = at && registeredToken(at);
+    this.#registered = { at, token };
+    this.token = token;
+  }
+
+  /** What the viewer was given is no good any more. */
+  #forgetRegistered(): void {
+    const at = this.#session?.endpoints.registration ?? '';
+    if (registeredToken(at) === this.token) keepRegistered(at, '');
+    void import('./lectern-registration.ts').catch((error) => {
+      console.error('lectern-player: registration:', error);
+    });
   }
 
   #said(texts: Texts): Said | null {
@@ -670,6 +736,15 @@ export class LecternPlayer extends LitElement implements MediaOwner {
     if (event.shiftKey || !(event.composedPath()[0] instanceof HTMLElement)) return;
     event.preventDefault();
     this.#toggleStats();
+  }
+}
+
+/** Where those register who want to watch `src`; empty where that is no broadcast's. */
+function registrationAt(src: string): string {
+  try {
+    return endpoints(src, document.baseURI).registration;
+  } catch {
+    return '';
   }
 }
 

@@ -67,9 +67,9 @@ if (player) {
   // Whoever is not let in reads along with nobody either, and need not be told so twice.
   const place = comments?.parentElement;
   new MutationObserver(() => {
-    const out = player.state === 'refused' || player.state === 'expired';
+    const out = ['refused', 'registering', 'expired'].includes(player.state);
     // There may be a newer one among the cookies by the time that the page is opened again.
-    if (player.state === 'expired') forgetToken(id);
+    if (player.state === 'expired' || player.state === 'registering') forgetToken(id);
     if (out) comments?.remove();
     else if (comments && !comments.isConnected) place?.insertBefore(comments, about);
   }).observe(player, { attributeFilter: ['state'] });

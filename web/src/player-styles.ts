@@ -12,6 +12,13 @@ export const playerStyles = css`
   :host([hidden]) {
     display: none;
   }
+  /* What the host asks stands in the place of the picture, as tall as it is. */
+  .frame[hidden] {
+    display: none;
+  }
+  lectern-registration {
+    min-height: 12rem;
+  }
   .frame {
     position: relative;
     overflow: hidden;

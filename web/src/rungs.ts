@@ -25,6 +25,7 @@ export type State =
   | 'unknown' // the edge does not know this broadcast
   | 'full' // no place on any path
   | 'refused' // the edge does not let this viewer in
+  | 'registering' // the host asks this viewer something first
   | 'expired' // nor any more: the token that let them in has
   | 'unplayable'; // no path works in this browser
 

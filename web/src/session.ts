@@ -45,6 +45,7 @@ const RESTING: ReadonlySet<State> = new Set([
   'unknown',
   'full',
   'refused',
+  'registering',
   'expired',
 ]);
 
@@ -165,6 +166,11 @@ export class Session {
   /** Where the broadcast is now: as it was given, or of the edge that was gone to. */
   get src(): string {
     return this.#src;
+  }
+
+  /** Where the pieces of the broadcast are now. */
+  get endpoints(): Endpoints {
+    return this.#endpoints;
   }
 
   /** The edge that is asked, and those that could be. */

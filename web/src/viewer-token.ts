@@ -1,6 +1,6 @@
 // The viewer token in the address of a watch page, `/watch/<id>#token=<token>`, or `?token=` where a
 // fragment does not survive. It is taken out, so that nobody shares it along with the address, and kept
-// for the tab and the broadcast.
+// for the tab and the broadcast; and what a viewer was given who registered, kept in the same way.
 
 import { forget, keep, recall } from './comments/kept.ts';
 
@@ -31,6 +31,17 @@ export function keptToken(broadcast: string): string {
 /** It is no good any more. */
 export function forgetToken(broadcast: string): void {
   forget(nameOf(broadcast), 'tab');
+}
+
+/** The token that was given to who registered there, at `registration` (`Endpoints`); empty for none. */
+export function registeredToken(registration: string): string {
+  return recall(nameOf(registration), 'tab') ?? '';
+}
+
+/** Keeps it, so that the page can be loaded again; an empty one is no good any more. */
+export function keepRegistered(registration: string, token: string): void {
+  if (token) keep(nameOf(registration), token, 'tab');
+  else forget(nameOf(registration), 'tab');
 }
 
 function nameOf(broadcast: string): string {

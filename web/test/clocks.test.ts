@@ -57,6 +57,7 @@ describe('endpoints', () => {
       whep: 'https://edge.example/whep/demo',
       manifest: 'https://edge.example/live/demo/manifest.mpd',
       playlist: 'https://edge.example/live/demo/index.m3u8',
+      registration: 'https://edge.example/live/demo/registration',
       experience: 'https://edge.example/live/demo/experience',
       comments: 'wss://edge.example/live/demo/comments',
       time: 'https://edge.example/time',

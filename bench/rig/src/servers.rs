@@ -130,6 +130,8 @@ impl Servers {
 
 /// The client with which a benchmark asks its servers.
 pub fn client() -> reqwest::Result<reqwest::Client> {
+    // As it is built here the library brings no cryptography; what it has is not used on loopback.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder()
         .timeout(Duration::from_secs(15))
         .pool_max_idle_per_host(0)

@@ -1,9 +1,10 @@
 //! Who may watch a broadcast: whoever asks, if it is public or unlisted; or who brings a viewer token
-//! for it; and in either case no more than the host lets in. `docs/access.md` tells the whole of it.
+//! for it, because they were invited or have registered; and in either case no more than the host lets in. `docs/access.md` tells the whole of it.
 //!
 //! [`guard`] stands before every route of a broadcast, so that none can be forgotten; [`jwt`] reads a
 //! token, [`carried`] finds it in a request, [`known`] remembers those that were checked, [`refusal`]
-//! says no, and [`routes`] gives a browser the cookie. How many watch is the [`audience`](crate::audience)'s
+//! says no, [`routes`] gives a browser the cookie, and [`registration`] the token to who answers what is
+//! asked. How many watch is the [`audience`](crate::audience)'s
 //! to know.
 
 pub(crate) mod carried;
@@ -12,6 +13,7 @@ pub(crate) mod fuzzing;
 mod jwt;
 mod known;
 mod refusal;
+pub mod registration;
 mod routes;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -29,7 +31,7 @@ use axum::http::header::{CACHE_CONTROL, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use lectern_relay_proto::about::{About, ViewerKey, Visibility};
+use lectern_relay_proto::about::{About, ViewerKey};
 use lectern_relay_proto::bucket::Rate;
 use lectern_relay_proto::metrics::Maker;
 use lectern_relay_proto::{BroadcastId, UtcTime};
@@ -171,14 +173,19 @@ impl Access {
     fn judge(&self, asker: &Asker) -> Verdict {
         let live = self.directory.get(&asker.id);
         let Some(about) = live.and_then(|live| live.about()) else { return Verdict::Unknown };
-        if about.visibility != Visibility::Token {
+        if !about.needs_token() {
             return Verdict::Open(about);
         }
-        let Some(Carried { token, .. }) = &asker.carried else {
-            return Verdict::Refused(Refusal::Missing);
+        let checked = match &asker.carried {
+            Some(Carried { token, .. }) => {
+                self.check(token, &asker.id, &about.viewer_keys, asker.client)
+            }
+            None => Err(Refusal::Missing),
         };
-        match self.check(token, &asker.id, &about.viewer_keys, asker.client) {
+        match checked {
             Ok(until_ms) => Verdict::Granted(about, until_ms),
+            // Whatever is wrong with what they have, they can get another here.
+            Err(refusal) if about.form().is_some() => Verdict::Refused(refusal.or_register()),
             Err(refusal) => Verdict::Refused(refusal),
         }
     }

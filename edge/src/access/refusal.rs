@@ -23,6 +23,8 @@ const RETRY_FULL_S: (u64, u64) = (5, 20);
 pub(super) enum Refusal {
     /// There is no token.
     Missing,
+    /// There is no good one, and who answers what is asked gets one.
+    Registration,
     /// There is one that was good.
     Expired,
     /// There is one of another broadcast.
@@ -50,10 +52,21 @@ impl From<Fault> for Refusal {
 }
 
 impl Refusal {
+    /// The same of a broadcast for which everybody may register.
+    pub(super) fn or_register(self) -> Self {
+        match self {
+            Self::Missing | Self::Expired | Self::WrongBroadcast | Self::Invalid => {
+                Self::Registration
+            }
+            other => other,
+        }
+    }
+
     /// The label `reason`, the problem's `code`, and the word for the player.
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Missing => "token-missing",
+            Self::Registration => "registration-required",
             Self::Expired => "token-expired",
             Self::WrongBroadcast => "token-wrong-broadcast",
             Self::Invalid => "token-invalid",
@@ -66,9 +79,11 @@ impl Refusal {
 
     fn status(self) -> StatusCode {
         match self {
-            Self::Missing | Self::Expired | Self::WrongBroadcast | Self::Invalid => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::Missing
+            | Self::Registration
+            | Self::Expired
+            | Self::WrongBroadcast
+            | Self::Invalid => StatusCode::UNAUTHORIZED,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Full | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unknown => StatusCode::NOT_FOUND,
@@ -80,6 +95,10 @@ impl Refusal {
             Self::Missing => {
                 ("Viewer token missing", "This broadcast is for those who were given a link to it.")
             }
+            Self::Registration => (
+                "Registration required",
+                "The host of this broadcast asks those who want to watch to register.",
+            ),
             Self::Expired => ("Viewer token expired", "The link to this broadcast has expired."),
             Self::WrongBroadcast => {
                 ("Viewer token of another broadcast", "The link is for another broadcast.")
@@ -134,7 +153,7 @@ impl IntoResponse for Refusal {
         if status == StatusCode::UNAUTHORIZED {
             // RFC 6750 §3.1: who brought none is not told of an error.
             let challenge = match self {
-                Self::Missing => "Bearer realm=\"lectern\"",
+                Self::Missing | Self::Registration => "Bearer realm=\"lectern\"",
                 _ => "Bearer realm=\"lectern\", error=\"invalid_token\"",
             };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

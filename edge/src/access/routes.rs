@@ -13,7 +13,8 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
+    CACHE_CONTROL, ORIGIN, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -69,24 +70,36 @@ impl Access {
 }
 
 async fn options(headers: HeaderMap) -> Response {
+    preflight(&headers, "POST, OPTIONS", "Authorization")
+}
+
+/// The answer to OPTIONS, where browsers bring and keep cookies and these methods and headers have a
+/// meaning.
+pub(super) fn preflight(
+    request: &HeaderMap,
+    methods: &'static str,
+    headers: &'static str,
+) -> Response {
     let fixed = [
-        (ALLOW, "POST, OPTIONS"),
-        (ACCESS_CONTROL_ALLOW_METHODS, "POST, OPTIONS"),
-        (ACCESS_CONTROL_ALLOW_HEADERS, "Authorization"),
+        (ALLOW, methods),
+        (ACCESS_CONTROL_ALLOW_METHODS, methods),
+        (ACCESS_CONTROL_ALLOW_HEADERS, headers),
         (ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
     let mut answer = (StatusCode::NO_CONTENT, fixed).into_response();
-    allow_origin(&mut answer, &headers);
+    allow_origin(&mut answer, request);
     answer
 }
 
 /// A page of any site may get the cookie for its viewer, who has the token; with `*` no browser would
 /// take it.
-fn allow_origin(answer: &mut Response, request: &HeaderMap) {
+pub(super) fn allow_origin(answer: &mut Response, request: &HeaderMap) {
     let headers = answer.headers_mut();
     if let Some(origin) = request.get(ORIGIN) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        let exposed = HeaderValue::from_static("Lectern-Reason, Retry-After, WWW-Authenticate");
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     headers.insert(VARY, HeaderValue::from_static("Origin"));
 }

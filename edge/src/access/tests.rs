@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{Request, StatusCode};
-use lectern_relay_proto::about::ViewerKeys;
+use lectern_relay_proto::about::{Registration, ViewerKeys, Visibility};
 use lectern_relay_proto::{Catalog, TrackName};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -346,6 +346,52 @@ async fn a_key_that_the_catalog_has_no_more_lets_nobody_in() {
     assert_eq!(ask().await, StatusCode::UNAUTHORIZED);
     edge.describe("talk", Visibility::Unlisted);
     assert_eq!(edge.get("/live/talk", &[]).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_must_register_is_told_so_at_every_route_and_is_in_with_a_token() {
+    let edge = Edge::new(false);
+    let about = |visibility| About {
+        visibility,
+        viewer_keys: vec![edge.issuer.key()].try_into().unwrap(),
+        registration: Some(Registration::default()),
+        ..About::default()
+    };
+    for visibility in [Visibility::Public, Visibility::Unlisted] {
+        edge.set("talk", about(visibility));
+        let bad = [
+            None,
+            Some(edge.token(json!({"exp": now_s() - 10}))),
+            Some(edge.token(json!({"broadcast": "open"}))),
+            Some(Issuer::new("k1").sign(&claims(json!({})))),
+            Some("garbage".to_owned()),
+        ];
+        let good = format!("Bearer {}", edge.token(json!({"sub": "registration-1"})));
+        for (method, path) in routes_of("talk") {
+            for token in &bad {
+                let token = token.as_ref().map(|token| format!("Bearer {token}"));
+                let mut with = UPGRADE.to_vec();
+                if let Some(token) = &token {
+                    with.push(("authorization", token));
+                }
+                let answer = edge.send(method, &path, &with).await;
+                assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+                assert_eq!(header(&answer, "lectern-reason"), "registration-required", "{path}");
+                assert_eq!(header(&answer, "www-authenticate"), "Bearer realm=\"lectern\"");
+            }
+            if method == "POST" {
+                continue;
+            }
+            let mut with = UPGRADE.to_vec();
+            with.push(("authorization", &good));
+            let answer = edge.send(method, &path, &with).await;
+            assert_ne!(answer.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+        }
+    }
+    // Who was invited is not asked.
+    edge.set("talk", about(Visibility::Token));
+    let answer = edge.get("/live/talk", &[]).await;
+    assert_eq!(header(&answer, "lectern-reason"), "token-missing");
 }
 
 #[tokio::test(start_paused = true)]

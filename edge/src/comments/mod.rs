@@ -26,8 +26,9 @@ use std::time::{Duration, Instant};
 
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::bucket::Rate;
-use lectern_relay_proto::comment::{News, Request, Response};
+use lectern_relay_proto::comment::{News, Refusal, Request, Response};
 use lectern_relay_proto::net::{BroadcastSubscription, Error, Lost, OriginLink, Token};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -194,6 +195,16 @@ impl Comments {
         if let Some(room) = room {
             room.history(after, newest, comments, complete, settings);
         }
+    }
+
+    /// Asks the origin what is answered to `answer`, by the way that comments take.
+    pub(crate) fn ask(
+        &self,
+        request: &Request,
+        answer: mpsc::Sender<Response>,
+    ) -> Result<(), Refusal> {
+        let upward = self.upward.as_ref().ok_or(Refusal::NotAllowed)?;
+        upward.uplink.ask(request, answer)
     }
 
     fn admit(&self, client: IpAddr) -> Result<(), Duration> {

@@ -96,7 +96,10 @@ impl Told {
             Response::Blocks { attempt, blocks } => {
                 Some(Self::Blocks { client: attempt.client, blocks })
             }
-            Response::History { .. } => None,
+            // Who registers does so over HTTP.
+            Response::Registered { .. }
+            | Response::NotRegistered { .. }
+            | Response::History { .. } => None,
         }
     }
 }

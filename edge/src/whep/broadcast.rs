@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use lectern_relay_proto::about::Visibility;
 use lectern_relay_proto::{
     BroadcastId, Catalog, Frame, GroupId, MediaTime, PublisherState, Timescale, TrackName, UtcTime,
 };
@@ -60,8 +59,8 @@ struct Inner {
     /// Viewers by worker.
     viewers: Vec<usize>,
     feeds: usize,
-    /// Who may watch, as of the newest catalog.
-    visibility: Visibility,
+    /// Whether nobody watches without a viewer token, as of the newest catalog.
+    needs_token: bool,
 }
 
 /// What the catalog says that a viewer depends on.
@@ -241,8 +240,8 @@ impl Broadcast {
         inner.ever = Wanted { video: ever.video.or(now.video), audio: ever.audio || now.audio };
         inner.catalog = Some(described);
         inner.let_go(&listing.reassigned);
-        let before = std::mem::replace(&mut inner.visibility, catalog.about.visibility);
-        if inner.visibility == Visibility::Token && before != Visibility::Token {
+        let before = std::mem::replace(&mut inner.needs_token, catalog.about.needs_token());
+        if inner.needs_token && !before {
             // Whoever has a token comes back with it.
             self.close_viewers(&inner, Ended::Restricted);
         }

@@ -1,12 +1,14 @@
-//! Comments, and who attended, as CSV (RFC 4180) for spreadsheets.
+//! Comments, and who attended or registered, as CSV (RFC 4180) for spreadsheets.
 
 use csv::Writer;
 use lectern_relay_proto::UtcTime;
+use lectern_relay_proto::about::{Answer, FieldName};
 use lectern_relay_proto::comment::Comment;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::comments::store::Attendance;
+use crate::control::records::Registration;
 
 /// Comments, with their names before the first.
 pub(super) fn comments(comments: &[Comment], first: bool) -> String {
@@ -61,6 +63,24 @@ pub(super) fn attendance(rows: &[Attendance], first: bool) -> String {
         ]
     });
     table(first.then_some(&NAMES), rows)
+}
+
+/// Who registered, with what they answered to these questions; the names of columns before the first.
+pub(super) fn registrations(columns: &[FieldName], rows: &[Registration], first: bool) -> String {
+    // A question's name has no underscore, nor anything that a formula begins with.
+    let mut names = vec!["registered_at"];
+    names.extend(columns.iter().map(FieldName::as_str));
+    let rows = rows.iter().map(|row| {
+        let mut cells = vec![instant(row.registered_at)];
+        cells.extend(columns.iter().map(|name| match row.answers.get(name) {
+            Some(Answer::Text(text)) => inert(text),
+            Some(Answer::Truth(true)) => "yes".to_owned(),
+            Some(Answer::Truth(false)) => "no".to_owned(),
+            None => String::new(),
+        }));
+        cells
+    });
+    table(first.then_some(&names), rows)
 }
 
 fn table(names: Option<&[&str]>, rows: impl Iterator<Item = Vec<String>>) -> String {
@@ -152,5 +172,22 @@ mod tests {
              Ada,00ff00ff00ff00ff,2026-11-18T11:06:40Z,2026-11-18T11:08:10Z,2\r\n"
         );
         assert_eq!(attendance(&[], true), "user,author,joined,left,minutes\r\n");
+    }
+
+    #[test]
+    fn answers_stand_under_their_questions() {
+        let columns = ["mail", "terms", "former"].map(|name| name.to_owned().try_into().unwrap());
+        let answers = r#"{"mail":"+1@b.example","terms":false,"unheard-of":"x"}"#;
+        let row = Registration {
+            number: 1,
+            answers: serde_json::from_str(answers).expect("answers"),
+            registered_at: UtcTime::from_millis(1_795_000_000_000),
+        };
+        let names = "registered_at,mail,terms,former\r\n";
+        let rows = "2026-11-18T11:06:40Z,'+1@b.example,no,\r\n";
+        let row = std::slice::from_ref(&row);
+        assert_eq!(registrations(&columns, row, true), format!("{names}{rows}"));
+        assert_eq!(registrations(&columns, row, false), rows);
+        assert_eq!(registrations(&columns, &[], true), names);
     }
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::{Comment, ModeratorKey};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::asked::{Named, bearer};
 use super::caller::{Caller, Part, TOKEN_PREFIX};
@@ -26,6 +26,8 @@ use crate::comments::store::{Error, Store};
 use crate::control::Listed;
 use crate::control::records::Scope;
 
+/// What a table is.
+pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// Rows that are read from the store at once.
 const PAGE: u32 = 500;
 /// Pieces that are made at once. Whoever comes then waits, for so long at most.
@@ -51,7 +53,7 @@ impl File {
 
     fn content_type(self) -> &'static str {
         match self {
-            Self::CommentsCsv | Self::AttendanceCsv => "text/csv; charset=utf-8; header=present",
+            Self::CommentsCsv | Self::AttendanceCsv => CSV,
             Self::CommentsJson => "application/json",
         }
     }
@@ -141,26 +143,13 @@ async fn reader(
 
 impl Site {
     async fn file(&self, file: File, id: BroadcastId) -> Result<Response, Problem> {
-        let name = file.name();
-        let mut pieces = self.pieces(file, id.clone()).boxed();
-        // The first tells whether there is a store to read from; later there is no status to say it with.
-        let first = match pieces.next().await {
-            Some(Ok(first)) => first,
-            Some(Err(busy @ Broken::Busy)) => return Err(Problem::unavailable(busy.to_string())),
-            Some(Err(Broken::Store(error))) => {
-                tracing::error!(broadcast = %id, %error, "{name} cannot be read");
-                return Err(Problem::unavailable("the database does not answer"));
-            }
-            None => Bytes::new(),
-        };
-        let attachment = format!("attachment; filename=\"{id}-{name}\"");
-        let headers = [
-            (CONTENT_TYPE, file.content_type()),
-            (CACHE_CONTROL, "no-store"),
-            (CONTENT_DISPOSITION, &attachment),
-        ];
-        let body = Body::from_stream(stream::iter([Ok(first)]).chain(pieces));
-        Ok((headers, body).into_response())
+        let pieces = self.pieces(file, id.clone());
+        attachment(&id, file.name(), file.content_type(), pieces).await
+    }
+
+    /// A place among those whose piece is made at once; waits for a while if there are as many as may be.
+    pub(super) fn places(&self) -> Places {
+        Places(self.files.clone())
     }
 
     fn is_opened(&self, listed: &Listed, headers: &HeaderMap) -> bool {
@@ -176,8 +165,8 @@ impl Site {
         &self,
         file: File,
         id: BroadcastId,
-    ) -> impl Stream<Item = Result<Bytes, Broken>> + use<> {
-        let (store, places) = (self.comments.clone(), self.files.clone());
+    ) -> impl Stream<Item = Result<Bytes, Broken<Error>>> + use<> {
+        let (store, places) = (self.comments.clone(), self.places());
         let place = Place { store, places, id, file, after: 0, any: false };
         stream::try_unfold(Some(place), async |place| match place {
             Some(place) => place.next().await.map(Some),
@@ -188,18 +177,57 @@ impl Site {
 
 /// Why a file is no longer made.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+pub(super) enum Broken<E: std::error::Error> {
     #[error("too many files are being fetched")]
     Busy,
     #[error(transparent)]
-    Store(#[from] Error),
+    Store(#[from] E),
+}
+
+/// Those whose piece is made at once: a place for each piece, so that who reads slowly keeps nobody waiting.
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Places {
+    pub(super) async fn take<E: std::error::Error>(
+        &self,
+    ) -> Result<OwnedSemaphorePermit, Broken<E>> {
+        let place = tokio::time::timeout(PLACE_WAIT, self.0.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(Broken::Busy)
+    }
+}
+
+/// Answers with a file of a broadcast, piece by piece.
+pub(super) async fn attachment<E: std::error::Error + Send + Sync + 'static>(
+    id: &BroadcastId,
+    name: &str,
+    content_type: &str,
+    pieces: impl Stream<Item = Result<Bytes, Broken<E>>> + Send + 'static,
+) -> Result<Response, Problem> {
+    let mut pieces = pieces.boxed();
+    // The first tells whether there is a store to read from; later there is no status to say it with.
+    let first = match pieces.next().await {
+        Some(Ok(first)) => first,
+        Some(Err(busy @ Broken::Busy)) => return Err(Problem::unavailable(busy.to_string())),
+        Some(Err(Broken::Store(error))) => {
+            tracing::error!(broadcast = %id, %error, "{name} cannot be read");
+            return Err(Problem::unavailable("the database does not answer"));
+        }
+        None => Bytes::new(),
+    };
+    let attachment = format!("attachment; filename=\"{id}-{name}\"");
+    let headers = [
+        (CONTENT_TYPE, content_type),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_DISPOSITION, &attachment),
+    ];
+    let body = Body::from_stream(stream::iter([Ok(first)]).chain(pieces));
+    Ok((headers, body).into_response())
 }
 
 /// How far a file has been made.
 struct Place {
     store: Store,
-    /// Those that are made at once: one for each piece, so that who reads slowly keeps nobody waiting.
-    places: Arc<Semaphore>,
+    places: Places,
     id: BroadcastId,
     file: File,
     /// The last comment, or how many rows.
@@ -210,9 +238,8 @@ struct Place {
 
 impl Place {
     /// The next piece, and the place behind it unless that is the end.
-    async fn next(mut self) -> Result<(Bytes, Option<Self>), Broken> {
-        let place = tokio::time::timeout(PLACE_WAIT, self.places.clone().acquire_owned()).await;
-        let Ok(Ok(_place)) = place else { return Err(Broken::Busy) };
+    async fn next(mut self) -> Result<(Bytes, Option<Self>), Broken<Error>> {
+        let _place = self.places.take().await?;
         let first = self.after == 0;
         let (piece, rows) = match self.file {
             File::AttendanceCsv => {

@@ -19,7 +19,7 @@ use super::session::begin_session;
 use crate::control::records::{Account, Login};
 use crate::control::secret;
 use crate::control::store::Conflict;
-use crate::oidc::{AWAY_MAX, CameBack, Finished, Person, Provider, fragment_of_error};
+use crate::oidc::{AWAY_MAX, CameBack, Finished, Person, Provider};
 
 /// What a browser is known by while it is away at the provider.
 const COOKIE_NAME: &str = "lectern_oidc";
@@ -41,7 +41,7 @@ pub(super) struct Wish {
 /// Sends a browser to the OpenID provider.
 #[utoipa::path(get, path = "/oidc/login", tag = "session", params(Wish),
     responses((status = 303,
-        description = "To the provider; or to the console, with `#error=` and the reason.",
+        description = "To the provider; or to the console, with `#error=` and the reason in a word.",
         headers(("Location" = String), ("Set-Cookie" = String))), Refused))]
 pub(super) async fn login(
     State(site): State<Arc<Site>>,
@@ -58,7 +58,7 @@ pub(super) async fn login(
     let link = match wish.link.as_deref() {
         Some("1") => match to_be_linked(&headers, caller) {
             Ok(account) => Some(account),
-            Err(problem) => return refused(provider, problem.detail()),
+            Err(problem) => return refused(provider, problem.code()),
         },
         _ => None,
     };
@@ -67,7 +67,7 @@ pub(super) async fn login(
         Ok(begun) => begun,
         Err(error) => {
             tracing::warn!(%error, "nobody can be sent to the OpenID provider");
-            return refused(provider, &error.told(provider.config().name.as_str()));
+            return refused(provider, error.code());
         }
     };
     let mut response = to(&begun.url)?;
@@ -79,7 +79,7 @@ pub(super) async fn login(
 /// Who comes back from the OpenID provider is signed in.
 #[utoipa::path(get, path = "/oidc/callback", tag = "session", params(CameBack),
     responses((status = 303,
-        description = "To the console, signed in; or with `#error=` and the reason.",
+        description = "To the console, signed in; or with `#error=` and the reason in a word.",
         headers(("Location" = String), ("Set-Cookie" = String))), Refused))]
 pub(super) async fn callback(
     State(site): State<Arc<Site>>,
@@ -93,7 +93,7 @@ pub(super) async fn callback(
         Ok(finished) => finished,
         Err(error) => {
             tracing::info!(%error, "somebody who came back from the OpenID provider is not let in");
-            return refused(provider, &error.told(provider.config().name.as_str()));
+            return refused(provider, error.code());
         }
     };
     let Finished { person, to, link } = finished;
@@ -103,7 +103,7 @@ pub(super) async fn callback(
     };
     let session = match session {
         Ok(session) => session,
-        Err(problem) => return refused(provider, problem.detail()),
+        Err(problem) => return refused(provider, problem.code()),
     };
     let mut response = self::to(&format!("{}#{to}", provider.config().console_url))?;
     if let Some(session) = session {
@@ -119,7 +119,7 @@ fn to_be_linked(headers: &HeaderMap, caller: Result<Caller, Problem>) -> Result<
     let Caller { account, by } = caller?;
     match by {
         By::Session(..) => Ok(account.id),
-        By::Token(_) => Err(Problem::forbidden("a token has no session")),
+        By::Token(..) => Err(Problem::forbidden("a token has no session")),
     }
 }
 
@@ -132,14 +132,14 @@ async fn link_to(
 ) -> Result<(), Problem> {
     let Caller { mut account, by } = caller?;
     if !matches!(by, By::Session(..)) || account.id != begun_by {
-        return Err(Problem::forbidden("you have signed in as somebody else meanwhile"));
+        return Err(because("other-account", "you have signed in as somebody else meanwhile"));
     }
     let store = site.control.store();
     match store.oidc_account(&person.subject).await? {
         Some(other) if other.id != account.id => {
-            return Err(Problem::conflict(
-                "another account here is already signed in to in this way: sign in to that one, or ask \
-                 an admin to remove it",
+            return Err(because(
+                "linked-elsewhere",
+                "another account here is already signed in to in this way",
             ));
         }
         Some(_) => return Ok(()),
@@ -161,7 +161,7 @@ async fn sign_in(
 ) -> Result<HeaderValue, Problem> {
     let account = account_of(site, provider, person).await?;
     if account.disabled {
-        return Err(Problem::forbidden("this account is disabled: ask an admin"));
+        return Err(because("disabled", "this account is disabled"));
     }
     let secure = provider.config().is_secure();
     Ok(begin_session(site, &account, headers, secure).await?.1)
@@ -177,11 +177,11 @@ async fn account_of(site: &Site, provider: &Provider, person: Person) -> Result<
     }
     let config = provider.config();
     if !config.admission.create {
-        return Err(no_account(config.name.as_str(), &person));
+        return Err(because("no-account", "there is no account here for them yet"));
     }
     // Else the one who sets it up would find the door shut.
     if !store.has_accounts().await? {
-        return Err(Problem::forbidden("this server has no admin yet: set it up first"));
+        return Err(because("setup-needed", "this server has no admin yet"));
     }
     for login in logins(&person) {
         let account = Account {
@@ -232,19 +232,9 @@ async fn awaited(site: &Site, person: &Person) -> Result<Option<Account>, Proble
     }
 }
 
-fn no_account(name: &str, person: &Person) -> Problem {
-    Problem::forbidden(match &person.mail {
-        Some(mail) => format!(
-            "there is no account here for you yet. Ask an admin to make one with the login {} and \
-             without a password; or, if you have one already, sign in with its password and connect \
-             it with {name} under Settings.",
-            mail.as_str()
-        ),
-        None => format!(
-            "there is no account here for you yet. Ask an admin for one with a password, sign in \
-             with that, and connect it with {name} under Settings."
-        ),
-    })
+/// Why somebody is not signed in, by the word that the console has a text for.
+fn because(code: &'static str, detail: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, code, detail)
 }
 
 /// What somebody may be called here: what they are called there, then with numbers, then by chance.
@@ -256,9 +246,9 @@ fn logins(person: &Person) -> Vec<Login> {
     person.logins.iter().cloned().chain(made).collect()
 }
 
-/// Back to the console, with the reason for it.
-fn refused(provider: &Provider, told: &str) -> Result<Response, Problem> {
-    to(&format!("{}#{}", provider.config().console_url, fragment_of_error(told)))
+/// Back to the console, which has words for the reason.
+fn refused(provider: &Provider, code: &str) -> Result<Response, Problem> {
+    to(&format!("{}#error={code}", provider.config().console_url))
 }
 
 fn to(url: &str) -> Result<Response, Problem> {

@@ -103,9 +103,9 @@ impl Problem {
 }
 
 impl Problem {
-    /// What is wrong, in a sentence.
-    pub(super) fn detail(&self) -> &str {
-        &self.detail
+    /// What is wrong, in a word that stays.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
     }
 }
 

@@ -26,7 +26,7 @@ use crate::instant::Instant;
 /// For how long a browser keeps the cookie; the server ends the session by its own clock.
 const COOKIE_SECS: u64 = 30 * 24 * 3_600;
 /// See [`InfoBody::features`].
-const FEATURES: &[&str] = &["webhooks"];
+const FEATURES: &[&str] = &["webhooks", "registration"];
 /// What a browser calls itself is kept up to here.
 const AGENT_CHARS_MAX: usize = 200;
 

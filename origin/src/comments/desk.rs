@@ -22,6 +22,7 @@ use super::listener::{Asked, Heard, Listener};
 use super::rules::{For, Refused, Rules};
 use super::store::{self, Applied, Change, Done, Store, TALLY_MAX};
 use crate::broadcasts::BROADCASTS_MAX;
+use crate::registrations::Applications;
 
 /// Requests of all edges that wait to be stored. When full, the edges' wait with the relay.
 const QUEUE_MAX: usize = 1_024;
@@ -63,6 +64,8 @@ pub struct Desk {
     changes: mpsc::Receiver<RoomChange>,
     /// Those of whose audience a list is kept, for all who answer edges.
     attendance: Arc<RwLock<HashSet<BroadcastId>>>,
+    /// Where those go who register; without it, nobody does.
+    applications: Option<Applications>,
     metrics: Metrics,
 }
 
@@ -125,9 +128,14 @@ impl Desk {
     /// A desk that keeps what is written in `store`, and what opens its rooms.
     pub fn new(store: Store, metrics: Metrics) -> (Self, Rooms) {
         let (sender, changes) = mpsc::channel(CHANGES_MAX);
-        let desk =
-            Self { store, rooms: HashMap::new(), changes, attendance: Arc::default(), metrics };
+        let (rooms, attendance) = (HashMap::new(), Arc::default());
+        let desk = Self { store, rooms, changes, attendance, applications: None, metrics };
         (desk, Rooms(sender))
+    }
+
+    /// Hands those who register over to there: they come by the same way, and are none of this desk's.
+    pub fn registers_with(&mut self, applications: Applications) {
+        self.applications = Some(applications);
     }
 
     /// Serves the edges that arrive, until `cancel`.
@@ -143,6 +151,7 @@ impl Desk {
             reads: Arc::new(Semaphore::new(READS_MAX)),
             desk: sender,
             attendance: self.attendance.clone(),
+            applications: self.applications.clone(),
             metrics: self.metrics.clone(),
         };
         let listener = Arc::new(listener);

@@ -1,11 +1,12 @@
 //! Reads what one edge asks: what changes nothing is answered here, in the way of that edge's later
-//! requests and not of other edges'; the rest goes to the desk.
+//! requests and not of other edges'; who registers goes to the registrar, and the rest to the desk.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Instant, SystemTime};
 
-use lectern_relay_proto::comment::{Attendee, Request, Response, Settings};
+use lectern_relay_proto::about::Given;
+use lectern_relay_proto::comment::{Attempt, Attendee, NotRegistered, Request, Response, Settings};
 use lectern_relay_proto::net::EdgeLink;
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use tokio::sync::{Semaphore, mpsc};
@@ -13,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::Metrics;
 use super::desk::{Answers, HISTORY_MAX, answer};
 use super::store::{self, Store};
+use crate::registrations::{Application, Applications};
 
 /// A request and whom to answer.
 pub(super) struct Asked {
@@ -45,6 +47,7 @@ pub(super) struct Listener {
     pub(super) desk: mpsc::Sender<Heard>,
     /// Of which broadcasts a list is kept of who attends.
     pub(super) attendance: Arc<RwLock<HashSet<BroadcastId>>>,
+    pub(super) applications: Option<Applications>,
     pub(super) metrics: Metrics,
 }
 
@@ -71,6 +74,10 @@ impl Listener {
                     self.attend(&broadcast, &present).await;
                     continue;
                 }
+                Request::Register { attempt, answers: given } => {
+                    self.register(&answers, attempt, given);
+                    continue;
+                }
                 Request::Reactions { .. } | Request::Viewers { .. } => {
                     Heard::Said { edge: name.clone(), request }
                 }
@@ -84,6 +91,17 @@ impl Listener {
         }
         self.metrics.edges.dec();
         let _ = self.desk.send(Heard::Gone { edge: name }).await;
+    }
+
+    fn register(&self, answers: &Answers, attempt: Attempt, given: Given) {
+        let Some(applications) = &self.applications else {
+            let why = NotRegistered::Unavailable;
+            answer(answers, &Response::NotRegistered { attempt, why });
+            return;
+        };
+        let answers = answers.clone();
+        let reply = Box::new(move |response| answer(&answers, &response));
+        applications.send(Application { attempt, answers: given, reply });
     }
 
     async fn history(&self, answers: &Answers, broadcast: BroadcastId, after: u64) {

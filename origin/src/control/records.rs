@@ -1,8 +1,8 @@
 //! What the control plane knows of, as the API shows it: accounts, sessions, tokens, broadcasts, keys.
 
-use lectern_relay_proto::about::{Kid, PublicKey, WebUrl};
-use lectern_relay_proto::comment::ModeratorKey;
-use lectern_relay_proto::{About, BroadcastId, PublisherState};
+use lectern_relay_proto::about::{Answers, Kid, PublicKey, WebUrl};
+use lectern_relay_proto::comment::{ClientId, ModeratorKey};
+use lectern_relay_proto::{About, BroadcastId, PublisherState, UtcTime};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -89,7 +89,7 @@ words! {
         KeysWrite = "keys:write",
         /// Make links for viewers, and the keys that sign them.
         ViewersWrite = "viewers:write",
-        /// Read comments and attendance.
+        /// Read comments, attendance and, as a host, registrations.
         CommentsRead = "comments:read",
         /// Manage accounts.
         AccountsWrite = "accounts:write",
@@ -390,4 +390,39 @@ pub struct Delivery {
     pub error: Option<String>,
     /// When it is tried next; nothing once it is over.
     pub next_at: Option<Instant>,
+}
+
+/// What a viewer answered, to be stored.
+#[derive(Clone, Debug)]
+pub struct NewRegistration {
+    /// For which broadcast.
+    pub broadcast: BroadcastId,
+    /// What their player calls it: the same if it is sent again.
+    pub attempt: ClientId,
+    /// Which questions were asked, by their names with spaces between.
+    pub fields: String,
+    /// What they answered.
+    pub answers: Answers,
+    /// When.
+    pub registered_at: UtcTime,
+}
+
+/// That it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Counts those of a broadcast, from 1.
+    pub number: u64,
+    /// When it was stored first.
+    pub registered_at: UtcTime,
+}
+
+/// What a viewer answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Counts those of a broadcast, from 1.
+    pub number: u64,
+    /// What they answered.
+    pub answers: Answers,
+    /// When.
+    pub registered_at: UtcTime,
 }

@@ -6,11 +6,13 @@ mod accounts;
 mod broadcasts;
 mod keys;
 mod members;
+mod registrations;
 mod sessions;
 mod tokens;
 mod viewer_keys;
 mod webhooks;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,8 +22,8 @@ use sqlx::any::AnyRow;
 
 pub use self::webhooks::{Due, Happened};
 use super::records::{
-    Account, ApiToken, Attempt, Broadcast, Delivery, Member, MemberRole, Session, StreamKey,
-    ViewerKey, Webhook,
+    Account, ApiToken, Attempt, Broadcast, Delivery, Member, MemberRole, NewRegistration,
+    Registered, Registration, Session, StreamKey, ViewerKey, Webhook,
 };
 use super::secret;
 use crate::database::{self, Database, call};
@@ -343,6 +345,34 @@ impl Store {
     /// Ends one.
     pub async fn retire_viewer_key(&self, kid: &str, now: UtcTime) -> Changed {
         call!(self.database, |connection| viewer_keys::retire(connection, kid, now))
+    }
+
+    /// Stores what viewers answered, all of it or nothing: once for each attempt, and no more of a broadcast
+    /// than it may have ([`Conflict::Full`]).
+    pub async fn register(
+        &self,
+        all: &[NewRegistration],
+    ) -> Result<Vec<Result<Registered, Conflict>>, Error> {
+        let begin = self.database.begin_sql();
+        call!(self.database, |connection| registrations::add(connection, begin, all))
+    }
+
+    /// What viewers of a broadcast answered, behind this number.
+    pub async fn registrations(
+        &self,
+        broadcast: &BroadcastId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Registration>, Error> {
+        call!(self.database, |connection| registrations::list(connection, broadcast, after, limit))
+    }
+
+    /// The names of all questions that were answered, or could have been.
+    pub async fn registration_fields(
+        &self,
+        broadcast: &BroadcastId,
+    ) -> Result<BTreeSet<String>, Error> {
+        call!(self.database, |connection| registrations::fields(connection, broadcast))
     }
 
     /// Adds a webhook, whose messages `secret` signs.

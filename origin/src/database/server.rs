@@ -13,12 +13,14 @@ use tokio::time::timeout;
 
 use super::{CONNECTION_WAIT, Error};
 
-/// What the database's tables have become, in this order. What has been released is never edited.
-const MIGRATIONS: [(&str, &str); 4] = [
-    ("comments", include_str!("../../migrations/1_comments.sql")),
-    ("rooms", include_str!("../../migrations/2_rooms.sql")),
-    ("control", include_str!("../../migrations/3_control.sql")),
-    ("webhooks", include_str!("../../migrations/4_webhooks.sql")),
+/// What the database's tables have become, in this order, by version. What has been released is never
+/// edited.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "comments", include_str!("../../migrations/1_comments.sql")),
+    (2, "rooms", include_str!("../../migrations/2_rooms.sql")),
+    (3, "control", include_str!("../../migrations/3_control.sql")),
+    (4, "webhooks", include_str!("../../migrations/4_webhooks.sql")),
+    (5, "registrations", include_str!("../../migrations/5_registrations.sql")),
 ];
 
 /// The journal is synced before a comment counts as stored: power may fail right after.
@@ -113,7 +115,7 @@ impl Server {
         let connection = connection.map_err(|_| Error::TimedOut { database: self.to_string() })?;
         let mut connection: AnyConnection = connection.map_err(open)?;
         sqlx::raw_sql(self.session()).execute(&mut connection).await.map_err(open)?;
-        let migrations = (1..).zip(MIGRATIONS).map(|(version, (name, sql))| {
+        let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
             Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
         });
         let migrator = Migrator::with_migrations(migrations.collect());

@@ -1,8 +1,6 @@
 //! Where in the console somebody goes once they are signed in, whatever a link says about it: never out of it.
 //! Pure.
 
-use oauth2::url::form_urlencoded::byte_serialize;
-
 /// Bytes of a path: the longest of the console's has a hundred.
 const PATH_BYTES_MAX: usize = 256;
 
@@ -44,11 +42,6 @@ fn means_a_letter(high: u8, low: u8) -> bool {
     let (Some(high), Some(low)) = (digit(high), digit(low)) else { return false };
     let byte = (high * 16 + low) as u8;
     !byte.is_ascii_control() && !b"/\\:%?#@".contains(&byte)
-}
-
-/// What the console finds behind `#` where somebody could not be signed in.
-pub fn fragment_of_error(told: &str) -> String {
-    format!("error={}", byte_serialize(told.as_bytes()).collect::<String>())
 }
 
 #[cfg(test)]
@@ -123,11 +116,5 @@ mod tests {
             assert_eq!(checked(Some(to)), "/", "{to:?}");
         }
         assert_eq!(checked(None), "/");
-    }
-
-    #[test]
-    fn words_come_through_a_fragment() {
-        let told = "ask an admin & say: ä+b #1\r\n";
-        assert_eq!(fragment_of_error(told), "error=ask+an+admin+%26+say%3A+%C3%A4%2Bb+%231%0D%0A");
     }
 }

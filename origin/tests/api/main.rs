@@ -11,6 +11,7 @@ mod webhooks;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use lectern_relay_proto::comment::{NotRegistered, Response};
 use serde_json::{Value, json};
 
 use self::postgres::Postgres;
@@ -45,6 +46,8 @@ on_both! {
     viewer_keys_rotate
     what_was_made_is_there_after_a_restart
     what_nobody_waits_for_is_done_all_the_same
+    who_registers_is_stored_once_and_told_by_the_form_that_there_is
+    registrations_are_a_file_for_hosts_and_go_with_the_broadcast
 }
 
 async fn the_first_account_is_made_once_by_whoever_has_the_link(site: Site) {
@@ -364,6 +367,146 @@ async fn what_nobody_waits_for_is_done_all_the_same(mut site: Site) {
     let again = site.post(ada, "/broadcasts", json!({"id": "a"})).await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.body);
     assert!(again.body["detail"].as_str().is_some_and(|detail| detail.contains("3 minutes")));
+}
+
+fn form(names: &[&str]) -> Value {
+    let field = |name: &&str| json!({"name": name, "label": name, "kind": "text"});
+    json!({"notice": null, "fields": names.iter().map(field).collect::<Vec<_>>()})
+}
+
+/// What somebody who registers is given.
+fn given(told: Response) -> (String, u64) {
+    match told {
+        Response::Registered { token, expires, .. } => (token, expires),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(told: Response) -> &'static str {
+    match told {
+        Response::NotRegistered { why: NotRegistered::Invalid { .. }, .. } => "invalid",
+        Response::NotRegistered { why: NotRegistered::NoRegistration, .. } => "no-registration",
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn who_registers_is_stored_once_and_told_by_the_form_that_there_is(mut site: Site) {
+    let cookie = site.admin().await;
+    let ada = Who::Cookie(&cookie);
+    let info = site.get(Who::Nobody, "/info").await;
+    assert!(info.body["features"].as_array().expect("a list").contains(&json!("registration")));
+    // There is a key before anybody registers, so that edges know it.
+    site.post(ada, "/broadcasts", json!({"id": "a"})).await;
+    assert_eq!(site.get(ada, "/viewer-keys").await.body["items"], json!([]));
+    let wish = json!({"id": "b", "registration": form(&["full-name"])});
+    site.post(ada, "/broadcasts", wish).await;
+    let kid = |keys: Value| keys["items"][0]["kid"].as_str().map(str::to_owned);
+    let first = kid(site.get(ada, "/viewer-keys").await.body).expect("a key");
+
+    let ada_wrote = json!({"full-name": "Ada"});
+    assert_eq!(refused(site.register("a", "try-1", ada_wrote.clone()).await), "no-registration");
+    assert_eq!(refused(site.register("none", "try-1", json!({})).await), "no-registration");
+    assert_eq!(refused(site.register("provisioned", "try-1", json!({})).await), "no-registration");
+    assert_eq!(refused(site.register("b", "try-1", json!({"x": 1})).await), "invalid");
+    let (token, expires) = given(site.register("b", "try-1", ada_wrote.clone()).await);
+    assert!(token.starts_with("ey"));
+    // Sent again it is the same, also after a restart, and by whatever else it says.
+    assert_eq!(
+        given(site.register("b", "try-1", ada_wrote.clone()).await),
+        (token.clone(), expires)
+    );
+    let site = site.restart().await;
+    assert_eq!(given(site.register("b", "try-1", json!({})).await), (token.clone(), expires));
+    let both = tokio::join!(
+        site.register("b", "try-2", ada_wrote.clone()),
+        site.register("b", "try-2", ada_wrote.clone())
+    );
+    assert_eq!(given(both.0), given(both.1));
+    let file = site.get(ada, "/broadcasts/b/registrations.csv").await.text;
+    assert_eq!(file.lines().count(), 3, "{file}");
+    // For those who were invited there is none.
+    let etag = site.get(ada, "/broadcasts/b").await.header("etag").to_owned();
+    let headers = [("if-match", etag.as_str())];
+    let patch = Some(json!({"visibility": "token"}));
+    site.call(ada, Method::PATCH, "/broadcasts/b", patch, &headers).await;
+    assert_eq!(refused(site.register("b", "try-3", ada_wrote.clone()).await), "no-registration");
+    let etag = site.get(ada, "/broadcasts/b").await.header("etag").to_owned();
+    let headers = [("if-match", etag.as_str())];
+    let patch = Some(json!({"visibility": "public"}));
+    site.call(ada, Method::PATCH, "/broadcasts/b", patch, &headers).await;
+    // A key that is retired has another in its place at once.
+    let retired = site.call(ada, Method::DELETE, &format!("/viewer-keys/{first}"), None, &[]).await;
+    assert_eq!(retired.status, StatusCode::NO_CONTENT);
+    let keys = site.get(ada, "/viewer-keys").await.body;
+    let in_force = |key: &&Value| key["retired_at"].is_null();
+    let items = keys["items"].as_array().expect("a list");
+    assert_eq!(items.iter().filter(in_force).count(), 1, "{keys}");
+    assert_ne!(given(site.register("b", "try-4", ada_wrote).await).0, token);
+}
+
+async fn registrations_are_a_file_for_hosts_and_go_with_the_broadcast(mut site: Site) {
+    let cookie = site.admin().await;
+    let ada = Who::Cookie(&cookie);
+    let path = "/broadcasts/a/registrations.csv";
+    let wish = json!({"id": "a", "registration": form(&["town", "former"])});
+    site.post(ada, "/broadcasts", wish).await;
+    let empty = site.get(ada, path).await;
+    assert_eq!(
+        (empty.status, empty.text.as_str()),
+        (StatusCode::OK, "registered_at,town,former\r\n")
+    );
+    assert_eq!(empty.header("content-disposition"), "attachment; filename=\"a-registrations.csv\"");
+    let formula = json!({"town": "=HYPERLINK(\"x\")", "former": "then"});
+    given(site.register("a", "try-1", formula).await);
+    let etag = site.get(ada, "/broadcasts/a").await.header("etag").to_owned();
+    let headers = [("if-match", etag.as_str())];
+    let patch = Some(json!({"registration": form(&["name", "town"])}));
+    let set = site.call(ada, Method::PATCH, "/broadcasts/a", patch, &headers).await;
+    assert_eq!(set.status, StatusCode::OK);
+    // More than are read at once.
+    let all = (2..=450).map(|n| {
+        let answers = json!({"name": format!("Nr {n}"), "town": "Linz"});
+        let site = &site;
+        async move { given(site.register("a", &format!("try-{n}"), answers).await) }
+    });
+    futures::future::join_all(all).await;
+    let file = site.get(ada, path).await.text;
+    let lines: Vec<_> = file.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (451, "registered_at,name,town,former"));
+    assert!(lines[1].ends_with(r#"Z,,"'=HYPERLINK(""x"")",then"#), "{}", lines[1]);
+    assert!(lines[450].contains(",Nr ") && lines[450].ends_with(",Linz,"), "{}", lines[450]);
+    // For hosts and admins alone.
+    let bob = site.account(ada, "bob", "host").await;
+    let moe = site.account(ada, "moe", "moderator").await;
+    for (login, role) in [("bob", "host"), ("moe", "moderator")] {
+        let path = format!("/broadcasts/a/members/{login}");
+        let set = site.call(ada, Method::PUT, &path, Some(json!({ "role": role })), &[]).await;
+        assert_eq!(set.status, StatusCode::NO_CONTENT);
+    }
+    assert_eq!(site.get(Who::Cookie(&bob), path).await.status, StatusCode::OK);
+    assert_eq!(site.get(Who::Cookie(&moe), path).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(site.get(Who::Nobody, path).await.status, StatusCode::UNAUTHORIZED);
+    let seen = site.get(ada, "/broadcasts/a").await;
+    let key = seen.body["moderator_key"].as_str().expect("a key").to_owned();
+    assert_eq!(site.get(Who::Token(&key), path).await.status, StatusCode::UNAUTHORIZED);
+    let scopes = |scope: &str| json!({"name": scope, "scopes": [scope]});
+    for (scope, status) in
+        [("comments:read", StatusCode::OK), ("broadcasts:read", StatusCode::FORBIDDEN)]
+    {
+        let made = site.post(ada, "/tokens", scopes(scope)).await;
+        let token = made.body["token"].as_str().expect("a token").to_owned();
+        assert_eq!(site.get(Who::Token(&token), path).await.status, status, "{scope}");
+    }
+    // What goes with the broadcast is not there for the next of its name.
+    let etag = site.get(ada, "/broadcasts/a").await.header("etag").to_owned();
+    let headers = [("if-match", etag.as_str())];
+    let gone = site.call(ada, Method::DELETE, "/broadcasts/a", None, &headers).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    assert_eq!(site.get(ada, path).await.status, StatusCode::NOT_FOUND);
+    // A restart forgets how lately that was.
+    let site = site.restart().await;
+    site.post(ada, "/broadcasts", json!({"id": "a", "registration": form(&["town"])})).await;
+    assert_eq!(site.get(ada, path).await.text, "registered_at,town\r\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,14 +97,9 @@ fn end(answer: &Answer) -> String {
     fragment.unwrap_or_else(|| panic!("{location} is not in the console")).to_owned()
 }
 
-/// Fails unless somebody was sent back with words that have these among them.
-fn assert_refused(ended: &str, words: &str) {
-    let told = ended.strip_prefix("error=").unwrap_or_else(|| panic!("{ended} is no refusal"));
-    let told = oauth2::url::form_urlencoded::parse(format!("told={told}").as_bytes())
-        .next()
-        .map(|(_, told)| told.into_owned());
-    let told = told.unwrap_or_default();
-    assert!(told.contains(words), "{told}");
+/// Fails unless somebody was sent back for this reason.
+fn assert_refused(ended: &str, code: &str) {
+    assert_eq!(ended, format!("error={code}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,7 +166,7 @@ async fn every_algorithm_that_only_the_provider_can_sign_with_is_taken() {
         provider.inner().signed = signed;
         let mut browser = Browser::default();
         let ended = browser.sign_in(&site, &provider).await;
-        assert_refused(&ended, "cannot be trusted");
+        assert_refused(&ended, "untrusted");
         assert!(!browser.0.contains_key("lectern_session"), "{signed:?}");
     }
 }
@@ -195,7 +190,7 @@ async fn a_token_for_somebody_else_or_of_another_time_is_not_taken() {
         provider.inner().claims = Map::from_iter([(claim.to_owned(), value.clone())]);
         let mut browser = Browser::default();
         let ended = browser.sign_in(&site, &provider).await;
-        assert_refused(&ended, "cannot be trusted");
+        assert_refused(&ended, "untrusted");
         assert!(!browser.0.contains_key("lectern_session"), "{claim} {value}");
     }
     provider.inner().claims.clear();
@@ -210,17 +205,17 @@ async fn a_sign_in_is_finished_once_and_where_it_was_begun() {
     let back = browser.away(&site, &provider, "/oidc/login").await;
     // Somebody is made to follow the link of another: nothing is done, nor spoilt.
     let mut victim = Browser::default();
-    assert_refused(&end(&victim.go(&site, &back).await), "another browser");
+    assert_refused(&end(&victim.go(&site, &back).await), "not-begun");
     let mut known_elsewhere = Browser::default();
     known_elsewhere.away(&site, &provider, "/oidc/login").await;
-    assert_refused(&end(&known_elsewhere.go(&site, &back).await), "another browser");
+    assert_refused(&end(&known_elsewhere.go(&site, &back).await), "not-begun");
     assert!(!victim.0.contains_key("lectern_session"));
     assert_eq!(provider.asked("/token"), 0, "the provider was not even asked");
     // Two tabs of one browser do not disturb each other.
     let second = browser.away(&site, &provider, "/oidc/login?to=/new").await;
     assert_eq!(end(&browser.go(&site, &back).await), "/");
     assert!(browser.0.contains_key("lectern_session"));
-    assert_refused(&end(&browser.go(&site, &back).await), "done already");
+    assert_refused(&end(&browser.go(&site, &back).await), "not-begun");
     let mut tab = Browser::default();
     let first = tab.away(&site, &provider, "/oidc/login").await;
     let cookies = tab.cookies();
@@ -228,10 +223,10 @@ async fn a_sign_in_is_finished_once_and_where_it_was_begun() {
     assert_eq!(tab.cookies(), cookies, "it is known by the same name");
     assert_eq!(end(&tab.go(&site, &first).await), "/");
     // Whoever finishes one with the cookie of another.
-    assert_refused(&end(&tab.go(&site, &second).await), "another browser");
+    assert_refused(&end(&tab.go(&site, &second).await), "not-begun");
     for nothing in ["", "?", "?state=", "?code=x", "?state=forged&code=x", "?error=access_denied"] {
         let answer = tab.go(&site, &format!("/oidc/callback{nothing}")).await;
-        assert_refused(&end(&answer), "another browser");
+        assert_refused(&end(&answer), "not-begun");
     }
     // The provider gives a token for each code once, and for its own challenge.
     let mut mixed = Browser::default();
@@ -244,30 +239,30 @@ async fn a_sign_in_is_finished_once_and_where_it_was_begun() {
     };
     let crossed =
         format!("/oidc/callback?state={}&code={}", part(&one, "state"), part(&other, "code"));
-    assert_refused(&end(&mixed.go(&site, &crossed.replace(' ', "%20")).await), "too long");
+    assert_refused(&end(&mixed.go(&site, &crossed.replace(' ', "%20")).await), "not-begun");
     assert!(CALLBACK.ends_with("/oidc/callback"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_provider_refuses_is_told_in_words() {
+async fn what_the_provider_refuses_is_told() {
     let provider = Provider::start().await;
     let site = site(&provider.issuer, json!({"create": true})).await;
-    for (error, words) in [
-        ("access_denied", "did not let you in"),
-        ("temporarily_unavailable", "does not answer now"),
-        ("unauthorized_client", "not set up as it should be"),
-        ("login_required", "could not sign you in"),
-        ("%3Cscript%3E", "could not sign you in"),
+    for (error, code) in [
+        ("access_denied", "access-denied"),
+        ("temporarily_unavailable", "provider-away"),
+        ("unauthorized_client", "misconfigured"),
+        ("login_required", "refused"),
+        ("%3Cscript%3E", "refused"),
     ] {
         let mut browser = Browser::default();
         let back = browser.away(&site, &provider, "/oidc/login").await;
         let state = back.split('&').find(|pair| pair.contains("state=")).expect("a state");
         let call = format!("/oidc/callback?{state}&error={error}&error_description=Call%20555");
         let ended = end(&browser.go(&site, &call).await);
-        assert_refused(&ended, words);
+        assert_refused(&ended, code);
         assert!(!ended.contains("555") && !ended.contains("script"), "{ended}");
         let again = end(&browser.go(&site, &back).await);
-        assert_refused(&again, "another browser");
+        assert_refused(&again, "not-begun");
     }
     // It names itself, and somebody else answers in its place.
     let about = json!({"authorization_response_iss_parameter_supported": true});
@@ -276,7 +271,7 @@ async fn what_the_provider_refuses_is_told_in_words() {
     let mut browser = Browser::default();
     let back = browser.away(&strict, &provider, "/oidc/login").await;
     let other = format!("{back}&iss=http://127.0.0.1:1");
-    assert_refused(&end(&browser.go(&strict, &other).await), "not set up");
+    assert_refused(&end(&browser.go(&strict, &other).await), "misconfigured");
     let back = browser.away(&strict, &provider, "/oidc/login").await;
     assert_eq!(end(&browser.go(&strict, &format!("{back}&iss={}", provider.issuer)).await), "/");
     // Its secret goes where it takes it.
@@ -286,7 +281,7 @@ async fn what_the_provider_refuses_is_told_in_words() {
     assert_eq!(Browser::default().sign_in(&post, &provider).await, "/settings/account");
     let wrong = json!({"create": true, "client_secret": "wrong"});
     let wrong = self::site(&provider.issuer, wrong).await;
-    assert_refused(&Browser::default().sign_in(&wrong, &provider).await, "not set up");
+    assert_refused(&Browser::default().sign_in(&wrong, &provider).await, "misconfigured");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -298,7 +293,7 @@ async fn a_provider_that_is_away_or_ill_is_told_of_and_asked_again() {
     let site = site(&format!("http://{addr}"), json!({"create": true})).await;
     let mut browser = Browser::default();
     let away = browser.go(&site, "/oidc/login").await;
-    assert_refused(&end(&away), "University does not answer now");
+    assert_refused(&end(&away), "provider-away");
     assert_eq!(away.headers("set-cookie").len(), 0);
     let provider = Provider::serve(TcpListener::bind(addr).await.expect("bind again"));
     let discovery = "/.well-known/openid-configuration";
@@ -311,12 +306,12 @@ async fn a_provider_that_is_away_or_ill_is_told_of_and_asked_again() {
         provider.inner().ill = ill;
         // What went wrong just before is not asked for again at once.
         tokio::time::sleep(Duration::from_millis(1_100)).await;
-        assert_refused(&end(&browser.go(&site, "/oidc/login").await), "does not answer now");
+        assert_refused(&end(&browser.go(&site, "/oidc/login").await), "provider-away");
     }
     provider.inner().ill = Ill::Well;
     provider.inner().about.insert("issuer".to_owned(), json!("http://127.0.0.1:1"));
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    assert_refused(&end(&browser.go(&site, "/oidc/login").await), "not set up as it should be");
+    assert_refused(&end(&browser.go(&site, "/oidc/login").await), "misconfigured");
     provider.inner().about.clear();
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     for path in ["/token", "/keys"] {
@@ -326,7 +321,7 @@ async fn a_provider_that_is_away_or_ill_is_told_of_and_asked_again() {
             let back = browser.away(&site, &provider, "/oidc/login").await;
             provider.inner().ill = ill;
             let ended = end(&browser.go(&site, &back).await);
-            assert_refused(&ended, "does not answer now");
+            assert_refused(&ended, "provider-away");
             provider.inner().ill = Ill::Well;
             tokio::time::sleep(Duration::from_millis(1_100)).await;
         }
@@ -344,7 +339,7 @@ async fn many_who_come_while_it_is_silent_wait_for_one_answer() {
     let began = std::time::Instant::now();
     let all = (0..20).map(|_| site.get(Who::Nobody, "/oidc/login"));
     for answer in futures::future::join_all(all).await {
-        assert_refused(&end(&answer), "does not answer now");
+        assert_refused(&end(&answer), "provider-away");
     }
     assert!(began.elapsed() < 2 * PATIENCE, "{:?}", began.elapsed());
     assert_eq!(provider.asked(discovery), 1);
@@ -360,7 +355,7 @@ async fn new_keys_are_asked_for_when_they_are_needed_and_not_too_often() {
     assert_eq!(provider.asked("/keys"), 2);
     provider.inner().signed = Signed::ByAnother;
     for _ in 0..8 {
-        assert_refused(&Browser::default().sign_in(&site, &provider).await, "cannot be trusted");
+        assert_refused(&Browser::default().sign_in(&site, &provider).await, "untrusted");
     }
     assert_eq!(provider.asked("/keys"), 1 + 3, "three times, then once a minute");
 }
@@ -373,7 +368,7 @@ async fn who_is_not_known_is_not_let_in_unless_it_is_wanted() {
     let ada = Who::Cookie(&ada);
     let mut browser = Browser::default();
     let ended = browser.sign_in(&site, &provider).await;
-    assert_refused(&ended, "make one with the login ada@uni.example and without a password");
+    assert_refused(&ended, "no-account");
     let nobody = json!({"login": "ada@uni.example", "name": "Ada L.", "role": "moderator"});
     let mut unverified = provider.inner().claims.clone();
     unverified.insert("email_verified".to_owned(), json!(false));
@@ -383,14 +378,11 @@ async fn who_is_not_known_is_not_let_in_unless_it_is_wanted() {
     owned["login"] = json!("bob@uni.example");
     assert_eq!(site.post(ada, "/accounts", owned).await.status, StatusCode::CREATED);
     provider.inner().claims.insert("email".to_owned(), json!("bob@uni.example"));
-    assert_refused(&browser.sign_in(&site, &provider).await, "there is no account");
+    assert_refused(&browser.sign_in(&site, &provider).await, "no-account");
     // One without waits for whoever has the address, and is theirs from then on.
     provider.inner().claims = unverified;
     assert_eq!(site.post(ada, "/accounts", nobody).await.status, StatusCode::CREATED);
-    assert_refused(
-        &browser.sign_in(&site, &provider).await,
-        "Ask an admin for one with a password",
-    );
+    assert_refused(&browser.sign_in(&site, &provider).await, "no-account");
     provider.inner().claims.clear();
     assert_eq!(browser.sign_in(&site, &provider).await, "/settings/account");
     let account = browser.account(&site).await;
@@ -399,7 +391,7 @@ async fn who_is_not_known_is_not_let_in_unless_it_is_wanted() {
         (&json!("ada@uni.example"), &json!("moderator"))
     );
     provider.inner().claims.insert("sub".to_owned(), json!("another"));
-    assert_refused(&Browser::default().sign_in(&site, &provider).await, "there is no account");
+    assert_refused(&Browser::default().sign_in(&site, &provider).await, "no-account");
     // Who is disabled stays outside.
     let path = format!("/accounts/{}", account["id"].as_str().expect("an id"));
     let etag = site.get(ada, &path).await.header("etag").to_owned();
@@ -409,7 +401,7 @@ async fn who_is_not_known_is_not_let_in_unless_it_is_wanted() {
     assert_eq!(set.status, StatusCode::OK);
     provider.inner().claims.clear();
     let mut browser = Browser::default();
-    assert_refused(&browser.sign_in(&site, &provider).await, "this account is disabled");
+    assert_refused(&browser.sign_in(&site, &provider).await, "disabled");
     assert!(!browser.0.contains_key("lectern_session"));
 }
 
@@ -423,14 +415,11 @@ async fn only_those_come_in_whom_the_configuration_means() {
         provider.inner().claims = claims.as_object().expect("an object").clone();
     };
     say(json!({"groups": ["staff"], "email_verified": false}));
-    assert_refused(&Browser::default().sign_in(&site, &provider).await, "verified address");
+    assert_refused(&Browser::default().sign_in(&site, &provider).await, "not-verified");
     say(json!({"groups": ["staff"], "email": "ada@evil.example"}));
-    assert_refused(
-        &Browser::default().sign_in(&site, &provider).await,
-        "an address of uni.example",
-    );
+    assert_refused(&Browser::default().sign_in(&site, &provider).await, "not-admitted");
     say(json!({"groups": ["students"]}));
-    assert_refused(&Browser::default().sign_in(&site, &provider).await, "not among those");
+    assert_refused(&Browser::default().sign_in(&site, &provider).await, "not-admitted");
     // Userinfo says what the token leaves out, of the same person.
     say(json!({"email": null, "email_verified": null}));
     let info = |sub: &str| {
@@ -438,14 +427,14 @@ async fn only_those_come_in_whom_the_configuration_means() {
             "groups": ["staff", "lectern-admins"]})
     };
     provider.inner().userinfo = info("somebody else");
-    assert_refused(&Browser::default().sign_in(&site, &provider).await, "cannot be trusted");
+    assert_refused(&Browser::default().sign_in(&site, &provider).await, "untrusted");
     provider.inner().userinfo = info("248289761001");
     let mut browser = Browser::default();
     assert_eq!(browser.sign_in(&site, &provider).await, "/settings/account");
     assert_eq!(browser.account(&site).await["role"], "admin");
     // Also those who have been here before.
     say(json!({"groups": []}));
-    assert_refused(&Browser::default().sign_in(&site, &provider).await, "not among those");
+    assert_refused(&Browser::default().sign_in(&site, &provider).await, "not-admitted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -453,7 +442,7 @@ async fn nobody_comes_in_before_there_is_an_admin() {
     let provider = Provider::start().await;
     let known = known(&provider.issuer, json!({"create": true}));
     let site = Site::start_with(None, Some(known)).await;
-    assert_refused(&Browser::default().sign_in(&site, &provider).await, "set it up first");
+    assert_refused(&Browser::default().sign_in(&site, &provider).await, "setup-needed");
     assert!(site.setup_token().is_some());
 }
 
@@ -464,15 +453,15 @@ async fn who_is_signed_in_connects_their_account() {
     let ada = site.admin().await;
     let bob = site.account(Who::Cookie(&ada), "bob", "host").await;
     let path = "/oidc/login?link=1&to=/settings/account";
-    assert_refused(&end(&Browser::default().go(&site, path).await), "sign in");
+    assert_refused(&end(&Browser::default().go(&site, path).await), "unauthorized");
     let cookie = [("sec-fetch-site", "cross-site")];
     let crossed = site.call(Who::Cookie(&bob), axum::http::Method::GET, path, None, &cookie).await;
-    assert_refused(&end(&crossed), "another site");
+    assert_refused(&end(&crossed), "forbidden");
     let mut browser = Browser::signed_in(&bob);
     let back = browser.away(&site, &provider, path).await;
     // Somebody else has signed in meanwhile.
     browser.keep(&ada);
-    assert_refused(&end(&browser.go(&site, &back).await), "somebody else meanwhile");
+    assert_refused(&end(&browser.go(&site, &back).await), "other-account");
     browser.keep(&bob);
     let back = browser.away(&site, &provider, path).await;
     assert_eq!(end(&browser.go(&site, &back).await), "/settings/account");
@@ -485,7 +474,7 @@ async fn who_is_signed_in_connects_their_account() {
     assert_eq!(elsewhere.account(&site).await["id"], account["id"]);
     let mut other = Browser::signed_in(&ada);
     let back = other.away(&site, &provider, path).await;
-    assert_refused(&end(&other.go(&site, &back).await), "another account here");
+    assert_refused(&end(&other.go(&site, &back).await), "linked-elsewhere");
     assert_eq!(other.account(&site).await["oidc"], json!(false));
 }
 

@@ -16,12 +16,15 @@ use lectern_origin::control::store::Store;
 use lectern_origin::database::Database;
 use lectern_origin::metrics::Metrics;
 use lectern_origin::oidc::Provider;
+use lectern_origin::registrations::{self, Application, Applications, Registrar};
 use lectern_origin::store;
 use lectern_origin::webhooks::{self, Networks, Webhooks};
+use lectern_relay_proto::comment::{Attempt, AuthorId, Response};
 use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
@@ -39,6 +42,8 @@ pub(crate) enum Who<'a> {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
+    /// The same as it came.
+    pub(crate) text: String,
     pub(crate) cookie: Option<String>,
     headers: HeaderMap,
 }
@@ -69,6 +74,8 @@ pub(crate) struct Site {
     url: String,
     dir: Arc<TempDir>,
     oidc: Option<Arc<Provider>>,
+    applications: Applications,
+    registering: CancellationToken,
     _relay: Publisher,
     _desk: Desk,
     _telling: DropGuard,
@@ -109,6 +116,10 @@ impl Site {
         let control = Control::new(store, broadcasts.clone(), rooms, &provisioned).await;
         let control = Arc::new(control.expect("provisioned"));
         control.load().await.expect("loaded");
+        let metrics = registrations::Metrics::register(&registry).expect("metrics");
+        let (registrar, applications) = Registrar::new(control.clone(), metrics);
+        let registering = CancellationToken::new();
+        tokio::spawn(registrar.run(registering.clone()));
         let settings =
             api::Settings { rtmp_port: 1935, watch_url: "/watch/".to_owned(), oidc: oidc.clone() };
         let metrics = webhooks::Metrics::register(&registry).expect("metrics");
@@ -127,6 +138,8 @@ impl Site {
             url,
             dir,
             oidc,
+            applications,
+            registering,
             _relay: relay,
             _desk: desk,
             _telling: telling.drop_guard(),
@@ -137,7 +150,8 @@ impl Site {
 
     /// The same, begun anew.
     pub(crate) async fn restart(self) -> Self {
-        let Self { url, dir, database, oidc, .. } = self;
+        let Self { url, dir, database, oidc, registering, .. } = self;
+        registering.cancel();
         database.close().await;
         Self::open(url, dir, oidc).await
     }
@@ -177,6 +191,19 @@ impl Site {
         let answer = self.post(Who::Nobody, "/session", credentials).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         cookie_of(&answer)
+    }
+
+    /// What the origin tells an edge, one of whose viewers answers this.
+    pub(crate) async fn register(&self, id: &str, attempt: &str, answers: Value) -> Response {
+        let (sender, told) = oneshot::channel();
+        let client = attempt.to_owned().try_into().expect("a name");
+        let broadcast = id.parse().expect("an id");
+        self.applications.send(Application {
+            attempt: Attempt { broadcast, author: AuthorId::nobody(), client },
+            answers: serde_json::from_value(answers).expect("an object"),
+            reply: Box::new(|response| drop(sender.send(response))),
+        });
+        told.await.expect("an answer")
     }
 
     pub(crate) async fn get(&self, who: Who<'_>, path: &str) -> Answer {
@@ -228,7 +255,8 @@ impl Site {
         let bytes = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
         let cookie = headers.get(SET_COOKIE).map(|value| value.to_str().expect("text").to_owned());
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status, body, cookie, headers }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status, body, text, cookie, headers }
     }
 
     /// Fails if the document does not say that this may be answered.

@@ -1,5 +1,5 @@
-//! What viewers are asked before they watch, if the host wants to know. Asking, and keeping the answers,
-//! is not done here.
+//! What viewers are asked before they watch, if the host wants to know. What they answer is
+//! [`answers`](super::answers)'s; asking is the edge's, and keeping the answers the origin's.
 
 use serde::{Deserialize, Serialize};
 
@@ -119,11 +119,14 @@ impl TryFrom<Draft> for Field {
 }
 
 /// The name of a question: 1 to 32 of `a-z 0-9` with single hyphens between.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FieldName(String);
 
 impl FieldName {
+    /// The most characters.
+    pub const CHARS_MAX: usize = 32;
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -136,7 +139,7 @@ impl TryFrom<String> for FieldName {
     fn try_from(name: String) -> Result<Self, Invalid> {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let part_ok = |part: &str| !part.is_empty() && part.bytes().all(plain);
-        let ok = name.len() <= 32 && name.split('-').all(part_ok);
+        let ok = name.len() <= Self::CHARS_MAX && name.split('-').all(part_ok);
         if ok { Ok(Self(name)) } else { Err(Invalid::FieldName) }
     }
 }

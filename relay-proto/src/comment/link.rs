@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use super::registration::NotRegistered;
 use super::{AddressId, AuthorId, ClientId, Comment, ModeratorKey, Name, Refusal, Text};
+use crate::about::Given;
 use crate::{BroadcastId, UtcTime};
 
 /// What an edge says to its origin, on its track `comments`.
@@ -53,6 +55,14 @@ pub enum Request {
         attempt: Attempt,
         /// What the viewer has.
         key: ModeratorKey,
+    },
+    /// A viewer answers what is asked of those who want to watch.
+    Register {
+        /// This attempt, of [`AuthorId::nobody`].
+        #[serde(flatten)]
+        attempt: Attempt,
+        /// The answers, as the edge let them pass.
+        answers: Given,
     },
     /// The edge lacks changes, because it joined or because some were lost on the way.
     History {
@@ -229,6 +239,25 @@ pub enum Response {
         /// The newest first, at most [`Block::TOLD_MAX`].
         blocks: Vec<Block>,
     },
+    /// A viewer's answers are stored, and will not be lost.
+    Registered {
+        /// What was asked.
+        #[serde(flatten)]
+        attempt: Attempt,
+        /// With this they watch.
+        token: String,
+        /// Until then, Unix ms.
+        expires: u64,
+    },
+    /// They are not; or nobody knows, if that is [`NotRegistered::Unavailable`].
+    NotRegistered {
+        /// What was asked.
+        #[serde(flatten)]
+        attempt: Attempt,
+        /// Why.
+        #[serde(flatten)]
+        why: NotRegistered,
+    },
     /// Changes in order, as many as one answer holds.
     History {
         /// The broadcast.
@@ -331,7 +360,8 @@ impl Request {
             | Self::Delete { attempt, .. }
             | Self::Vote { attempt, .. }
             | Self::Moderate { attempt, .. }
-            | Self::Role { attempt, .. } => Some(attempt),
+            | Self::Role { attempt, .. }
+            | Self::Register { attempt, .. } => Some(attempt),
             Self::History { .. }
             | Self::Reactions { .. }
             | Self::Viewers { .. }
@@ -347,7 +377,9 @@ impl Response {
             Self::Stored { attempt, .. }
             | Self::Refused { attempt, .. }
             | Self::Role { attempt, .. }
-            | Self::Blocks { attempt, .. } => Some(attempt),
+            | Self::Blocks { attempt, .. }
+            | Self::Registered { attempt, .. }
+            | Self::NotRegistered { attempt, .. } => Some(attempt),
             Self::History { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::about::{Fault, WrongAnswer};
 
 #[track_caller]
 fn check(text: &str, expected: Result<&str, Refusal>) {
@@ -219,6 +220,41 @@ fn an_answer_names_what_it_answers() {
         r#"{"type":"stored","broadcast":"demo","author":"00ff00ff00ff00ff","client":"c-1","id":7,"held":false}"#
     );
     assert_eq!(serde_json::from_str::<Response>(&json).expect("reads"), stored);
+}
+
+#[test]
+fn who_registers_is_answered_in_words_that_are_read_back() {
+    let attempt = Attempt {
+        broadcast: "demo".parse().expect("an id"),
+        author: AuthorId::nobody(),
+        client: ClientId("c-1".to_owned()),
+    };
+    let answers = serde_json::json!({"full-name": "Ada", "terms": true});
+    let answers: crate::about::Given = serde_json::from_value(answers).expect("an object");
+    let request = Request::Register { attempt: attempt.clone(), answers: answers.clone() };
+    let json = serde_json::to_string(&request).expect("plain");
+    let read = serde_json::from_str(&json).expect("reads");
+    let Request::Register { attempt: of, answers: as_read } = read else { panic!("{json}") };
+    assert_eq!((of, as_read), (attempt.clone(), answers));
+    let errors = vec![WrongAnswer { field: "full-name".to_owned(), fault: Fault::TooLong }];
+    for why in [
+        NotRegistered::Invalid { errors },
+        NotRegistered::NoRegistration,
+        NotRegistered::Full,
+        NotRegistered::Busy,
+        NotRegistered::Unavailable,
+    ] {
+        let word = format!(r#""reason":"{}""#, why.as_str());
+        let response = Response::NotRegistered { attempt: attempt.clone(), why };
+        let json = serde_json::to_string(&response).expect("plain");
+        assert!(json.contains(&word), "{json}");
+        assert_eq!(serde_json::from_str::<Response>(&json).expect("reads"), response);
+        assert_eq!(response.attempt(), Some(&attempt));
+    }
+    for fault in [Fault::Required, Fault::TooLong, Fault::Option, Fault::Unknown] {
+        let json = serde_json::to_string(&fault).expect("plain");
+        assert_eq!(json, format!("\"{}\"", fault.as_str()));
+    }
 }
 
 #[test]

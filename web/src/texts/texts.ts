@@ -56,6 +56,9 @@ export type Refusal =
   | 'unknown-broadcast'
   | 'unknown-comment';
 
+/** What is wrong with an answer of who registers (docs/access.md). */
+export type Fault = 'required' | 'kind' | 'too-long' | 'line' | 'email' | 'option' | 'unknown';
+
 export interface Message {
   readonly title: string;
   readonly detail: string;
@@ -252,6 +255,25 @@ export interface Texts {
     readonly react: (emoji: string) => string;
     /** Under which name the viewer is on the list. */
     readonly attending: (name: string) => string;
+  };
+  /** What is asked of those who want to watch. */
+  readonly registration: Readonly<
+    Record<
+      | 'title'
+      | 'loading'
+      | 'optional'
+      | 'choose'
+      | 'send'
+      | 'sending'
+      | 'unreachable'
+      | 'changed'
+      | 'full',
+      string
+    >
+  > & {
+    /** It did not work, and may in so many seconds. */
+    readonly later: (seconds: string) => string;
+    readonly faults: Readonly<Record<Fault, string>>;
   };
   readonly lobby: {
     readonly title: string;

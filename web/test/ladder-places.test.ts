@@ -200,4 +200,19 @@ describe('an edge that does not let in', () => {
     world.pass(1_000);
     expect(world.started).toEqual(['webrtc', 'webrtc']);
   });
+
+  test('asked to register: said as such, asked again now and then, and let in without that', () => {
+    const world = new World().start();
+    world.fail({ kind: 'refused', reason: 'registration-required', retryAfterMs: null });
+    expect(world.ladder.state).toBe('registering');
+    expect(world.ladder.refusal).toBe('registration-required');
+    world.pass(59_000);
+    expect(world.started).toEqual(['webrtc']);
+    world.pass(1_000);
+    expect(world.started).toEqual(['webrtc', 'webrtc']);
+    // What was typed is not to go while that is under way.
+    expect(world.ladder.state).toBe('registering');
+    world.frame();
+    expect(world.ladder.state).toBe('live');
+  });
 });

@@ -98,8 +98,8 @@ describe('a host', () => {
     expect(await connect.getAttribute('href')).toBe(to);
     // Sent back by the server, with what the provider or the server has against it.
     await desk.page.goto('about:blank');
-    await desk.page.goto(`${fake.url}/console#error=It+is+another%27s%3A+a%2Bb+%C3%A4`);
-    const told = desk.page.getByText("Your account was not connected: It is another's: a+b ä");
+    await desk.page.goto(`${fake.url}/console#error=linked-elsewhere`);
+    const told = desk.page.getByText('Your account was not connected: Another account here');
     await told.waitFor();
     expect(await desk.page.evaluate(() => location.hash)).toBe('#/');
     await desk.go('/settings/account');

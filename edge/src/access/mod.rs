@@ -27,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
-use axum::http::header::{CACHE_CONTROL, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
@@ -45,7 +45,7 @@ use crate::audience::{Audience, Newcomer, client_of};
 use crate::client::Secured;
 use crate::floods::Floods;
 use crate::live::Directory;
-use crate::whep::Engine;
+use crate::whep::{Engine, SessionId};
 
 /// Signatures that are checked for one client: for a lecture hall behind one address, of whom all begin
 /// at once with tokens of their own. A check takes some 60 µs, so that a flood costs less than a
@@ -245,6 +245,18 @@ impl Access {
         if self.audience.admit(&newcomer, max, sessions) { Ok(()) } else { Err(Refusal::Full) }
     }
 
+    /// Whether a session that has begun is one of those that the host lets in.
+    fn seated(
+        &self,
+        id: &BroadcastId,
+        about: &About,
+        session: &Option<SessionId>,
+    ) -> Result<(), Refusal> {
+        let max = about.viewers_max.filter(|_| session.is_some());
+        let over = max.is_some_and(|max| self.engine.watching(id) > max);
+        if over { Err(Refusal::Full) } else { Ok(()) }
+    }
+
     fn refuse(&self, refusal: Refusal) -> Response {
         self.metrics.refused.with_label_values(&[refusal.code()]).inc();
         refusal.into_response()
@@ -300,13 +312,37 @@ async fn guard(
         Verdict::Open(_) | Verdict::Refused(_) => answer,
         Verdict::Granted(_, until_ms) => access.hand_out(answer, &asker, until_ms, secure),
         Verdict::Unknown if !is_content(&answer) => answer,
-        Verdict::Unknown => match access.judge(&asker) {
-            Verdict::Open(_) => answer,
-            Verdict::Granted(_, until_ms) => access.hand_out(answer, &asker, until_ms, secure),
-            Verdict::Refused(refusal) => access.refuse(refusal),
-            Verdict::Unknown => access.refuse(Refusal::NotReady),
-        },
+        Verdict::Unknown => {
+            let session = if route == Route::Offer { session_of(&answer) } else { None };
+            let judged = match access.judge(&asker) {
+                Verdict::Open(about) => access.seated(&asker.id, &about, &session).map(|()| answer),
+                Verdict::Granted(about, until_ms) => {
+                    let until = grant(until_ms).until;
+                    let ends = session
+                        .as_ref()
+                        .is_none_or(|session| access.engine.end_at(&asker.id, session, until));
+                    let seated = access.seated(&asker.id, &about, &session);
+                    let seated = if ends { seated } else { Err(Refusal::NotReady) };
+                    seated.map(|()| access.hand_out(answer, &asker, until_ms, secure))
+                }
+                Verdict::Refused(refusal) => Err(refusal),
+                Verdict::Unknown => Err(Refusal::NotReady),
+            };
+            judged.unwrap_or_else(|refusal| {
+                // What was begun for somebody who may not is over before they hear of it.
+                if let Some(session) = &session {
+                    access.engine.close(&asker.id, session);
+                }
+                access.refuse(refusal)
+            })
+        }
     }
+}
+
+/// The session of WebRTC that an answer tells of.
+fn session_of(answer: &Response) -> Option<SessionId> {
+    let location = answer.headers().get(LOCATION)?.to_str().ok()?;
+    location.rsplit('/').next().map(SessionId::from_url)
 }
 
 fn id_of((_, id): (&str, &str)) -> Option<BroadcastId> {

@@ -238,6 +238,14 @@ impl Engine {
         posted.map_err(|_| PinError::Busy)
     }
 
+    /// Ends a session at `until`: what its viewer may was not known when it began. `false` if that cannot be
+    /// said to it now.
+    pub(crate) fn end_at(&self, id: &BroadcastId, session: &SessionId, until: Instant) -> bool {
+        let Some(entry) = self.entry(id, session) else { return false };
+        let command = Command::EndAt(entry.route, until);
+        self.shared().mailboxes[entry.route.worker].command(command).is_ok()
+    }
+
     fn entry(&self, id: &BroadcastId, session: &SessionId) -> Option<Entry> {
         let entry = self.shared().registry.session(session)?;
         (entry.broadcast == id.as_str()).then_some(entry)

@@ -59,6 +59,8 @@ pub(super) enum Command {
     CloseAll(u64, Ended),
     /// A broadcast lists other renditions.
     List(u64, Arc<[Listed]>),
+    /// A session is to end by itself then: its viewer may watch no longer.
+    EndAt(Route, Instant),
     /// A viewer pins a rendition, or leaves the choice to us again.
     Pin(Route, Option<String>),
 }

@@ -292,6 +292,11 @@ impl Session {
         sent
     }
 
+    /// Its viewer may watch until then.
+    pub(super) fn end_at(&mut self, until: Instant) {
+        self.parts.until = Some(until);
+    }
+
     /// The viewer asks for a rendition, or leaves the choice to us again.
     pub(super) fn pin(&mut self, rendition: Option<String>, cx: &mut Context<'_>) {
         match &mut self.media {

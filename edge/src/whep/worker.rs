@@ -152,6 +152,10 @@ impl Worker {
                 Ok(())
             }),
             Command::Close(route, why) => self.end(route, why),
+            Command::EndAt(route, until) => self.attend(route, |session, _| {
+                session.end_at(until);
+                Ok(())
+            }),
             Command::CloseAll(room, why) => self.close_all(room, why),
             Command::List(room, listing) => self.list(room, listing),
             Command::Pin(route, rendition) => self.attend(route, |session, cx| {

@@ -286,6 +286,13 @@ impl Broadcast {
 
     fn end_all(&self, state: &mut State) {
         self.end_take(state, true);
+        // One whose encoder was lost before is not waited for any more.
+        if state.catalog.state == PublisherState::Away && state.since.is_some() {
+            let ended = Catalog { state: PublisherState::Ended, ..state.catalog.clone() };
+            if let Err(error) = self.publish_catalog(state, &ended) {
+                tracing::warn!(%error, "that the broadcast has ended was not published");
+            }
+        }
         state.stand_by(None);
         if let Some(on_air) = state.on_air.take() {
             on_air.over.cancel();

@@ -21,6 +21,8 @@ CONFIGURATION
     trusted_proxies = [\"10.0.0.0/8\"]  whose X-Forwarded-For is believed there
     watch_url = \"/watch/\"            what a broadcast's id is appended to in links for viewers, such
                                      as https://edge.example/watch/
+    webhook_networks = [\"10.20.0.0/16\"]
+                                     networks that are not public and that webhooks may reach
     media = \"[::]:8190\"              media of publishers by WHIP, UDP
     media_addresses = [\"203.0.113.7\"]  where publishers reach it, as in [edge]
     whip_sessions_max = 64           publishers by WHIP at once

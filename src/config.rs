@@ -121,6 +121,9 @@ fn invalid(errors: &figment::Error) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    /// That of RFC 8032 §7.1.
+    const VIEWER_KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
     use super::*;
 
     fn load(toml: &str) -> anyhow::Result<Config> {
@@ -166,7 +169,7 @@ mod tests {
              logo = \"https://uni.example/l.png\"\n\
              links = [{{title = \"Script\", url = \"https://uni.example/s.pdf\"}}]\n\
              [[broadcast]]\nid = \"b\"\nstream_key = \"l\"\nvisibility = \"unlisted\"",
-            "A".repeat(43)
+            VIEWER_KEY
         );
         let config = load(&toml).expect("valid");
         let [a, b] = [0, 1].map(|at: usize| config.broadcast[at].about());
@@ -200,7 +203,7 @@ mod tests {
         check(&format!("{broadcast}topics = [\"x\", \"X\"]"), "twice");
         check(&format!("{broadcast}links = [{{title = \"x\", href = \"y\"}}]"), "href");
         check("[[viewer_key]]\nkid = \"a\"\npublic_key = \"AAAA\"", "32 bytes");
-        let key = format!("[[viewer_key]]\nkid = \"a\"\npublic_key = \"{}\"\n", "A".repeat(43));
+        let key = format!("[[viewer_key]]\nkid = \"a\"\npublic_key = \"{}\"\n", VIEWER_KEY);
         check(&key.repeat(2), "viewer_key: \"a\" is there twice");
     }
 

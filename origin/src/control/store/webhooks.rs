@@ -288,13 +288,7 @@ pub(super) async fn attempted(
 ) -> Result<(), Error> {
     let mut transaction = connection.begin_with(begin).await?;
     let (status, attempts) = (attempt.status.map(i64::from), i64::from(attempt.attempts));
-    let attempted = sqlx::query(ATTEMPTED)
-        .bind(delivery)
-        .bind(attempts)
-        .bind(status)
-        .bind(attempt.error.as_deref())
-        .bind(next.map(millis));
-    attempted.execute(&mut *transaction).await?;
+    // The webhook first, as whoever removes it: else each might wait for the other.
     let last = sqlx::query(LAST)
         .bind(webhook)
         .bind(millis(attempt.at.into()))
@@ -302,6 +296,13 @@ pub(super) async fn attempted(
         .bind(attempt.error.as_deref())
         .bind(attempts);
     last.execute(&mut *transaction).await?;
+    let attempted = sqlx::query(ATTEMPTED)
+        .bind(delivery)
+        .bind(attempts)
+        .bind(status)
+        .bind(attempt.error.as_deref())
+        .bind(next.map(millis));
+    attempted.execute(&mut *transaction).await?;
     if gone {
         sqlx::query(TURN_OFF).bind(webhook).execute(&mut *transaction).await?;
     }

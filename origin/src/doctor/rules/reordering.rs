@@ -61,12 +61,13 @@ impl Rule for BFrames {
                      quality, and much of the server's processor."
                 );
                 let title = "Your video uses B-frames, and is re-encoded here";
-                Some(make(Severity::Hint, title, &detail).with("delay_ms", delay_ms.into()))
+                let finding = make(Severity::Hint, title, &detail).with_text("mending", "here");
+                Some(finding.with("delay_ms", delay_ms.into()))
             }
             Mending::Impossible(why) => {
                 let detail = format!("{BEHIND} It cannot be mended here: {why}.");
                 let finding = make(Severity::Problem, TITLE, &detail);
-                Some(finding.with_text("not_mended", why.name()))
+                Some(finding.with_text("mending", why.name()))
             }
         }
     }

@@ -4,9 +4,25 @@ import type { Findings } from './findings.ts';
 
 export const findings: Findings = {
   'b-frames': {
-    title: 'Ihr Video enthält B-Frames',
-    detail:
-      'Ihr Publikum kann nicht über den schnellsten Weg zusehen: WebRTC kann keine B-Frames übertragen. Es bekommt eine andere Fassung, die eine Sekunde oder mehr hinterherhinkt.',
+    title: {
+      by: 'mending',
+      forms: {
+        here: 'Ihr Video enthält B-Frames und wird hier umkodiert',
+        other: 'Ihr Video enthält B-Frames',
+      },
+    },
+    detail: {
+      by: 'mending',
+      forms: {
+        here: 'Dieser Server kodiert Ihr Bild neu, damit Ihr Publikum über den schnellsten Weg zusehen kann: WebRTC kann keine B-Frames übertragen. Das kostet etwa {delay_ms} ms Verzögerung, etwas Bildqualität und viel Rechenleistung des Servers.',
+        busy: 'Ihr Publikum kann nicht über den schnellsten Weg zusehen: WebRTC kann keine B-Frames übertragen. Es bekommt eine andere Fassung, die eine Sekunde oder mehr hinterherhinkt. Dieser Server kann es nicht umkodieren: Er kodiert schon so viele Übertragungen um, wie er darf.',
+        fails:
+          'Ihr Publikum kann nicht über den schnellsten Weg zusehen: WebRTC kann keine B-Frames übertragen. Es bekommt eine andere Fassung, die eine Sekunde oder mehr hinterherhinkt. Dieser Server kann es nicht umkodieren: Seine Umkodierung bricht ab.',
+        slow: 'Ihr Publikum kann nicht über den schnellsten Weg zusehen: WebRTC kann keine B-Frames übertragen. Es bekommt eine andere Fassung, die eine Sekunde oder mehr hinterherhinkt. Dieser Server kann es nicht umkodieren: Er ist zu langsam dafür.',
+        other:
+          'Ihr Publikum kann nicht über den schnellsten Weg zusehen: WebRTC kann keine B-Frames übertragen. Es bekommt eine andere Fassung, die eine Sekunde oder mehr hinterherhinkt.',
+      },
+    },
     remedy:
       'In OBS: unter Einstellungen › Ausgabe den Ausgabemodus „Erweitert“ wählen und B-Frames auf 0 stellen; x264 zeigt das nicht an, dort bei „Feinabstimmung“ (Tune) zerolatency wählen. Dann den Stream beenden und neu starten. In ffmpeg: -bf 0.',
   },

@@ -4,9 +4,25 @@ import type { Findings } from './findings.ts';
 
 export const findings: Findings = {
   'b-frames': {
-    title: 'Your video uses B-frames',
-    detail:
-      'Viewers cannot watch in the fastest way, WebRTC, which cannot carry B-frames: they get another version that is a second or more behind you.',
+    title: {
+      by: 'mending',
+      forms: {
+        here: 'Your video uses B-frames, and is re-encoded here',
+        other: 'Your video uses B-frames',
+      },
+    },
+    detail: {
+      by: 'mending',
+      forms: {
+        here: 'This server re-encodes your picture, so that viewers can watch in the fastest way, WebRTC, which cannot carry B-frames. It costs about {delay_ms} ms of delay, some quality, and much of the server’s processor.',
+        busy: 'Viewers cannot watch in the fastest way, WebRTC, which cannot carry B-frames: they get another version that is a second or more behind you. This server cannot re-encode it: it re-encodes as many broadcasts as it may already.',
+        fails:
+          'Viewers cannot watch in the fastest way, WebRTC, which cannot carry B-frames: they get another version that is a second or more behind you. This server cannot re-encode it: its re-encoder fails.',
+        slow: 'Viewers cannot watch in the fastest way, WebRTC, which cannot carry B-frames: they get another version that is a second or more behind you. This server cannot re-encode it: it is too slow for that.',
+        other:
+          'Viewers cannot watch in the fastest way, WebRTC, which cannot carry B-frames: they get another version that is a second or more behind you.',
+      },
+    },
     remedy:
       'In OBS: Settings › Output, set Output Mode to Advanced, and B-Frames to 0; with the x264 encoder, which does not show that, set Tune to zerolatency. Then stop and start streaming. In ffmpeg: -bf 0.',
   },

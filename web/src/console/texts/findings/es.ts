@@ -4,9 +4,25 @@ import type { Findings } from './findings.ts';
 
 export const findings: Findings = {
   'b-frames': {
-    title: 'Su vídeo lleva fotogramas B',
-    detail:
-      'El público no puede verla por la vía más rápida, WebRTC, que no admite fotogramas B: recibe otra versión, con un segundo o más de retraso.',
+    title: {
+      by: 'mending',
+      forms: {
+        here: 'Su vídeo lleva fotogramas B y se recodifica aquí',
+        other: 'Su vídeo lleva fotogramas B',
+      },
+    },
+    detail: {
+      by: 'mending',
+      forms: {
+        here: 'Este servidor recodifica su imagen para que el público pueda verla por la vía más rápida, WebRTC, que no admite fotogramas B. Cuesta unos {delay_ms} ms de retraso, algo de calidad y mucho procesador del servidor.',
+        busy: 'El público no puede verla por la vía más rápida, WebRTC, que no admite fotogramas B: recibe otra versión, con un segundo o más de retraso. Este servidor no puede recodificarlo: ya recodifica tantas emisiones como puede.',
+        fails:
+          'El público no puede verla por la vía más rápida, WebRTC, que no admite fotogramas B: recibe otra versión, con un segundo o más de retraso. Este servidor no puede recodificarlo: su recodificador falla.',
+        slow: 'El público no puede verla por la vía más rápida, WebRTC, que no admite fotogramas B: recibe otra versión, con un segundo o más de retraso. Este servidor no puede recodificarlo: es demasiado lento para ello.',
+        other:
+          'El público no puede verla por la vía más rápida, WebRTC, que no admite fotogramas B: recibe otra versión, con un segundo o más de retraso.',
+      },
+    },
     remedy:
       'En OBS: en Ajustes › Salida ponga el modo de salida en Avanzado y los fotogramas B en 0; el codificador x264 no lo muestra: ponga ahí el ajuste (Tune) en zerolatency. Después detenga la transmisión e iníciela de nuevo. En ffmpeg: -bf 0.',
   },

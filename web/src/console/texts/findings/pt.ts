@@ -4,9 +4,25 @@ import type { Findings } from './findings.ts';
 
 export const findings: Findings = {
   'b-frames': {
-    title: 'Seu vídeo usa quadros B',
-    detail:
-      'O público não consegue assistir pela via mais rápida, WebRTC, que não transporta quadros B: recebe outra versão, um segundo ou mais atrasada.',
+    title: {
+      by: 'mending',
+      forms: {
+        here: 'Seu vídeo usa quadros B e é recodificado aqui',
+        other: 'Seu vídeo usa quadros B',
+      },
+    },
+    detail: {
+      by: 'mending',
+      forms: {
+        here: 'Este servidor recodifica sua imagem para que o público possa assistir pela via mais rápida, WebRTC, que não transporta quadros B. Custa cerca de {delay_ms} ms de atraso, um pouco de qualidade e muito do processador do servidor.',
+        busy: 'O público não consegue assistir pela via mais rápida, WebRTC, que não transporta quadros B: recebe outra versão, um segundo ou mais atrasada. Este servidor não consegue recodificá-lo: já recodifica tantas transmissões quantas pode.',
+        fails:
+          'O público não consegue assistir pela via mais rápida, WebRTC, que não transporta quadros B: recebe outra versão, um segundo ou mais atrasada. Este servidor não consegue recodificá-lo: o recodificador falha.',
+        slow: 'O público não consegue assistir pela via mais rápida, WebRTC, que não transporta quadros B: recebe outra versão, um segundo ou mais atrasada. Este servidor não consegue recodificá-lo: é lento demais para isso.',
+        other:
+          'O público não consegue assistir pela via mais rápida, WebRTC, que não transporta quadros B: recebe outra versão, um segundo ou mais atrasada.',
+      },
+    },
     remedy:
       'No OBS: em Configurações › Saída, defina o modo de saída como Avançado e os quadros B como 0; o codificador x264 não mostra isso: defina ali a sintonia (Tune) como zerolatency. Depois pare e inicie a transmissão. No ffmpeg: -bf 0.',
   },

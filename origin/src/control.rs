@@ -186,7 +186,8 @@ impl Control {
                 continue;
             }
             if let Err(error) = self.accord(&id, Some((broadcast, keys))).await {
-                tracing::error!(broadcast = %id, %error, "it cannot be announced");
+                tracing::error!(broadcast = %id, %error, "it cannot be announced; trying again");
+                self.is_unsure_of(id);
             }
         }
         self.write(|directory| directory.loaded = true);
@@ -383,13 +384,12 @@ impl Control {
             let _changing = this.change().await?;
             this.changeable(&id)?;
             let removed = this.store.remove_broadcast(&id, rev).await;
-            let done = matches!(removed, Ok(Ok(())));
+            if matches!(removed, Ok(Ok(()))) {
+                lock(&this.removed).insert(id.clone(), Instant::now());
+            }
             match this.concluded(&id, removed).await {
-                // What was said while it was removed, which is over now.
-                Err(Error::Conflict(Conflict::Missing)) if done => {
-                    lock(&this.removed).insert(id.clone(), Instant::now());
-                    Ok(this.store.remove_what_is_left(&id).await?)
-                }
+                // It is not there, as was wanted.
+                Err(Error::Conflict(Conflict::Missing)) if this.is_held(&id) => Ok(()),
                 Err(error) => Err(error),
                 Ok(_) => Ok(()),
             }
@@ -439,11 +439,15 @@ impl Control {
             Err(error) => Err(error.into()),
         };
         if known.is_err() {
-            lock(&self.unsure).insert(id.clone());
-            self.unsure_of_more.notify_one();
+            self.is_unsure_of(id.clone());
         }
         changed??;
         known?.ok_or_else(|| Conflict::Missing.into())
+    }
+
+    fn is_unsure_of(&self, id: BroadcastId) {
+        lock(&self.unsure).insert(id);
+        self.unsure_of_more.notify_one();
     }
 
     fn is_held(&self, id: &BroadcastId) -> bool {
@@ -455,6 +459,7 @@ impl Control {
     /// Brings into accord what could not be.
     async fn make_sure(&self) {
         let unsure = std::mem::take(&mut *lock(&self.unsure));
+        let mut still = false;
         for id in unsure {
             let concluded = {
                 let _changing = self.changing.lock().await;
@@ -463,10 +468,13 @@ impl Control {
             match concluded {
                 Ok(_) | Err(Error::Conflict(_)) => {}
                 Err(error) => {
+                    still = true;
                     tracing::warn!(broadcast = %id, %error, "it is not known how it stands in the database; trying again");
-                    tokio::time::sleep(LOAD_AGAIN).await;
                 }
             }
+        }
+        if still {
+            tokio::time::sleep(LOAD_AGAIN).await;
         }
     }
 
@@ -481,6 +489,8 @@ impl Control {
             self.rooms.close(id.clone()).await;
             self.broadcasts.close(id);
             self.broadcasts.signal(id);
+            // What was said while it was removed.
+            self.store.remove_what_is_left(id).await?;
             return Ok(None);
         };
         let keys: Vec<_> = keys.iter().filter_map(|(digest, key)| key_of(digest, key)).collect();
@@ -489,10 +499,10 @@ impl Control {
             self.rooms.open(id.clone(), room).await;
         } else {
             self.broadcasts.set_keys(id, &keys);
-            self.broadcasts.set_about(id, told(&broadcast.about, &self.viewer_keys()))?;
             self.broadcasts.block(id, broadcast.blocked);
             let attendance = broadcast.attendance;
             self.rooms.set(id.clone(), broadcast.moderator_key.clone(), attendance).await;
+            self.broadcasts.set_about(id, told(&broadcast.about, &self.viewer_keys()))?;
         }
         Ok(Some(self.list(broadcast)))
     }
@@ -577,13 +587,15 @@ impl Control {
     async fn tell_viewer_keys(&self) -> Result<(), Error> {
         let keys = in_force(&self.store.viewer_keys().await?);
         self.write(|directory| directory.viewer_keys = keys.clone());
+        let mut all_told = Ok(());
         for listed in self.all().iter().filter(|listed| !listed.provisioned) {
             let Broadcast { id, about, .. } = &listed.broadcast;
             if about.needs_token() {
-                self.broadcasts.set_about(id, told(about, &keys))?;
+                // One that cannot be told now does not keep the others from it.
+                all_told = all_told.and(self.broadcasts.set_about(id, told(about, &keys)));
             }
         }
-        Ok(())
+        Ok(all_told?)
     }
 
     fn viewer_keys(&self) -> ViewerKeys {

@@ -22,6 +22,8 @@ use crate::transcode::video::{Codec, Coded, Interleave, Reencoded, Reencoder, Re
 /// For how long the first pictures of a source are held whose parameter sets do not say whether there are
 /// B-frames: those of an encoder that uses them show it by the fifth. The take holds as much in any case.
 const HOLD_MAX: Duration = Duration::from_millis(300);
+/// A re-encoder that has had pictures for so long and made none is given up: it may say nothing for ever.
+const SILENT_MAX: Duration = Duration::from_secs(5);
 /// What is held meanwhile, in tags and in bytes; with more, it goes on as it is.
 const HELD_MAX: usize = 128;
 const HELD_BYTES_MAX: usize = 8 << 20;
@@ -49,7 +51,7 @@ pub enum Why {
     /// As many sources are re-encoded as may be; it is tried again with every keyframe.
     #[error("this server re-encodes as many broadcasts as it may")]
     Busy,
-    /// ffmpeg ended twice within a minute. It is not tried again before the publisher connects anew.
+    /// ffmpeg ended twice within a minute, or made nothing of what it had for seconds. It is not tried again before the publisher connects anew.
     #[error("the re-encoder of this server fails")]
     Fails,
     /// ffmpeg is too slow, for good. It is not tried again before the publisher connects anew.
@@ -93,6 +95,8 @@ pub struct Mend {
     phase: Phase,
     interleave: Interleave,
     health: Health,
+    /// Since when the re-encoder has pictures and has made none.
+    handed: Option<UtcTime>,
     /// The re-encoder was given up.
     never: Option<Why>,
     /// There was no place at the last keyframe.
@@ -142,6 +146,7 @@ impl Mend {
             phase: Phase::AsIs { broken: false },
             interleave: Interleave::default(),
             health: Health::default(),
+            handed: None,
             never: None,
             busy: false,
             made: None,
@@ -189,6 +194,9 @@ impl Mend {
         match made {
             Reencoded::Tag(tag) => {
                 let is_picture = matches!(tag, Tag::Video { .. });
+                if is_picture {
+                    self.handed = None;
+                }
                 match self.interleave.made(tag, now) {
                     Some((tag, arrived)) => {
                         if is_picture {
@@ -201,6 +209,7 @@ impl Mend {
             }
             Reencoded::BrokeOff => {
                 *resume = Resume::Waits;
+                self.handed = None;
                 self.interleave.break_off();
                 self.health.failed(now);
             }
@@ -212,12 +221,17 @@ impl Mend {
 
     /// When [`Self::handle_timeout`] is due.
     pub fn timeout(&self) -> Option<UtcTime> {
-        self.interleave.timeout()
+        let silent = self.handed.map(|since| since + SILENT_MAX);
+        self.interleave.timeout().into_iter().chain(silent).min()
     }
 
-    /// Hands on sound that has waited for long enough.
+    /// Hands on sound that has waited for long enough, and gives up a re-encoder that makes nothing.
     pub fn handle_timeout(&mut self, now: UtcTime, out: &mut Out) {
         self.release_sound(now, out);
+        if self.handed.is_some_and(|since| now.saturating_since(since) >= SILENT_MAX) {
+            self.health.silent();
+            self.give_up_if_hopeless(now, out);
+        }
     }
 
     /// Hands on what is held, since no tag follows. What ffmpeg has is lost: a tenth of a second.
@@ -404,6 +418,7 @@ impl Mend {
         let was_behind = reencoder.is_behind();
         if reencoder.push(Coded { timestamp_ms, keyframe, setup, data }) {
             self.interleave.coded(timestamp_ms, arrived);
+            self.handed.get_or_insert(arrived);
             return;
         }
         self.left.behind += 1;
@@ -431,7 +446,7 @@ impl Mend {
         if matches!(self.phase, Phase::Running { .. }) {
             self.phase = Phase::AsIs { broken: true };
         }
-        self.made = None;
+        (self.made, self.handed) = (None, None);
         self.interleave.break_off();
         self.release_sound(now, out);
     }

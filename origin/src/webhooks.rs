@@ -1,5 +1,5 @@
 //! Webhooks: servers of others are told what happens here, signed as Standard Webhooks has it, and told
-//! again until they have heard. `docs/api.md` says what they are told.
+//! again until they have heard. `docs/webhooks.md` says what they are told.
 //!
 //! [`news`] knows what has happened, [`address`] whom this origin may be sent to, [`message`] how it is said,
 //! [`schedule`] when it is said again. What is to be told is in the database before anybody is told it, and stays
@@ -158,7 +158,7 @@ impl Webhooks {
                         self.metrics.left_out.inc();
                     }
                 }
-                if listed.is_none() {
+                if listed.is_none() && broadcasts.status(&id).is_none() {
                     news.remove(&id);
                 }
             }

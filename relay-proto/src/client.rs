@@ -17,6 +17,18 @@ pub fn network(client: IpAddr) -> IpAddr {
     }
 }
 
+/// What stands for a line: its IPv4 address, or the /48 of IPv6 in which one subscriber may have up to 65,536
+/// of what [`network`] takes for a client.
+pub fn line(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(ip) => {
+            let [a, b, c, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
+    }
+}
+
 /// How many of something each client has; those who have none take no room.
 #[derive(Debug, Default)]
 pub struct Tally(HashMap<IpAddr, usize>);

@@ -92,11 +92,11 @@ export class LecternRegistration extends LitElement {
     if (!form)
       return html`<p class="alone quiet" lang=${lang} role="status">${this.trouble || T.loading}</p>`;
     return html`<form
-      lang=${lang} novalidate aria-labelledby="title" aria-busy=${this.sending}
+      lang=${lang} novalidate aria-labelledby="heading" aria-busy=${this.sending}
       @submit=${this.#submitted} @input=${this.#changed} @keydown=${own}
     >
       <div>
-        <h2 id="title">${T.title}</h2>
+        <h2 id="heading">${T.title}</h2>
         ${form.title ? html`<p class="of" dir="auto">${form.title}</p>` : nothing}
       </div>
       ${form.notice ? html`<p class="notice" dir="auto">${form.notice}</p>` : nothing}
@@ -109,11 +109,11 @@ export class LecternRegistration extends LitElement {
   #field(field: Question) {
     const { registration: T } = this.texts;
     const fault = this.faults[field.name];
-    const label = html`<label for=${field.name} dir="auto"
+    const label = html`<label for=${idOf(field.name)} dir="auto"
       >${field.label}${field.required ? nothing : html` <span class="quiet">${T.optional}</span>`}</label
     >`;
     // It is read out with its field, which has the focus.
-    const why = html`<p class="wrong" id="${field.name}-why">${fault ? T.faults[fault] : ''}</p>`;
+    const why = html`<p class="wrong" id=${whyOf(field.name)}>${fault ? T.faults[fault] : ''}</p>`;
     return field.kind === 'checkbox'
       ? html`<div class="field"><div class="check">${this.#input(field)} ${label}</div>${why}</div>`
       : html`<div class="field">${label} ${this.#input(field)} ${why}</div>`;
@@ -122,10 +122,10 @@ export class LecternRegistration extends LitElement {
   #input(field: Question) {
     const { name, kind, required, options } = field;
     const invalid = this.faults[name] ? 'true' : nothing;
-    const described = this.faults[name] ? `${name}-why` : nothing;
+    const described = this.faults[name] ? whyOf(name) : nothing;
     if (kind === 'select') {
       return html`<select
-        id=${name} name=${name} ?required=${required} aria-invalid=${invalid}
+        id=${idOf(name)} name=${name} ?required=${required} aria-invalid=${invalid}
         aria-describedby=${described} autocomplete=${autocompleteOf(field)}
       >
         <option value="">${this.texts.registration.choose}</option>
@@ -134,12 +134,12 @@ export class LecternRegistration extends LitElement {
     }
     if (kind === 'checkbox') {
       return html`<input
-        type="checkbox" id=${name} name=${name} ?required=${required} aria-invalid=${invalid}
+        type="checkbox" id=${idOf(name)} name=${name} ?required=${required} aria-invalid=${invalid}
         aria-describedby=${described}
       >`;
     }
     return html`<input
-      type=${kind} id=${name} name=${name} ?required=${required} maxlength=${CHARS_MAX} dir="auto"
+      type=${kind} id=${idOf(name)} name=${name} ?required=${required} maxlength=${CHARS_MAX} dir="auto"
       aria-invalid=${invalid} aria-describedby=${described} autocomplete=${autocompleteOf(field)}
       autocapitalize=${kind === 'email' ? 'none' : nothing} spellcheck=${kind === 'email' ? 'false' : nothing}
     >`;
@@ -237,6 +237,10 @@ export class LecternRegistration extends LitElement {
       ?.focus();
   }
 }
+
+/** Names are the host's: as ids they are kept apart from ours, and from each other. */
+const idOf = (name: string): string => `field-${name}`;
+const whyOf = (name: string): string => `why-${name}`;
 
 /** Keys that are typed here are not the player's. */
 function own(event: KeyboardEvent): void {

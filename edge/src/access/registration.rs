@@ -44,10 +44,11 @@ use crate::audience::client_of;
 use crate::client::Secured;
 use crate::floods::Floods;
 use crate::live::Directory;
+use lectern_relay_proto::client::line;
 
-/// What one client may send: a lecture hall behind one address, all of whom register at once; not so much
-/// that one alone soon fills what a broadcast takes.
-const CLIENT: Rate = Rate { burst: 500, each: Duration::from_millis(200) };
+/// What one line may send, by IPv4 address or IPv6 /48: a lecture hall behind one address, all of whom register
+/// at once; not so much that one alone fills what a broadcast takes in days.
+const LINE: Rate = Rate { burst: 500, each: Duration::from_secs(10) };
 /// The most bytes of a form: twelve answers of the longest.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// How long a form may take to arrive.
@@ -144,7 +145,7 @@ struct Let {
 
 /// The route. What is asked stands in the catalogs of `directory`.
 pub fn routes(directory: Arc<Directory>, ask: Ask, metrics: Metrics) -> Router {
-    let desk = Desk { directory, ask, floods: Mutex::new(Floods::new(CLIENT)), metrics };
+    let desk = Desk { directory, ask, floods: Mutex::new(Floods::new(LINE)), metrics };
     let options = async |headers: HeaderMap| {
         preflight(&headers, "GET, HEAD, POST, OPTIONS", "Authorization, Content-Type")
     };
@@ -252,7 +253,7 @@ impl Desk {
 
     fn admit(&self, client: IpAddr) -> Result<(), Duration> {
         let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
-        floods.admit(client, Instant::now())
+        floods.admit(line(client), Instant::now())
     }
 }
 

@@ -10,8 +10,11 @@ use lectern_relay_proto::net::{OriginLink, RequestSender};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Attempts that wait for an answer, over all viewers; about 1 kB each.
+/// Attempts that wait for an answer, over all viewers; about 1 kB each, but for forms of several kB, of which
+/// there is none more when all that waits has so many bytes.
 const WAITING_MAX: usize = 8_192;
+const LARGE_BYTES: usize = 4 << 10;
+const WAITING_BYTES_MAX: usize = 8 << 20;
 /// An attempt is sent again after so long without an answer.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// An attempt is given up after so long. Whether it is stored is not known then; the viewer's player
@@ -57,6 +60,10 @@ impl Uplink {
         if let Some(attempt) = request.attempt() {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             if waiting.len() >= WAITING_MAX && !waiting.contains_key(attempt) {
+                return Err(Refusal::Busy);
+            }
+            let bytes_waiting = || waiting.values().map(|entry| entry.request.len()).sum::<usize>();
+            if bytes.len() > LARGE_BYTES && bytes_waiting() + bytes.len() > WAITING_BYTES_MAX {
                 return Err(Refusal::Busy);
             }
             let now = Instant::now();

@@ -259,6 +259,9 @@ pub(super) async fn stop(
 ) -> Result<StatusCode, Problem> {
     caller.needs(Scope::BroadcastsWrite)?;
     let (listed, _) = caller.broadcast(&site, &id, Part::Host).await?;
+    if stop.block && listed.provisioned {
+        return Err(crate::control::Error::Provisioned.into());
+    }
     // In any case, and first: also where it cannot be written down that nobody may come back.
     site.control.broadcasts().stop(&listed.broadcast.id);
     if stop.block {

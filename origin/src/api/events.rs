@@ -68,9 +68,11 @@ pub(super) async fn events(
     let signals = site.control.broadcasts().signals();
     let mut tick = interval(TELL_EACH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Before they are looked at.
+    let rights = site.control.store().rights();
+    let caller = caller.renewed(&site).await?;
     let listener = Listener {
-        // Before it is looked at.
-        rights: site.control.store().rights(),
+        rights,
         parts: caller.parts(&site).await?,
         site,
         caller,

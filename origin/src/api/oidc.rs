@@ -97,13 +97,21 @@ pub(super) async fn callback(
         }
     };
     let Finished { person, to, link } = finished;
+    let who = person
+        .logins
+        .first()
+        .map_or_else(|| person.subject.clone(), |login| login.as_str().to_owned());
     let session = match link {
         Some(account) => link_to(&site, &account, caller, &person).await.map(|()| None),
         None => sign_in(&site, provider, person, &headers).await.map(Some),
     };
     let session = match session {
         Ok(session) => session,
-        Err(problem) => return refused(provider, problem.code()),
+        Err(problem) => {
+            let (code, why) = (problem.code(), problem.detail());
+            tracing::info!(code, who, "somebody from the OpenID provider is not let in: {why}");
+            return refused(provider, code);
+        }
     };
     let mut response = self::to(&format!("{}#{to}", provider.config().console_url))?;
     if let Some(session) = session {

@@ -107,6 +107,11 @@ impl Problem {
     pub(super) fn code(&self) -> &'static str {
         self.code
     }
+
+    /// What is wrong, in a sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
 }
 
 impl IntoResponse for Problem {

@@ -306,9 +306,11 @@ impl Broadcast {
         if state.about == about {
             return Ok(());
         }
+        let catalog = Catalog { about: about.clone(), ..state.catalog.clone() };
+        // Known once edges are told, so that what failed can be tried again.
+        state.publication.set_catalog(&catalog)?;
         state.about = about;
-        let catalog = Catalog { about: state.about.clone(), ..state.catalog.clone() };
-        Ok(state.publication.set_catalog(&catalog)?)
+        Ok(())
     }
 
     pub(super) fn report(&self, now: UtcTime) -> doctor::Report {

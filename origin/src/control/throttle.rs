@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::bucket::{Bucket, Rate};
-use lectern_relay_proto::client::network;
+use lectern_relay_proto::client::{line, network};
 
 /// Tries for one login from one client: somebody who tries what passwords they have.
 const PAIR: Rate = Rate { burst: 6, each: Duration::from_secs(10) };
@@ -15,8 +15,8 @@ const LOGIN: Rate = Rate { burst: 30, each: Duration::from_secs(3) };
 /// Tries from one client, by IPv4 address or IPv6 /64: a whole institution may be behind one.
 const CLIENT: Rate = Rate { burst: 60, each: Duration::from_secs(2) };
 /// Tries from one IPv6 /48, of which a single line has up to 65,536 networks to come from.
-const SITE: Rate = Rate { burst: 240, each: Duration::from_millis(500) };
-/// Departures of one client to the OpenID provider, which has a throttle of its own for passwords.
+const LINE: Rate = Rate { burst: 240, each: Duration::from_millis(500) };
+/// Departures of one line to the OpenID provider, which has a throttle of its own for passwords.
 const DEPARTURE: Rate = Rate { burst: 60, each: Duration::from_secs(1) };
 /// What is remembered. Each is for as long as it takes to be as good as new; when there is no room,
 /// nobody new may try.
@@ -37,7 +37,7 @@ enum Who {
     Pair(String, IpAddr),
     Login(String),
     Client(IpAddr),
-    Site(IpAddr),
+    Line(IpAddr),
     Departing(IpAddr),
 }
 
@@ -47,7 +47,7 @@ impl Who {
             Self::Pair(..) => &PAIR,
             Self::Login(_) => &LOGIN,
             Self::Client(_) => &CLIENT,
-            Self::Site(_) => &SITE,
+            Self::Line(_) => &LINE,
             Self::Departing(_) => &DEPARTURE,
         }
     }
@@ -60,7 +60,9 @@ impl Throttle {
         let (login, client) = (login.to_lowercase(), network(client));
         let known = self.known.contains_key(&(login.clone(), client));
         let mut all = vec![Who::Client(client)];
-        all.extend(site(client).map(Who::Site));
+        if client.is_ipv6() {
+            all.push(Who::Line(line(client)));
+        }
         if !login.is_empty() {
             all.push(Who::Pair(login.clone(), client));
             // Whoever was let in from there before is not one of those who guess together.
@@ -71,7 +73,7 @@ impl Throttle {
 
     /// Counts a departure of `client` to the OpenID provider, or says when the next is due.
     pub fn departure(&mut self, client: IpAddr, now: Instant) -> Result<(), Duration> {
-        self.count(&[Who::Departing(network(client))], false, now)
+        self.count(&[Who::Departing(line(client))], false, now)
     }
 
     fn count(&mut self, all: &[Who], known: bool, now: Instant) -> Result<(), Duration> {
@@ -105,17 +107,6 @@ impl Throttle {
             }
         }
         self.known.insert(pair, now);
-    }
-}
-
-/// The /48 of an IPv6 network.
-fn site(network: IpAddr) -> Option<IpAddr> {
-    match network {
-        IpAddr::V6(v6) => {
-            let [a, b, c, ..] = v6.segments();
-            Some(IpAddr::V6([a, b, c, 0, 0, 0, 0, 0].into()))
-        }
-        IpAddr::V4(_) => None,
     }
 }
 
@@ -179,7 +170,7 @@ mod tests {
         let allowed = (0..1_000)
             .filter(|n| throttle.attempt(&format!("guess{n}"), from(*n), now).is_ok())
             .count();
-        assert_eq!(allowed, SITE.burst as usize);
+        assert_eq!(allowed, LINE.burst as usize);
     }
 
     #[test]

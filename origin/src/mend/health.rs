@@ -48,6 +48,11 @@ impl Health {
         self.stumbled(now, Why::Fails);
     }
 
+    /// It has pictures, and makes none.
+    pub(super) fn silent(&mut self) {
+        self.hopeless = Some(Why::Fails);
+    }
+
     /// More pictures wait for ffmpeg than may.
     pub(super) fn fell_behind(&mut self, now: UtcTime) {
         self.stumbled(now, Why::Slow);

@@ -26,7 +26,7 @@ pub struct Person {
     pub role: Role,
 }
 
-/// Why somebody is not let in, for people.
+/// Why somebody is not let in, for the log: the console has words of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     /// Nobody knows whether their address is theirs.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use lectern_relay_proto::client::network;
+use lectern_relay_proto::client::line;
 
 use crate::control::secret;
 
@@ -55,7 +55,7 @@ impl Attempts {
         if self.0.len() >= ATTEMPTS_MAX {
             self.make_room();
         }
-        let (browser, client) = (secret::digest(browser), network(client));
+        let (browser, client) = (secret::digest(browser), line(client));
         self.0.insert(secret::digest(state), Away { attempt, browser, client, since: now });
     }
 

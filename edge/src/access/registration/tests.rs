@@ -222,7 +222,7 @@ async fn one_client_registers_a_lecture_hall_and_no_more() {
             break;
         }
         taken += 1;
-        assert!(taken < 2 * CLIENT.burst, "there is no end");
+        assert!(taken < 2 * LINE.burst, "there is no end");
     }
-    assert!(taken >= CLIENT.burst);
+    assert!(taken >= LINE.burst);
 }

@@ -167,7 +167,11 @@ impl Webhooks {
 
     /// Writes down what happened.
     async fn write(&self, mut unwritten: mpsc::Receiver<Happened>) {
-        while let Some(happened) = unwritten.recv().await {
+        let mut last = UtcTime::default();
+        while let Some(mut happened) = unwritten.recv().await {
+            // What happened in the same millisecond is told in its order all the same.
+            happened.at = happened.at.max(last + Duration::from_millis(1));
+            last = happened.at;
             let left_out = loop {
                 match self.control.store().happened(&happened).await {
                     Ok(left_out) => break left_out,

@@ -76,7 +76,7 @@ test('by keyboard: what is missing is said, and the picture comes without a relo
   const focused = () =>
     page.evaluate(() => {
       const inner = document.querySelector('lectern-player')?.shadowRoot?.activeElement;
-      return inner?.shadowRoot?.activeElement?.id;
+      return inner?.shadowRoot?.activeElement?.getAttribute('name');
     });
   expect(await focused()).toBe('full-name');
   expect(await faults(page), 'faults').toEqual([]);

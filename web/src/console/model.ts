@@ -176,6 +176,7 @@ export interface Figures {
   readonly keyframe_ms_max: number | null;
   readonly jitter_ms: number | null;
   readonly av_offset_ms: number | null;
+  readonly reencoding_delay_ms: number | null;
   readonly peak_dbfs: number | null;
   readonly rms_dbfs: number | null;
 }

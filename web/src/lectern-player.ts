@@ -364,8 +364,7 @@ export class LecternPlayer extends LitElement implements MediaOwner {
               ></lectern-stats>`
             : nothing
         }
-      <slot name="title"></slot>
-      ${asking ? nothing : statusView(texts, this)}
+      ${asking ? nothing : html`<slot name="title"></slot>${statusView(texts, this)}`}
     `;
   }
 

@@ -206,6 +206,32 @@ describe('a host', () => {
     await expect.poll(() => fake.broadcasts.get('physics')?.title).toBe('Mine again');
   });
 
+  test('is told where the form for viewers is empty, and stays where they have saved', async () => {
+    await start();
+    furnish(fake);
+    const desk = await enter('/broadcasts/physics/details');
+    const { page } = desk;
+    const save = desk.button('Save');
+    await page.getByLabel('Ask viewers to register').check();
+    await save.click();
+    await page.getByText('Ask something, write a notice').waitFor();
+    await desk.button('Add a field').click();
+    await save.click();
+    const question = page.getByLabel('Question');
+    await page.getByText('Write what you want to know').waitFor();
+    await expect.poll(() => question.evaluate((field) => field.matches(':focus'))).toBe(true);
+    expect(fake.broadcasts.get('physics')?.registration).toBe(null);
+    await question.fill('Your town');
+    await save.scrollIntoViewIfNeeded();
+    const before = await page.evaluate(() => scrollY);
+    await save.click();
+    await expect
+      .poll(() => fake.broadcasts.get('physics')?.registration?.fields[0]?.label)
+      .toBe('Your town');
+    await expect.poll(() => save.evaluate((button) => button.matches(':focus'))).toBe(true);
+    expect(Math.abs((await page.evaluate(() => scrollY)) - before)).toBeLessThan(50);
+  });
+
   test('stops what the file provisions, and is not offered to block it', async () => {
     await start();
     furnish(fake);

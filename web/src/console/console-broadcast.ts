@@ -11,7 +11,7 @@ import './console-keys.ts';
 import './console-live.ts';
 import './console-people.ts';
 import './console-sharing.ts';
-import { View } from './element.ts';
+import { showTab, View } from './element.ts';
 import { clockText, nameOf } from './format.ts';
 import { withNews, withNewsOf } from './live-state.ts';
 import type { Broadcast, Live } from './model.ts';
@@ -124,10 +124,7 @@ export class ConsoleBroadcast extends View {
   }
 
   override updated(): void {
-    const tabs = this.renderRoot.querySelector('nav');
-    tabs
-      ?.querySelector('[aria-current]')
-      ?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
+    showTab(this.renderRoot.querySelector('nav'));
   }
 
   override render() {

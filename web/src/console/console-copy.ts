@@ -22,6 +22,7 @@ export class ConsoleCopy extends View {
     value: {},
     secret: { type: Boolean },
     block: { type: Boolean },
+    masked: {},
     hint: {},
     shown: { state: true },
     told: { state: true },
@@ -31,6 +32,8 @@ export class ConsoleCopy extends View {
   declare value: string;
   declare secret: boolean;
   declare block: boolean;
+  /** What of a block is copied and not shown; empty for nothing. */
+  declare masked: string;
   declare hint: string;
   declare private shown: boolean;
   declare private told: 'copied' | 'notCopied' | null;
@@ -106,6 +109,7 @@ export class ConsoleCopy extends View {
     this.value = '';
     this.secret = false;
     this.block = false;
+    this.masked = '';
     this.hint = '';
     this.shown = false;
     this.told = null;
@@ -114,6 +118,10 @@ export class ConsoleCopy extends View {
   protected override left(): void {
     clearTimeout(this.#timer);
     this.shown = false;
+  }
+
+  #visible(): string {
+    return this.masked ? this.value.replaceAll(this.masked, '••••••••') : this.value;
   }
 
   override render() {
@@ -128,7 +136,7 @@ export class ConsoleCopy extends View {
         this.block
           ? html`<span class="label" id="label">${this.label}</span>
               <div class="line block">
-                <pre tabindex="0" role="group" aria-labelledby="label">${this.value}</pre>
+                <pre tabindex="0" role="group" aria-labelledby="label">${this.#visible()}</pre>
                 ${copy}
               </div>`
           : html`<label class="label" for="value">${this.label}</label>

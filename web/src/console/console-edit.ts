@@ -293,7 +293,7 @@ export class ConsoleEdit extends View {
         draft.registration
           ? html`<console-registration
               class="inset" .app=${this.app} .value=${draft.registration} ?disabled=${readOnly}
-              .error=${form.failure ? form.error('registration') : ''}
+              .error=${form.error('registration')}
               .errorAt=${(part: string) => form.error(`registration.${part}`)}
               @change=${(event: Event) =>
                 this.#set({ registration: (event.target as ConsoleRegistration).value })}
@@ -400,18 +400,36 @@ export class ConsoleEdit extends View {
     if (about.logo && !/^https:\/\//i.test(about.logo)) form.set('logo', T.logoBad);
     const max = about.viewers_max;
     if (max !== null && !(Number.isSafeInteger(max) && max > 0)) form.set('viewers_max', E.invalid);
-    const wrong = ['title', 'id', 'logo', 'viewers_max'].find((name) => form.error(name));
+    this.#checkRegistration();
+    const checked = ['title', 'id', 'logo', 'viewers_max', 'registration'];
+    const wrong = checked.find((name) => form.error(name));
     if (!wrong) return true;
     const details = this.renderRoot.querySelector('details');
-    if (details && /logo|viewers_max/.test(wrong)) details.open = true;
-    void this.focusOn(`#${wrong}`);
+    if (details && /logo|viewers_max|registration/.test(wrong)) details.open = true;
+    void form.toFirst();
     return false;
+  }
+
+  /** Of the form as it stands: what is empty is not to be lost without a word. */
+  #checkRegistration(): void {
+    const { registration } = this.draft;
+    if (!registration) return;
+    const { edit: T } = this.T;
+    const { fields, notice } = registration;
+    const form = this.#form;
+    if (fields.length === 0 && !notice?.trim()) form.set('registration', T.fieldsNone);
+    fields.forEach(({ label, kind, options }, index) => {
+      const at = `registration.fields.${index}`;
+      if (!label.trim()) form.set(`${at}.label`, T.fieldUnasked);
+      if (kind === 'select' && !options.some((each) => each.trim()))
+        form.set(`${at}.options`, T.optionsNone);
+    });
   }
 
   async #submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
     // What is still being written as a topic becomes one when its field loses the focus.
-    (this.shadowRoot?.activeElement as HTMLElement | null)?.blur?.();
+    event.submitter?.focus({ preventScroll: true });
     const about = tidy(this.draft);
     if (!this.#check(about)) return;
     const base = this.#base;

@@ -212,7 +212,8 @@ export class ConsoleGoLive extends View {
       case 'ffmpeg':
         return html`${this.#secret()}
           <console-copy
-            block .app=${this.app} .label=${'ffmpeg'} .value=${ffmpegCommand(url, key)} .hint=${T.ffmpeg}
+            block .app=${this.app} .label=${'ffmpeg'} .value=${ffmpegCommand(url, key)}
+            .masked=${this.secret} .hint=${T.ffmpeg}
           ></console-copy>`;
       case 'bbb':
         return html`${this.#secret()} ${this.#whole(`${url}/${key}`)} ${steps(T.bbb)}

@@ -2,7 +2,7 @@
 
 import { css, html, nothing, type TemplateResult } from 'lit';
 import { colours } from '../colours.ts';
-import { View } from './element.ts';
+import { showTab, View } from './element.ts';
 import { ADMIN_TABS, hashOf, SETTINGS_TABS, type SettingsTab } from './route.ts';
 import './settings-account.ts';
 import './settings-accounts.ts';
@@ -72,9 +72,7 @@ export class ConsoleSettings extends View {
   }
 
   override updated(): void {
-    this.renderRoot
-      .querySelector('[aria-current]')
-      ?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
+    showTab(this.renderRoot.querySelector('nav'));
   }
 
   override render() {

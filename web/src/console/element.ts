@@ -57,3 +57,12 @@ export abstract class View extends LitElement {
     this.renderRoot.querySelector<HTMLElement>(selector)?.focus();
   }
 }
+
+/** Brings the current one of a row of tabs into sight, and moves nothing else of the page. */
+export function showTab(tabs: HTMLElement | null): void {
+  const tab = tabs?.querySelector('[aria-current]');
+  if (!tabs || !tab) return;
+  const [row, one] = [tabs.getBoundingClientRect(), tab.getBoundingClientRect()];
+  if (one.left < row.left) tabs.scrollLeft -= row.left - one.left;
+  else if (one.right > row.right) tabs.scrollLeft += one.right - row.right;
+}

@@ -49,32 +49,57 @@ export class Form implements ReactiveController {
     if (this.busy) return undefined;
     this.busy = true;
     this.clear();
+    const before = this.#focused();
     try {
       return await act();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       for (const { field, detail } of error.errors) this.#errors.set(field, detail);
       this.failure = told?.(error) ?? errorText(this.#host.T, error);
-      void this.#focus();
       return undefined;
     } finally {
       this.busy = false;
       this.#host.requestUpdate();
+      void (this.failure ? this.toFirst() : this.#back(before));
     }
   }
 
-  /** Goes to the first field that is not right. */
-  async #focus(): Promise<void> {
+  /** Goes to the first field that is not right, or else to what is wrong as a whole. */
+  async toFirst(): Promise<void> {
     this.#host.requestUpdate();
     await this.#host.updateComplete;
     const root = this.#host.renderRoot;
-    root.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
+    const wrong = await firstWrong(root);
+    (wrong ?? root.querySelector<HTMLElement>('.failure'))?.focus();
+  }
+
+  #focused(): HTMLElement | null {
+    return (this.#host.shadowRoot?.activeElement as HTMLElement | null) ?? null;
+  }
+
+  /** A button that could not be pressed meanwhile has lost the focus. */
+  async #back(before: HTMLElement | null): Promise<void> {
+    await this.#host.updateComplete;
+    const lost = before?.isConnected && !this.#focused();
+    if (lost) before.focus({ preventScroll: true });
   }
 
   /** What is wrong as a whole, told at once. */
   notice(): TemplateResult {
-    return html`<div role="alert" class="failure">${this.failure}</div>`;
+    return html`<div role="alert" class="failure" tabindex="-1">${this.failure}</div>`;
   }
+}
+
+/** Also in the elements inside, in the order of the page. */
+async function firstWrong(root: ParentNode): Promise<HTMLElement | null> {
+  for (const each of root.querySelectorAll<HTMLElement>('*')) {
+    if (each.getAttribute('aria-invalid') === 'true') return each;
+    if (!each.shadowRoot) continue;
+    await (each as Partial<View>).updateComplete;
+    const inside = await firstWrong(each.shadowRoot);
+    if (inside) return inside;
+  }
+  return null;
 }
 
 interface FieldOptions {

@@ -12,6 +12,9 @@ import { type Delivery, WEBHOOK_EVENTS, type Webhook, type WebhookEvent } from '
 import { dialogSheet, sheet } from './styles.ts';
 import { errorText } from './texts/texts.ts';
 
+/** What came of a test is looked at after so long. */
+const HEARD_MS = 2_000;
+
 export class SettingsWebhooks extends View {
   static override properties = {
     ...View.properties,
@@ -30,6 +33,7 @@ export class SettingsWebhooks extends View {
   /** Whose deliveries are shown. */
   declare private looked: Webhook | null;
   declare private deliveries: readonly Delivery[] | string | null;
+  #later: ReturnType<typeof setTimeout> | undefined;
   readonly #form = new Form(this);
   readonly #webhooks = new Loaded<Webhook>(this, () => this.app.api.webhooks.list());
 
@@ -253,6 +257,13 @@ export class SettingsWebhooks extends View {
 
   async #test({ id }: Webhook): Promise<void> {
     await this.#try(() => this.app.api.webhooks.test(id), this.T.webhooks.tested);
+    // By then it is known whether it was heard.
+    clearTimeout(this.#later);
+    this.#later = setTimeout(() => void this.#webhooks.load(), HEARD_MS);
+  }
+
+  protected override left(): void {
+    clearTimeout(this.#later);
   }
 
   async #delete({ id, url, rev }: Webhook): Promise<void> {

@@ -224,6 +224,10 @@ export const de: Texts = {
       'Steht über dem Formular, zum Beispiel wer die Antworten liest und wann sie gelöscht werden.',
     fields: 'Felder des Formulars',
     noFields: 'Das Formular hat noch keine Felder.',
+    fieldUnasked: 'Schreiben Sie, was Sie wissen möchten, oder entfernen Sie dieses Feld.',
+    optionsNone: 'Schreiben Sie mindestens eine Möglichkeit.',
+    fieldsNone:
+      'Fragen Sie etwas, schreiben Sie einen Hinweis, oder schalten Sie die Anmeldung aus.',
     addField: 'Feld hinzufügen',
     fieldNumber: (n) => `Feld ${n}`,
     fieldLabel: 'Frage',

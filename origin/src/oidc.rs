@@ -98,7 +98,7 @@ pub struct CameBack {
     iss: Option<String>,
 }
 
-/// Why nobody is signed in. Its text is for the log; [`Error::told`] is for people.
+/// Why nobody is signed in. Its text is for the log; people are told by [`Error::code`].
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The provider does not answer, or with what is of no use.

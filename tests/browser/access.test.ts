@@ -2,12 +2,12 @@
 // and the lobby lists what is for everybody, and finds it.
 
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { createServer } from 'node:http';
 import type { Page } from 'playwright-core';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { faults } from './axe.ts';
 import { until, untilMoved } from './player.ts';
 import { scene } from './scene.ts';
+import { site } from './site.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const LECTURES = ['algebra', 'analysis', 'biology', 'chemistry', 'drama'];
@@ -70,17 +70,11 @@ test('a player on another site brings the token with what it asks for', async ()
   const edge = s.stack.url;
   const body = `<!doctype html><script type="module" src="${edge}/player.js"></script>
     <lectern-player src="${edge}/live/closed" pin="dash" token="${token(600)}"></lectern-player>`;
-  const server = createServer((_request, response) => {
-    response.setHeader('Content-Type', 'text/html').end(body);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  const address = server.address();
   const page = await s.open('/');
   const reported = page.waitForResponse(
     (answer) => answer.url().endsWith('/experience') && answer.request().method() === 'POST',
   );
-  await page.goto(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/`);
+  await page.goto(await site(body));
   await until(page, { state: 'live', path: 'dash' }, 20_000);
   await untilMoved(page, 30);
   expect((await reported).status()).toBe(204);

@@ -1,13 +1,13 @@
 // Who is asked to register answers in the place of the picture, and then has the picture, now and when they
 // come again; on the watch page and in a player that another site embeds.
 
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
-import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { faults } from './axe.ts';
 import { until, untilMoved } from './player.ts';
 import { scene } from './scene.ts';
+import { site } from './site.ts';
 
 const s = scene({ roles: 'all', broadcasts: [] });
 
@@ -150,14 +150,8 @@ test('a player on another site asks as well, also for nothing but a click', asyn
   const body = `<!doctype html><title>Other</title>
     <script type="module" src="${edge}/player.js"></script>
     <lectern-player src="${edge}/live/other" pin="dash" lang="de"></lectern-player>`;
-  const server = createServer((_request, response) => {
-    response.setHeader('Content-Type', 'text/html').end(body);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  const address = server.address();
   const page = await s.open('/');
-  await page.goto(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/`);
+  await page.goto(await site(body));
   await form(page).getByRole('button', { name: 'Ansehen' }).click();
   await until(page, { state: 'live', path: 'dash' }, 30_000);
   await untilMoved(page, 10);

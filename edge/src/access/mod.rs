@@ -1,11 +1,11 @@
 //! Who may watch a broadcast: whoever asks, if it is public or unlisted; or who brings a viewer token
-//! for it, because they were invited or have registered; and in either case no more than the host lets in. `docs/access.md` tells the whole of it.
+//! for it, because they were invited or have registered; and in either case no more than the host lets in.
+//! `docs/access.md` tells the whole of it.
 //!
 //! [`guard`] stands before every route of a broadcast, so that none can be forgotten; [`jwt`] reads a
 //! token, [`carried`] finds it in a request, [`known`] remembers those that were checked, [`refusal`]
 //! says no, [`routes`] gives a browser the cookie, and [`registration`] the token to who answers what is
-//! asked. How many watch is the [`audience`](crate::audience)'s
-//! to know.
+//! asked. How many watch is the [`audience`](crate::audience)'s to know.
 
 pub(crate) mod carried;
 #[cfg(feature = "fuzzing")]

@@ -13,7 +13,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::{Comment, ModeratorKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -143,8 +143,9 @@ async fn reader(
 
 impl Site {
     async fn file(&self, file: File, id: BroadcastId) -> Result<Response, Problem> {
-        let pieces = self.pieces(file, id.clone());
-        attachment(&id, file.name(), file.content_type(), pieces).await
+        let (store, places) = (self.comments.clone(), self.places());
+        let place = Place { store, places, id: id.clone(), file, after: 0, any: false };
+        attachment(&id, file.name(), file.content_type(), place).await
     }
 
     /// A place among those whose piece is made at once; waits for a while if there are as many as may be.
@@ -158,20 +159,6 @@ impl Site {
             (Some(key), Some(presented)) => key.matches(&presented),
             _ => false,
         }
-    }
-
-    /// The file piece by piece, at least one.
-    fn pieces(
-        &self,
-        file: File,
-        id: BroadcastId,
-    ) -> impl Stream<Item = Result<Bytes, Broken<Error>>> + use<> {
-        let (store, places) = (self.comments.clone(), self.places());
-        let place = Place { store, places, id, file, after: 0, any: false };
-        stream::try_unfold(Some(place), async |place| match place {
-            Some(place) => place.next().await.map(Some),
-            None => Ok(None),
-        })
     }
 }
 
@@ -196,13 +183,27 @@ impl Places {
     }
 }
 
-/// Answers with a file of a broadcast, piece by piece.
-pub(super) async fn attachment<E: std::error::Error + Send + Sync + 'static>(
+/// How far a file has been made.
+pub(super) trait Unfinished: Sized + Send + 'static {
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The next piece, and the place behind it unless that is the end.
+    fn next(
+        self,
+    ) -> impl Future<Output = Result<(Bytes, Option<Self>), Broken<Self::Error>>> + Send;
+}
+
+/// Answers with a file of a broadcast, piece by piece from this place on.
+pub(super) async fn attachment<U: Unfinished>(
     id: &BroadcastId,
     name: &str,
     content_type: &str,
-    pieces: impl Stream<Item = Result<Bytes, Broken<E>>> + Send + 'static,
+    place: U,
 ) -> Result<Response, Problem> {
+    let pieces = stream::try_unfold(Some(place), async |place| match place {
+        Some(place) => place.next().await.map(Some),
+        None => Ok(None),
+    });
     let mut pieces = pieces.boxed();
     // The first tells whether there is a store to read from; later there is no status to say it with.
     let first = match pieces.next().await {
@@ -236,8 +237,9 @@ struct Place {
     any: bool,
 }
 
-impl Place {
-    /// The next piece, and the place behind it unless that is the end.
+impl Unfinished for Place {
+    type Error = Error;
+
     async fn next(mut self) -> Result<(Bytes, Option<Self>), Broken<Error>> {
         let _place = self.places.take().await?;
         let first = self.after == 0;

@@ -100,9 +100,7 @@ impl Problem {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
         Self { retry_after: Some(Duration::from_secs(2)), ..problem }
     }
-}
 
-impl Problem {
     /// What is wrong, in a word that stays.
     pub(super) fn code(&self) -> &'static str {
         self.code

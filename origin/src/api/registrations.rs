@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use futures::{Stream, stream};
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::about::FieldName;
 
 use super::asked::Named;
 use super::caller::{Caller, Part};
-use super::files::{Broken, Places};
+use super::files::{Broken, Places, Unfinished};
 use super::problem::{Problem, Refused};
 use super::{Site, csv, files};
 use crate::control::records::Scope;
@@ -44,7 +43,7 @@ pub(super) async fn registrations_csv(
     let former: Vec<_> = former.filter(|name| !columns.contains(name)).take(FORMER_MAX).collect();
     columns.extend(former);
     let place = Place { store, places: site.places(), id: id.clone(), columns, after: 0 };
-    files::attachment(&id, NAME, files::CSV, place.pieces()).await
+    files::attachment(&id, NAME, files::CSV, place).await
 }
 
 /// How far the file has been made.
@@ -57,16 +56,9 @@ struct Place {
     after: u64,
 }
 
-impl Place {
-    /// The file piece by piece, at least one.
-    fn pieces(self) -> impl Stream<Item = Result<Bytes, Broken<Error>>> {
-        stream::try_unfold(Some(self), async |place| match place {
-            Some(place) => place.next().await.map(Some),
-            None => Ok(None),
-        })
-    }
+impl Unfinished for Place {
+    type Error = Error;
 
-    /// The next piece, and the place behind it unless that is the end.
     async fn next(mut self) -> Result<(Bytes, Option<Self>), Broken<Error>> {
         let _place = self.places.take().await?;
         let rows = self.store.registrations(&self.id, self.after, PAGE).await?;

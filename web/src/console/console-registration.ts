@@ -50,6 +50,7 @@ export class ConsoleRegistration extends View {
       }
       .two {
         display: grid;
+        align-items: start;
         grid-template-columns: minmax(0, 1fr) 12rem;
         gap: 0.75rem;
       }

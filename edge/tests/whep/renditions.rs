@@ -11,7 +11,7 @@ use lectern_edge::timeline;
 use lectern_edge::upstream;
 use lectern_edge::whep::{self, Engine, Feed, OfferError, PinError};
 use lectern_relay_proto::net::{
-    Identity, Publisher, PublisherConfig, PublisherMetrics, Subscriber, SubscriberConfig,
+    Epoch, Identity, Publisher, PublisherConfig, PublisherMetrics, Subscriber, SubscriberConfig,
     SubscriberMetrics, Trust,
 };
 use lectern_relay_proto::{Catalog, Frame, GroupId, Timescale, TrackName, cmaf};
@@ -433,7 +433,7 @@ async fn renditions_that_a_publisher_sends_over_the_relay_reach_viewers() {
     let consumers = upstream::Consumers { directory, engine: engine.clone(), comments };
     tokio::spawn(upstream::run(subscriber, consumers, fetcher, cancel));
 
-    let mut broadcast = publisher.broadcast(&"demo".parse().unwrap()).unwrap();
+    let mut broadcast = publisher.broadcast(&"demo".parse().unwrap(), Epoch::IDLE).unwrap();
     let mut tracks = [HD, SD].map(|name| {
         let publisher = broadcast.track(&track(name), Timescale::VIDEO).unwrap();
         (name, publisher)

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use lectern_relay_proto::net::{Announcer, BroadcastPublisher, TrackPublisher};
+use lectern_relay_proto::net::{Announcer, BroadcastPublisher, Epoch, TrackPublisher};
 use lectern_relay_proto::{
     About, BroadcastId, Catalog, Period, PublisherState, SegmentGrid, Timescale, UtcTime,
 };
@@ -138,7 +138,7 @@ impl Broadcast {
     ) -> Result<(Self, Room), super::Error> {
         let Spec { id, about, moderator_key, attendance, blocked } = spec;
         let timeline = store.load(&id)?;
-        let mut publication = relay.broadcast(&id)?;
+        let mut publication = relay.broadcast(&id, Epoch::IDLE)?;
         let t0_ms = timeline.as_ref().map_or(0, |timeline| timeline.t0().as_millis());
         let t0_ms = Arc::new(AtomicU64::new(t0_ms));
         let audience = watch::Sender::default();

@@ -52,8 +52,8 @@ pub enum Error {
     /// The other side did not answer in time.
     #[error("no answer in time")]
     Timeout,
-    /// A broadcast of this id is being published.
-    #[error("a broadcast of this id is already published")]
+    /// A broadcast of this id is being published here in the same epoch.
+    #[error("a broadcast of this id is already published in this epoch")]
     BroadcastExists,
     /// A track of this name is being published.
     #[error("track {0} is already published")]

@@ -5,14 +5,17 @@
 //! handed over. It speaks of broadcasts, tracks, groups and chunks; the MoQ library beneath is not in
 //! any signature, so it can be changed. What the media means is the business of the modules around it.
 //!
-//! On the wire a broadcast is the path `live/<id>`, a group's MoQ sequence is
+//! On the wire a broadcast is a path `live/<id>/<epoch>.<instance>`, another one with each publication
+//! of it; of several, the one with the greatest [`Epoch`] is followed. A group's MoQ sequence is
 //! [`GroupId::sequence`](crate::GroupId::sequence), and a chunk is one MoQ frame. An edge that has the
 //! origin's token also publishes, as `edge/<name>`, and is answered as `origin/<name>` ([`EdgeLink`],
 //! [`OriginLink`]).
 
 mod addresses;
 mod error;
+mod follow;
 mod metrics;
+mod path;
 mod publish;
 mod records;
 mod subscribe;
@@ -23,7 +26,9 @@ mod transport;
 
 pub use self::addresses::{NotPublic, PublicAddress, media_candidates};
 pub use self::error::Error;
+pub use self::follow::Announcement;
 pub use self::metrics::{PublisherMetrics, SubscriberMetrics};
+pub use self::path::Epoch;
 pub use self::publish::{
     Announcer, BroadcastPublisher, Publisher, PublisherConfig, TrackPublisher,
 };
@@ -31,21 +36,9 @@ pub use self::records::{
     EdgeLink, Lost, OriginLink, RECORD_BYTES_MAX, RecordPublisher, RecordSubscription,
     RequestSender,
 };
-pub use self::subscribe::{Announcement, Status, Subscriber, SubscriberConfig};
+pub use self::subscribe::{Status, Subscriber, SubscriberConfig};
 pub use self::subscription::{
     BroadcastSubscription, CatalogSubscription, Priority, TrackEvent, TrackSubscription,
 };
 pub use self::tls::{Identity, Trust};
 pub use self::token::{InvalidToken, SecretText, Token};
-
-/// Broadcasts stand under this first segment of a path.
-const LIVE: &str = "live";
-
-fn broadcast_path(id: &crate::BroadcastId) -> String {
-    format!("{LIVE}/{id}")
-}
-
-/// The broadcast of a path; `None` for a path that no publisher of ours announces.
-fn broadcast_id(path: &str) -> Option<crate::BroadcastId> {
-    path.strip_prefix(LIVE)?.strip_prefix('/')?.parse().ok()
-}

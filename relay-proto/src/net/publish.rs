@@ -16,8 +16,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
+use super::path::Publication;
 use super::records::{self, EdgeLink, RecordPublisher};
-use super::{Error, Identity, PublisherMetrics, Token, broadcast_path, transport};
+use super::{Epoch, Error, Identity, PublisherMetrics, Token, transport};
 use crate::{BroadcastId, Catalog, GroupId, MediaTime, Timescale, TrackName};
 
 /// How long a stranger may take from the first packet to a valid token.
@@ -91,8 +92,8 @@ pub struct Publisher {
 #[derive(Clone)]
 pub struct Announcer {
     origin: origin::Producer,
-    /// The broadcasts that live, so that no second one takes their path.
-    ids: Arc<Mutex<BTreeSet<BroadcastId>>>,
+    /// What is being published.
+    claimed: Claimed,
     keep: Duration,
 }
 
@@ -113,7 +114,7 @@ impl Publisher {
             moq_net::time::run(driver).await;
         });
         tasks.spawn(accept(endpoint.clone(), origin.clone(), config));
-        let announcer = Announcer { origin, ids: Arc::default(), keep };
+        let announcer = Announcer { origin, claimed: Arc::default(), keep };
         Ok(Self { endpoint, announcer, tasks, transport })
     }
 
@@ -128,8 +129,8 @@ impl Publisher {
     }
 
     /// See [`Announcer::broadcast`].
-    pub fn broadcast(&self, id: &BroadcastId) -> Result<BroadcastPublisher, Error> {
-        self.announcer.broadcast(id)
+    pub fn broadcast(&self, id: &BroadcastId, epoch: Epoch) -> Result<BroadcastPublisher, Error> {
+        self.announcer.broadcast(id, epoch)
     }
 
     /// Closes all sessions and waits until their peers have been told and the port is free.
@@ -156,10 +157,12 @@ impl Publisher {
 }
 
 impl Announcer {
-    /// Begins a broadcast. Subscribers hear of it with its first catalog.
-    pub fn broadcast(&self, id: &BroadcastId) -> Result<BroadcastPublisher, Error> {
-        let claim = Claim::new(&self.ids, id).ok_or(Error::BroadcastExists)?;
-        let broadcast = self.origin.create_broadcast(broadcast_path(id)).map_err(from_moq)?;
+    /// Begins a publication of a broadcast. Subscribers hear of it with its first catalog, and follow it
+    /// unless there is one with a greater `epoch`.
+    pub fn broadcast(&self, id: &BroadcastId, epoch: Epoch) -> Result<BroadcastPublisher, Error> {
+        let claim = Claim::new(&self.claimed, id, epoch).ok_or(Error::BroadcastExists)?;
+        let path = Publication::new(epoch).path(id);
+        let broadcast = self.origin.create_broadcast(path).map_err(from_moq)?;
         let info = track::Info::default().with_max_age(self.keep).with_priority(CATALOG_PRIORITY);
         let catalog = broadcast.create_track(TrackName::CATALOG, info).map_err(from_moq)?;
         let (tracks, keep) = (BTreeSet::new(), self.keep);
@@ -197,8 +200,8 @@ impl BroadcastPublisher {
         group.write_frame(moq_net::Timestamp::now(), catalog.to_json()).map_err(from_moq)?;
         group.finish().map_err(from_moq)?;
         if !self.announced {
-            // A first hop of its own tells subscribers apart this broadcast and an earlier one of
-            // the same id, whose groups they must not continue with these.
+            // With a first hop of its own it is known for the same by whatever way it comes, so that a
+            // subscriber goes on with it by another when a relay in between ends.
             let mut hops = moq_net::Hops::new();
             hops.push(moq_net::Hop::random())
                 .map_err(|error| Error::Protocol(error.to_string()))?;
@@ -303,22 +306,26 @@ impl Drop for TrackPublisher {
     }
 }
 
-/// The place of one broadcast among those that live.
+/// What is being published, so that an origin never competes with itself.
+type Claimed = Arc<Mutex<BTreeSet<(BroadcastId, Epoch)>>>;
+
+/// The place of one publication among those that live.
 struct Claim {
-    ids: Arc<Mutex<BTreeSet<BroadcastId>>>,
-    id: BroadcastId,
+    claimed: Claimed,
+    of: (BroadcastId, Epoch),
 }
 
 impl Claim {
-    fn new(ids: &Arc<Mutex<BTreeSet<BroadcastId>>>, id: &BroadcastId) -> Option<Self> {
-        let new = ids.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
-        new.then(|| Self { ids: ids.clone(), id: id.clone() })
+    fn new(claimed: &Claimed, id: &BroadcastId, epoch: Epoch) -> Option<Self> {
+        let of = (id.clone(), epoch);
+        let new = claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone());
+        new.then(|| Self { claimed: claimed.clone(), of })
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.of);
     }
 }
 

@@ -4,7 +4,6 @@
 //! that everything is gone, waits a little and dials again. What is done with a broadcast is the
 //! caller's business.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,11 +14,9 @@ use rand::Rng as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::follow::{Announcement, Follower};
 use super::records::{OriginLink, Uplink, Uplinks};
-use super::{
-    BroadcastSubscription, Error, SubscriberMetrics, Token, Trust, broadcast_id, transport,
-};
-use crate::BroadcastId;
+use super::{Error, SubscriberMetrics, Token, Trust, transport};
 
 /// The wait after the first failure; it doubles up to [`BACKOFF_MAX`], less a random half, so that
 /// the edges of a restarted origin do not all come back at once.
@@ -33,13 +30,6 @@ const ADDRESSES_MAX: usize = 8;
 /// A refusal arrives a round trip after the handshake; a session older than that and this margin was
 /// accepted.
 const ACCEPTED_AFTER: Duration = Duration::from_millis(250);
-/// How long the upstream's announcement may take to become a broadcast that can be subscribed to.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long after a broadcast's end its readers wait for what was on the way. The end travels on a
-/// stream of its own and may overtake the last chunks.
-const TAIL: Duration = Duration::from_secs(1);
-/// Broadcasts that are followed at once; further ones are ignored, out loud.
-const BROADCASTS_MAX: usize = 4_096;
 /// Announcements that may wait for the caller. When full, the upstream's wait in its own cursor,
 /// which keeps one per path.
 const ANNOUNCEMENTS_MAX: usize = 64;
@@ -71,14 +61,6 @@ pub enum Status {
     Connected,
     /// Not connected, and why; another attempt follows.
     Disconnected(Arc<Error>),
-}
-
-/// What is live upstream.
-pub enum Announcement {
-    /// A broadcast can be subscribed to.
-    Live(BroadcastSubscription),
-    /// It ended, or the connection did. If it comes back, it is as a new one.
-    Gone(BroadcastId),
 }
 
 /// Follows one upstream for as long as it lives.
@@ -241,7 +223,8 @@ impl Upstream {
 
     /// Follows announcements until the connection ends, and says why it did.
     async fn follow(&self, mut connection: Connection, accepted: &mut bool) -> Error {
-        let mut live = BTreeMap::new();
+        let (consumer, announce) = (connection.consumer.clone(), self.announce.clone());
+        let mut follower = Follower::new(consumer, announce, self.config.metrics.clone());
         let mut announcing = true;
         let acceptance = tokio::time::sleep(connection.quic.rtt() * 2 + ACCEPTED_AFTER);
         tokio::pin!(acceptance);
@@ -260,7 +243,7 @@ impl Upstream {
                         if connection.is_answer(&update) {
                             connection.listen(&update);
                         } else {
-                            self.update(&connection.consumer, &mut live, update).await;
+                            follower.update(&update).await;
                         }
                     }
                     // The session is ending, and its driver is about to say why.
@@ -268,10 +251,7 @@ impl Upstream {
                 },
             }
         };
-        for (id, followed) in live {
-            followed.end.send_replace(Some(tokio::time::Instant::now()));
-            self.say(Announcement::Gone(id)).await;
-        }
+        follower.end().await;
         error
     }
 
@@ -282,63 +262,6 @@ impl Upstream {
             self.status.send_replace(Status::Connected);
         }
     }
-
-    /// One announcement. `live` is what the caller knows of.
-    async fn update(
-        &self,
-        consumer: &origin::Consumer,
-        live: &mut BTreeMap<BroadcastId, Followed>,
-        update: moq_net::announce::Update,
-    ) {
-        let Some(id) = broadcast_id(update.prefix.as_str()) else {
-            tracing::debug!(path = update.prefix.as_str(), "announcement of no broadcast");
-            return;
-        };
-        let instance = update.route.hops.iter().next().copied();
-        let known = live.get(&id).is_some_and(|followed| followed.instance == instance);
-        if update.kind.is_active() && known {
-            return;
-        }
-        if let Some(followed) = live.remove(&id) {
-            followed.end.send_replace(Some(tokio::time::Instant::now() + TAIL));
-            self.say(Announcement::Gone(id.clone())).await;
-        }
-        if !update.kind.is_active() {
-            return;
-        }
-        if live.len() >= BROADCASTS_MAX {
-            tracing::warn!(broadcast = %id, "ignored: {BROADCASTS_MAX} broadcasts are followed");
-            return;
-        }
-        let request = consumer.request_broadcast(&update.prefix);
-        match tokio::time::timeout(RESOLVE_TIMEOUT, request).await {
-            Ok(Ok(broadcast)) => {
-                let (end, ends) = watch::channel(None);
-                live.insert(id.clone(), Followed { instance, end });
-                let metrics = self.config.metrics.clone();
-                let subscription = BroadcastSubscription::new(id, broadcast, ends, metrics);
-                self.say(Announcement::Live(subscription)).await;
-            }
-            // Retracted in the meantime; the retraction is the next update.
-            Ok(Err(error)) => tracing::debug!(broadcast = %id, %error, "broadcast went away"),
-            Err(_) => {
-                tracing::warn!(broadcast = %id, "upstream announced it and does not serve it")
-            }
-        }
-    }
-
-    async fn say(&self, announcement: Announcement) {
-        // The receiver goes only with the subscriber, whose drop ends this task too.
-        let _ = self.announce.send(announcement).await;
-    }
-}
-
-/// A broadcast that the caller knows of.
-struct Followed {
-    /// The first hop of its route, by which it differs from an earlier one of the same id.
-    instance: Option<moq_net::Hop>,
-    /// Tells its readers when to stop waiting.
-    end: watch::Sender<Option<tokio::time::Instant>>,
 }
 
 /// One connection to the upstream; dropping it closes it.

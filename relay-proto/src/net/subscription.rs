@@ -16,7 +16,7 @@ use moq_net::{group, track};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Error, RecordSubscription, SubscriberMetrics};
+use super::{Epoch, Error, RecordSubscription, SubscriberMetrics};
 use crate::cmaf::{self, Chunk};
 use crate::{BroadcastId, Catalog, GroupId, Timescale, TrackName};
 
@@ -61,6 +61,7 @@ fn rank(index: usize) -> u8 {
 #[derive(Clone)]
 pub struct BroadcastSubscription {
     id: BroadcastId,
+    epoch: Epoch,
     broadcast: moq_net::broadcast::Consumer,
     end: End,
     metrics: SubscriberMetrics,
@@ -69,11 +70,17 @@ pub struct BroadcastSubscription {
 impl BroadcastSubscription {
     pub(super) fn new(
         id: BroadcastId,
+        epoch: Epoch,
         broadcast: moq_net::broadcast::Consumer,
         end: watch::Receiver<Option<Instant>>,
         metrics: SubscriberMetrics,
     ) -> Self {
-        Self { id, broadcast, end: End(end), metrics }
+        Self { id, epoch, broadcast, end: End(end), metrics }
+    }
+
+    /// How new the publication is that is read.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Its public id.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lectern_relay_proto::net::{
-    Announcement, BroadcastPublisher, BroadcastSubscription, Identity, Priority, Publisher,
+    Announcement, BroadcastPublisher, BroadcastSubscription, Epoch, Identity, Priority, Publisher,
     PublisherConfig, PublisherMetrics, Subscriber, SubscriberConfig, SubscriberMetrics, TrackEvent,
     TrackPublisher, TrackSubscription, Trust,
 };
@@ -132,7 +132,7 @@ pub(crate) fn broadcast(
     publisher: &Publisher,
     broadcast: &str,
 ) -> (BroadcastPublisher, TrackPublisher) {
-    let mut broadcast = publisher.broadcast(&id(broadcast)).unwrap();
+    let mut broadcast = publisher.broadcast(&id(broadcast), Epoch::IDLE).unwrap();
     let track = broadcast.track(&name("video/main"), Timescale::VIDEO).unwrap();
     broadcast.set_catalog(&catalog(1_000, &["video/main"], &[])).unwrap();
     (broadcast, track)

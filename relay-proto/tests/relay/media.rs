@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use lectern_relay_proto::net::{
-    Error, Identity, Priority, Publisher, PublisherConfig, Subscriber, TrackEvent,
+    Epoch, Error, Identity, Priority, Publisher, PublisherConfig, Subscriber, TrackEvent,
 };
 use lectern_relay_proto::{Catalog, GroupId, MediaTime, PublisherState, Timescale};
 
@@ -40,7 +40,7 @@ async fn what_is_published_arrives_in_order_and_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_tracks_arrive_each_in_order() {
     let (publisher, mut subscriber, _) = pair();
-    let mut broadcast = publisher.broadcast(&id("room")).unwrap();
+    let mut broadcast = publisher.broadcast(&id("room"), Epoch::IDLE).unwrap();
     let names = ["video/main", "audio/opus", "audio/aac"];
     let scales = [90_000, 48_000, 44_100].map(|hz| Timescale::new(hz).unwrap());
     let mut tracks: Vec<_> = names
@@ -230,7 +230,8 @@ async fn sixty_broadcasts_play_at_once() {
     let names = ["video/main", "audio/opus", "audio/aac"];
     let mut published = Vec::new();
     for index in 0..BROADCASTS {
-        let mut broadcast = publisher.broadcast(&id(&format!("room-{index}"))).unwrap();
+        let mut broadcast =
+            publisher.broadcast(&id(&format!("room-{index}")), Epoch::IDLE).unwrap();
         let track = |track| broadcast.track(&name(track), Timescale::VIDEO).unwrap();
         let tracks = names.map(track);
         broadcast.set_catalog(&catalog(0, &names[..1], &names[1..])).unwrap();
@@ -266,7 +267,7 @@ async fn sixty_broadcasts_play_at_once() {
 async fn misuse_is_an_error_and_harms_nothing() {
     let (publisher, mut subscriber, _) = pair();
     let (mut room, mut track) = broadcast(&publisher, "room");
-    assert!(matches!(publisher.broadcast(&id("room")), Err(Error::BroadcastExists)));
+    assert!(matches!(publisher.broadcast(&id("room"), Epoch::IDLE), Err(Error::BroadcastExists)));
     let again = room.track(&name("video/main"), Timescale::VIDEO);
     assert!(matches!(again, Err(Error::TrackExists(_))));
     let unmade = catalog(0, &["video/other"], &[]);

@@ -1,6 +1,10 @@
 //! Who may connect, what becomes of connections, and what is said of broadcasts that come and go.
 
-use lectern_relay_proto::net::{Error, Identity, Publisher, PublisherMetrics, Status, Subscriber};
+use lectern_relay_proto::Timescale;
+use lectern_relay_proto::net::{
+    Announcement, BroadcastSubscription, Epoch, Error, Identity, Publisher, PublisherMetrics,
+    Status, Subscriber,
+};
 use prometheus::Registry;
 use rand::RngCore as _;
 
@@ -34,21 +38,71 @@ async fn a_restarted_publisher_is_found_again() {
     expect_group(&mut after, group(1, 0), 2).await;
 }
 
+/// The next that is live, whether or not the one before is said to be gone first: the next may have begun
+/// before that is heard.
+async fn next_renewed(subscriber: &mut Subscriber) -> BroadcastSubscription {
+    loop {
+        match within(subscriber.next()).await.expect("runs") {
+            Announcement::Live(broadcast) => return broadcast,
+            Announcement::Gone(gone) => assert_eq!(gone, id("room")),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broadcast_that_begins_again_is_a_new_one() {
     let (publisher, mut subscriber, _) = pair();
-    for round in 0..5 {
+    for round in 0..20 {
         let (room, mut track) = broadcast(&publisher, "room");
-        write_group(&mut track, group(9 - round, 0), 0, 2);
-        if round > 0 {
-            assert_eq!(next_gone(&mut subscriber).await, id("room"));
-        }
-        let live = next_live(&mut subscriber).await;
+        write_group(&mut track, group(50 - round, 0), 0, 2);
+        let live = next_renewed(&mut subscriber).await;
         let mut video = video(&live).await;
-        expect_group(&mut video, group(9 - round, 0), 2).await;
+        expect_group(&mut video, group(50 - round, 0), 2).await;
         // The next one begins at once, so that the retraction may never be seen on its own.
         drop((room, track));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_publication_is_followed() {
+    let (publisher, mut subscriber, _) = pair();
+    let publish = |epoch, period| {
+        let mut room = publisher.broadcast(&id("room"), Epoch(epoch)).unwrap();
+        let mut track = room.track(&name("video/main"), Timescale::VIDEO).unwrap();
+        room.set_catalog(&catalog(1_000, &["video/main"], &[])).unwrap();
+        write_group(&mut track, group(period, 0), 0, 2);
+        (room, track)
+    };
+    let read = async |live: &BroadcastSubscription, period| {
+        expect_group(&mut video(live).await, group(period, 0), 2).await;
+    };
+    let idle = publish(0, 1);
+    let live = next_live(&mut subscriber).await;
+    assert_eq!(live.epoch(), Epoch::IDLE);
+    read(&live, 1).await;
+    let second = publish(20, 2);
+    let live = next_live(&mut subscriber).await;
+    assert_eq!(live.epoch(), Epoch(20));
+    read(&live, 2).await;
+    // One that is older is announced, and nobody turns to it before it is the newest there is.
+    let first = publish(10, 3);
+    let third = publish(30, 4);
+    let live = next_live(&mut subscriber).await;
+    assert_eq!(live.epoch(), Epoch(30));
+    read(&live, 4).await;
+    drop(third);
+    let live = next_live(&mut subscriber).await;
+    assert_eq!(live.epoch(), Epoch(20));
+    read(&live, 2).await;
+    drop(second);
+    let live = next_live(&mut subscriber).await;
+    assert_eq!(live.epoch(), Epoch(10));
+    read(&live, 3).await;
+    drop(first);
+    let live = next_live(&mut subscriber).await;
+    read(&live, 1).await;
+    drop(idle);
+    assert_eq!(next_gone(&mut subscriber).await, id("room"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,7 +48,8 @@ async fn raw_track() -> (Publisher, impl Sized, track::Producer, Subscriber, Tra
     let listen = (Ipv4Addr::LOCALHOST, 0).into();
     let config = PublisherConfig::new(listen, identity.clone(), metrics);
     let publisher = Publisher::bind(config).expect("bound");
-    let broadcast = publisher.origin().create_broadcast("live/raw").expect("new");
+    let broadcast =
+        publisher.origin().create_broadcast("live/raw/0.0000000000000001").expect("new");
     let info = track::Info::default().with_timescale(moq_net::Timescale::MILLI);
     let track = broadcast.create_track("video/main", info).expect("new");
     broadcast.announce(Default::default()).expect("announced");

@@ -71,8 +71,11 @@ CONFIGURATION
                                      \"203.0.113.7:30189\"; this machine's when absent
     media_tcp_max = 1000             TCP connections for media, each a file descriptor; 0 for none
     ops   = \"0.0.0.0:9091\"           /metrics /healthz /readyz
-    upstream = \"origin.example:4443\"
-    upstream_ca, upstream_name       trust and name of the upstream's certificate
+    upstream = \"origin.example:4443\"  or a list; every address of every name is dialled
+    upstream_ca, upstream_name       trust and name of the upstreams' certificates
+    relay = \"0.0.0.0:4443\"           other edges may subscribe here, QUIC over UDP
+    relay_certificate, relay_key     PEM files for that
+    relay_window_bytes_max = 536870912  media kept for these edges
     relay_token = \"…\"
     workers = 0                      sender threads; 0 is one per core
     sessions_max = 5000              WebRTC viewers at once

@@ -39,7 +39,7 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
                 None => Trust::System,
             };
             let upstream = Upstream {
-                address: config.edge.upstream.clone(),
+                addresses: config.edge.upstream.clone(),
                 name: config.edge.upstream_name.clone(),
                 trust,
                 token: config.edge.relay_token.clone(),
@@ -60,7 +60,7 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
     config.origin.relay_token = Some(token.clone());
     let origin = start_origin(&config, parts).await?;
     let upstream = Upstream {
-        address: loopback(origin.relay).to_string(),
+        addresses: vec![loopback(origin.relay).to_string()],
         name: Some("localhost".to_owned()),
         trust: Trust::Certificates(origin.certificate_pem),
         token: Some(token),

@@ -5,13 +5,17 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lectern_relay_proto::net::Token;
-use serde::Deserialize;
+use lectern_relay_proto::net::{Identity, PublisherMetrics, RelayConfig, Token};
+use prometheus::Registry;
+use serde::{Deserialize, Deserializer};
 
 use crate::client::{Proxies, ProxyError};
 use crate::server::{self, tls};
 use crate::siblings::Sibling;
-use crate::{timeline, whep};
+use crate::{Error, timeline, whep};
+
+/// Edges that may subscribe to this one; further ones are refused.
+const RELAY_SESSIONS_MAX: usize = 256;
 
 /// `[edge]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,14 +44,25 @@ pub struct Config {
     pub media_tcp_max: usize,
     /// Metrics and health, TCP.
     pub ops: SocketAddr,
-    /// The origin's relay, `host:port`.
-    pub upstream: String,
+    /// Relays to subscribe to, `host:port`, one or a list: origins, or edges with `relay`. Every address that
+    /// a name has is dialled, and names are resolved anew every ten seconds; what is live where is learnt
+    /// from what they announce.
+    #[serde(deserialize_with = "one_or_more")]
+    pub upstream: Vec<String>,
     /// PEM file of the certificates to trust for the upstream; without it, the system's.
     pub upstream_ca: Option<PathBuf>,
     /// The name that the upstream's certificate must bear, if it is not the host of `upstream`.
     pub upstream_name: Option<String>,
     /// What the upstream wants presented.
     pub relay_token: Option<Token>,
+    /// Where other edges may subscribe to what this one does, QUIC over UDP. Without it they may not.
+    pub relay: Option<SocketAddr>,
+    /// PEM files of the certificate chain and key for `relay`; it needs them.
+    pub relay_certificate: Option<PathBuf>,
+    /// See `relay_certificate`.
+    pub relay_key: Option<PathBuf>,
+    /// The most bytes of media that are kept for these edges, over all broadcasts.
+    pub relay_window_bytes_max: u64,
     /// Threads that send media; zero means one per core. Each keeps 70 kB.
     pub workers: usize,
     /// The most HTTP connections at once; about 20 kB each, and a file descriptor.
@@ -114,6 +129,32 @@ pub enum HttpsError {
     Nowhere,
 }
 
+/// Keys about the port for other edges that make no sense together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RelayError {
+    /// A port and nothing to show on it.
+    #[error("edge.relay needs edge.relay_certificate and edge.relay_key")]
+    NoIdentity,
+    /// A certificate and no port to show it on.
+    #[error("edge.relay_certificate and edge.relay_key are for edge.relay, which is not set")]
+    Nowhere,
+}
+
+/// A list of text, or one text for a list of one.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "one `host:port`, or a list of them")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(one) => vec![one],
+        OneOrMore::More(more) => more,
+    })
+}
+
 impl Default for Config {
     fn default() -> Self {
         let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
@@ -128,9 +169,13 @@ impl Default for Config {
             media_addresses: Vec::new(),
             media_tcp_max: whep.tcp_connections_max,
             ops: any(9091),
-            upstream: "localhost:4443".to_owned(),
+            upstream: vec!["localhost:4443".to_owned()],
             upstream_ca: None,
             upstream_name: None,
+            relay: None,
+            relay_certificate: None,
+            relay_key: None,
+            relay_window_bytes_max: 512 << 20,
             relay_token: None,
             workers: 0,
             http_connections_max: const { NonZeroUsize::new(16_384).unwrap() },
@@ -185,6 +230,26 @@ impl Config {
             _ => return Err(HttpsError::OneOfTwo),
         };
         Ok(self.https.map(|address| (address, source)))
+    }
+
+    /// The port for other edges, if there is one; what it counts goes to `registry`.
+    pub fn relay(&self, registry: &Registry) -> Result<Option<RelayConfig>, Error> {
+        let (listen, certificate, key) =
+            match (self.relay, &self.relay_certificate, &self.relay_key) {
+                (None, None, None) => return Ok(None),
+                (None, ..) => return Err(RelayError::Nowhere.into()),
+                (Some(listen), Some(certificate), Some(key)) => (listen, certificate, key),
+                _ => return Err(RelayError::NoIdentity.into()),
+            };
+        Ok(Some(RelayConfig {
+            listen,
+            identity: Identity::from_pem_files(certificate, key)?,
+            token: self.relay_token.clone(),
+            sessions_max: RELAY_SESSIONS_MAX,
+            keep: Duration::from_secs(self.window_secs.into()),
+            keep_bytes_max: self.relay_window_bytes_max,
+            metrics: PublisherMetrics::register(registry)?,
+        }))
     }
 
     /// How long those who are there are served once this edge is asked to stop.

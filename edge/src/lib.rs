@@ -115,24 +115,27 @@ pub enum Error {
     /// The media port or its threads.
     #[error("WebRTC: {0}")]
     Whep(#[from] whep::Error),
-    /// The upstream's address or certificates.
-    #[error("edge.upstream, or what it is trusted by: {0}")]
+    /// The upstreams' addresses or certificates, or the port for other edges.
+    #[error("edge.upstream, what it is trusted by, or edge.relay: {0}")]
     Relay(#[from] net::Error),
+    /// Keys about the port for other edges that make no sense together.
+    #[error(transparent)]
+    RelayPort(#[from] config::RelayError),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
 }
 
-/// The origin's relay, and how to be let in.
+/// The relays of origins, or of edges before this one, and how to be let in.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// `host:port`.
-    pub address: String,
-    /// The name that its certificate must bear; the host of `address` if not given.
+    /// `host:port` each.
+    pub addresses: Vec<String>,
+    /// The name that their certificates must bear; the host of each address if not given.
     pub name: Option<String>,
     /// Whose certificates to believe.
     pub trust: Trust,
-    /// What it wants presented.
+    /// What they want presented.
     pub token: Option<Token>,
 }
 
@@ -175,10 +178,11 @@ impl Edge {
             upstream::Metrics::register(registry)?,
         );
         let mut subscriber = Subscriber::start(SubscriberConfig {
-            upstream: upstream.address,
+            upstreams: upstream.addresses,
             server_name: upstream.name,
             trust: upstream.trust,
             token: upstream.token.clone(),
+            relay: config.relay(registry)?,
             metrics: SubscriberMetrics::register(registry)?,
         })?;
         let link = subscriber.take_link();
@@ -244,6 +248,11 @@ impl Edge {
     /// Where WebRTC media is sent from.
     pub fn media_addr(&self) -> SocketAddr {
         self.engine.local_addr()
+    }
+
+    /// Where other edges subscribe, if they may.
+    pub fn relay_addr(&self) -> Option<SocketAddr> {
+        self.subscriber.relay_addr()
     }
 
     /// Whether the upstream is connected, to be asked at any time.

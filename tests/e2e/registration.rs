@@ -85,7 +85,7 @@ impl Host {
     async fn edge(&self) -> Watched {
         let config = lectern_edge::config::Config { http: ANY, media: ANY, ..Default::default() };
         let upstream = Upstream {
-            address: self.relay.to_string(),
+            addresses: vec![self.relay.to_string()],
             name: Some("localhost".to_owned()),
             trust: Trust::Certificates(self.certificate.clone()),
             token: Some("e2e".parse().unwrap()),

@@ -211,7 +211,7 @@ async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAdd
         ..lectern_edge::config::Config::default()
     };
     let upstream = Upstream {
-        address: relay.to_string(),
+        addresses: vec![relay.to_string()],
         name: Some("localhost".to_owned()),
         trust: Trust::Certificates(certificate.to_owned()),
         token: None,

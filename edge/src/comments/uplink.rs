@@ -72,13 +72,14 @@ impl Uplink {
             let entry = Waiting { request: bytes.clone(), since, sent: now, answer };
             waiting.insert(attempt.clone(), entry);
         }
-        self.sender.send(bytes);
+        self.sender.send(request.broadcast(), bytes);
         Ok(())
     }
 
     /// Says what no viewer waits to be answered. The caller says it again if that matters.
     pub(super) fn say(&self, request: &Request) {
-        self.sender.send(serde_json::to_vec(request).expect("plain").into());
+        let bytes = serde_json::to_vec(request).expect("plain").into();
+        self.sender.send(request.broadcast(), bytes);
     }
 
     /// Hands answers to those who wait, and history to `history`, until `cancel`.
@@ -132,7 +133,7 @@ impl Uplink {
                 return false;
             }
             if now.duration_since(entry.sent) >= AGAIN_AFTER
-                && self.sender.send(entry.request.clone())
+                && self.sender.send(&attempt.broadcast, entry.request.clone())
             {
                 entry.sent = now;
             }

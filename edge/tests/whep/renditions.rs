@@ -411,7 +411,8 @@ async fn renditions_that_a_publisher_sends_over_the_relay_reach_viewers() {
     let publisher =
         Publisher::bind(PublisherConfig::new(listen, identity.clone(), metrics)).unwrap();
     let subscriber = Subscriber::start(SubscriberConfig {
-        upstream: publisher.local_addr().unwrap().to_string(),
+        upstreams: vec![publisher.local_addr().unwrap().to_string()],
+        relay: None,
         server_name: Some("localhost".into()),
         trust: Trust::Certificates(identity.certificate_pem().into()),
         token: None,

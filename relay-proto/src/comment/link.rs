@@ -353,6 +353,22 @@ pub struct Attempt {
 }
 
 impl Request {
+    /// What it is about.
+    pub fn broadcast(&self) -> &BroadcastId {
+        match self {
+            Self::Post(Post { attempt, .. })
+            | Self::Delete { attempt, .. }
+            | Self::Vote { attempt, .. }
+            | Self::Moderate { attempt, .. }
+            | Self::Role { attempt, .. }
+            | Self::Register { attempt, .. } => &attempt.broadcast,
+            Self::History { broadcast, .. }
+            | Self::Reactions { broadcast, .. }
+            | Self::Viewers { broadcast, .. }
+            | Self::Present { broadcast, .. } => broadcast,
+        }
+    }
+
     /// What is to be answered to a viewer; `None` where none asks.
     pub fn attempt(&self) -> Option<&Attempt> {
         match self {

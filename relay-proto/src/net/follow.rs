@@ -8,7 +8,7 @@ use moq_net::{announce, origin};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::path::Publication;
+use super::path::{Node, Publication};
 use super::{BroadcastSubscription, SubscriberMetrics};
 use crate::BroadcastId;
 
@@ -37,6 +37,9 @@ pub(super) struct Follower {
     announce: mpsc::Sender<Announcement>,
     metrics: SubscriberMetrics,
     broadcasts: BTreeMap<BroadcastId, Announced>,
+    /// Who publishes anything, and how many publications.
+    counts: BTreeMap<Node, usize>,
+    origins: BTreeSet<Node>,
 }
 
 /// A broadcast that somebody announces.
@@ -66,42 +69,61 @@ impl Follower {
         announce: mpsc::Sender<Announcement>,
         metrics: SubscriberMetrics,
     ) -> Self {
-        Self { consumer, announce, metrics, broadcasts: BTreeMap::new() }
+        let (broadcasts, counts, origins) = Default::default();
+        Self { consumer, announce, metrics, broadcasts, counts, origins }
     }
 
-    /// One announcement, or the end of one.
-    pub(super) async fn update(&mut self, update: &announce::Update) {
-        let Some((id, publication)) = Publication::at(update.prefix.as_str()) else {
-            tracing::debug!(path = update.prefix.as_str(), "announcement of no broadcast");
-            return;
-        };
+    /// One announcement, or the end of one; gives back of which broadcast it was.
+    pub(super) async fn update(&mut self, update: &announce::Update) -> Option<BroadcastId> {
+        let (id, publication) = Publication::at(update.prefix.as_str())?;
         if !update.kind.is_active() {
-            if let Some(known) = self.broadcasts.get_mut(&id) {
-                known.publications.remove(&publication);
-                self.settle(id).await;
+            if self
+                .broadcasts
+                .get_mut(&id)
+                .is_some_and(|known| known.publications.remove(&publication))
+            {
+                self.count(publication, false);
+                self.settle(id.clone()).await;
             }
-            return;
+            return Some(id);
         }
         if !self.broadcasts.contains_key(&id) && self.broadcasts.len() >= BROADCASTS_MAX {
             tracing::warn!(broadcast = %id, "ignored: {BROADCASTS_MAX} broadcasts are followed");
-            return;
+            return Some(id);
         }
         let known = self.broadcasts.entry(id.clone()).or_default();
-        known.publications.insert(publication);
-        if known.publications.len() > PUBLICATIONS_MAX {
-            tracing::warn!(broadcast = %id, "more than {PUBLICATIONS_MAX} origins announce it");
-            known.publications.pop_first();
+        if known.publications.insert(publication) {
+            let over = known.publications.len() > PUBLICATIONS_MAX;
+            let oldest = over.then(|| known.publications.pop_first()).flatten();
+            self.count(publication, true);
+            if let Some(oldest) = oldest {
+                tracing::warn!(broadcast = %id, "more than {PUBLICATIONS_MAX} origins announce it");
+                self.count(oldest, false);
+            }
         }
-        self.settle(id).await;
+        self.settle(id.clone()).await;
+        Some(id)
     }
 
-    /// Says that everything is gone.
-    pub(super) async fn end(mut self) {
-        for (id, known) in std::mem::take(&mut self.broadcasts) {
-            if let Some(followed) = known.followed {
-                followed.end.send_replace(Some(Instant::now()));
-                self.say(Announcement::Gone(id)).await;
-            }
+    /// Whose publication of a broadcast is followed.
+    pub(super) fn publisher(&self, id: &BroadcastId) -> Option<Node> {
+        let followed = self.broadcasts.get(id)?.followed.as_ref()?;
+        Some(followed.publication.origin)
+    }
+
+    /// Who publishes anything.
+    pub(super) fn origins(&self) -> &BTreeSet<Node> {
+        &self.origins
+    }
+
+    fn count(&mut self, publication: Publication, announced: bool) {
+        let count = self.counts.entry(publication.origin).or_default();
+        *count = if announced { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.counts.remove(&publication.origin);
+            self.origins.remove(&publication.origin);
+        } else {
+            self.origins.insert(publication.origin);
         }
     }
 

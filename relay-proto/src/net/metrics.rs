@@ -36,6 +36,8 @@ pub struct SubscriberMetrics {
     pub(super) chunks: IntCounter,
     /// Groups given up before their end.
     pub(super) groups_skipped: IntCounter,
+    /// Groups whose rest came by another way than their beginning.
+    pub(super) groups_resumed: IntCounter,
     /// Groups with a sequence that no publisher of ours can have chosen.
     pub(super) groups_ignored: IntCounter,
     /// Chunks and catalogs that could not be read.
@@ -57,6 +59,10 @@ impl SubscriberMetrics {
             groups_skipped: maker.counter(
                 "lectern_upstream_groups_skipped_total",
                 "Groups given up because newer media was too far ahead",
+            )?,
+            groups_resumed: maker.counter(
+                "lectern_upstream_groups_resumed_total",
+                "Groups whose rest was fetched by another way when the first broke off",
             )?,
             groups_ignored: maker.counter(
                 "lectern_upstream_groups_ignored_total",

@@ -1,38 +1,32 @@
-//! The origin's end of the relay: a QUIC server that announces broadcasts and serves their tracks.
+//! The origin's end of the relay: it announces broadcasts and writes their tracks.
 //!
 //! It only gives: nothing that a session says can write into its broadcasts. What an edge that has
 //! presented the token asks for is handed to the owner as an [`EdgeLink`]; a stranger's announcements
-//! lead nowhere. Which frames make a group, and when a catalog changes, is the packager's business;
+//! lead nowhere. Sessions are [`super::serve`]'s. Which frames make a group, and when a catalog changes, is the packager's business;
 //! reconnecting is the subscriber's.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use moq_net::{cache, group, origin, track};
-use tokio::sync::{Semaphore, mpsc};
+use moq_net::{group, origin, track};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_util::task::TaskTracker;
 
-use super::path::Publication;
-use super::records::{self, EdgeLink, RecordPublisher};
-use super::{Epoch, Error, Identity, PublisherMetrics, Token, transport};
+use super::link::EdgeLink;
+use super::path::{self, Node, Publication};
+use super::records::{self, RecordPublisher};
+use super::serve::{Doors, Server, cache};
+use super::{Epoch, Error, Identity, PublisherMetrics, Token};
 use crate::{BroadcastId, Catalog, GroupId, MediaTime, Timescale, TrackName};
 
-/// How long a stranger may take from the first packet to a valid token.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Handshakes that may be in progress; further ones are refused, established sessions never.
-const HANDSHAKES_MAX: usize = 64;
-/// From this many handshakes on, a stranger first proves its address (RFC 9000 §8.1.2).
-const HANDSHAKES_UNVALIDATED_MAX: usize = 16;
 /// How long media can be fetched if nothing else is said: the window that edges show by default.
 const KEEP: Duration = Duration::from_secs(120);
 /// The most bytes of it, over all broadcasts.
 const KEEP_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// How long closing waits for peers to be told, and for the port to be free.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where the catalog stands between subscriptions: before everything, being small and rare.
 const CATALOG_PRIORITY: u8 = u8::MAX;
 
@@ -80,47 +74,53 @@ impl PublisherConfig {
 
 /// A running QUIC server. Dropping it closes all sessions.
 pub struct Publisher {
-    endpoint: quinn::Endpoint,
+    server: Server,
     announcer: Announcer,
     /// Aborted on drop.
     tasks: JoinSet<()>,
-    /// What the endpoint runs; it owns the socket.
-    transport: TaskTracker,
 }
 
 /// Begins broadcasts of a [`Publisher`]. Once that is closed, nobody hears of them.
 #[derive(Clone)]
 pub struct Announcer {
     origin: origin::Producer,
+    node: Node,
     /// What is being published.
     claimed: Claimed,
+    /// How many there have been.
+    count: Arc<AtomicU64>,
     keep: Duration,
 }
 
 impl Publisher {
     /// Listens, from within a tokio runtime.
     pub fn bind(config: PublisherConfig) -> Result<Self, Error> {
-        let transport = TaskTracker::new();
-        let endpoint = transport::server(config.listen, &config.identity, transport.clone())?;
-        let mut moq_config = origin::Config::default();
-        moq_config.pool = cache::Pool::new(
-            cache::Config::default().with_capacity(config.keep_bytes_max).with_expiry(config.keep),
-        );
-        moq_config.cache_duration = config.keep;
-        let keep = config.keep;
-        let (origin, driver) = origin::Producer::new(moq_config);
+        let PublisherConfig { listen, identity, token, sessions_max, keep, metrics, .. } = config;
+        let (origin, driver) = origin::Producer::new(cache(keep, config.keep_bytes_max));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             moq_net::time::run(driver).await;
         });
-        tasks.spawn(accept(endpoint.clone(), origin.clone(), config));
-        let announcer = Announcer { origin, claimed: Arc::default(), keep };
-        Ok(Self { endpoint, announcer, tasks, transport })
+        let node = Node::random();
+        // Who has not presented a token is not listened to.
+        let take = config.edges.filter(|_| token.is_some()).map(|edges| {
+            let (peers, driver) = origin::Producer::new(origin::Config::default());
+            tasks.spawn(async move {
+                moq_net::time::run(driver).await;
+            });
+            tasks.spawn(EdgeLink::serve(node, peers.consume(), origin.clone(), edges));
+            peers
+        });
+        let doors = Doors { give: origin.consume(), take, token, sessions_max, metrics };
+        let server = Server::bind(listen, &identity, doors)?;
+        let announcer =
+            Announcer { origin, node, claimed: Arc::default(), count: Arc::default(), keep };
+        Ok(Self { server, announcer, tasks })
     }
 
     /// The address that it listens on.
     pub fn local_addr(&self) -> Result<SocketAddr, Error> {
-        self.endpoint.local_addr().map_err(|error| Error::Connection(error.to_string()))
+        self.server.local_addr()
     }
 
     /// What begins broadcasts.
@@ -135,18 +135,8 @@ impl Publisher {
 
     /// Closes all sessions and waits until their peers have been told and the port is free.
     pub async fn close(mut self) {
-        let transport = self.transport.clone();
-        transport.close();
-        let closing = async {
-            self.endpoint.close(quinn::VarInt::from_u32(0), b"closing");
-            self.endpoint.wait_idle().await;
-            self.tasks.shutdown().await;
-            drop(self);
-            transport.wait().await;
-        };
-        if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
-            tracing::warn!("relay sessions did not end in time; the port may still be in use");
-        }
+        self.server.close().await;
+        self.tasks.shutdown().await;
     }
 
     /// Where broadcasts of another shape than ours can be published, to see what subscribers do.
@@ -161,19 +151,14 @@ impl Announcer {
     /// unless there is one with a greater `epoch`.
     pub fn broadcast(&self, id: &BroadcastId, epoch: Epoch) -> Result<BroadcastPublisher, Error> {
         let claim = Claim::new(&self.claimed, id, epoch).ok_or(Error::BroadcastExists)?;
-        let path = Publication::new(epoch).path(id);
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let path = Publication { epoch, origin: self.node, number }.path(id);
         let broadcast = self.origin.create_broadcast(path).map_err(from_moq)?;
         let info = track::Info::default().with_max_age(self.keep).with_priority(CATALOG_PRIORITY);
         let catalog = broadcast.create_track(TrackName::CATALOG, info).map_err(from_moq)?;
         let (tracks, keep) = (BTreeSet::new(), self.keep);
         let announced = false;
         Ok(BroadcastPublisher { broadcast, catalog, tracks, keep, announced, _claim: claim })
-    }
-}
-
-impl Drop for Publisher {
-    fn drop(&mut self) {
-        self.endpoint.close(quinn::VarInt::from_u32(0), b"closing");
     }
 }
 
@@ -200,13 +185,7 @@ impl BroadcastPublisher {
         group.write_frame(moq_net::Timestamp::now(), catalog.to_json()).map_err(from_moq)?;
         group.finish().map_err(from_moq)?;
         if !self.announced {
-            // With a first hop of its own it is known for the same by whatever way it comes, so that a
-            // subscriber goes on with it by another when a relay in between ends.
-            let mut hops = moq_net::Hops::new();
-            hops.push(moq_net::Hop::random())
-                .map_err(|error| Error::Protocol(error.to_string()))?;
-            let route = origin::Route::default().with_hops(hops);
-            self.broadcast.announce(route).map_err(from_moq)?;
+            self.broadcast.announce(path::route()?).map_err(from_moq)?;
             self.announced = true;
         }
         Ok(())
@@ -326,159 +305,6 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.of);
-    }
-}
-
-/// Takes in sessions until the endpoint closes. Each runs in a task of its own: what a stranger's
-/// bytes do to one, a panic included, does not reach the others.
-async fn accept(endpoint: quinn::Endpoint, origin: origin::Producer, config: PublisherConfig) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let sessions = Arc::new(Semaphore::new(config.sessions_max));
-    let mut tasks = JoinSet::new();
-    loop {
-        let incoming = tokio::select! {
-            incoming = endpoint.accept() => match incoming {
-                Some(incoming) => incoming,
-                None => return,
-            },
-            Some(ended) = tasks.join_next() => {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "relay session panicked");
-                    config.metrics.refused.with_label_values(&["panic"]).inc();
-                }
-                continue;
-            }
-        };
-        let pending = HANDSHAKES_MAX - handshakes.available_permits();
-        if pending >= HANDSHAKES_UNVALIDATED_MAX && incoming.may_retry() {
-            // Fails only for an address that has been validated, which `may_retry` rules out.
-            let _ = incoming.retry();
-            continue;
-        }
-        let Ok(handshake) = handshakes.clone().try_acquire_owned() else {
-            config.metrics.refused.with_label_values(&["busy"]).inc();
-            incoming.refuse();
-            continue;
-        };
-        let session = Session {
-            remote: incoming.remote_address(),
-            origin: origin.clone(),
-            token: config.token.clone(),
-            edges: config.edges.clone(),
-            sessions: sessions.clone(),
-            metrics: config.metrics.clone(),
-        };
-        tasks.spawn(async move {
-            let admitted = tokio::time::timeout(HANDSHAKE_TIMEOUT, session.admit(incoming)).await;
-            drop(handshake);
-            match admitted {
-                Ok(Some(admitted)) => session.serve(admitted).await,
-                Ok(None) => {}
-                Err(_) => session.refused("timeout"),
-            }
-        });
-    }
-}
-
-/// What one session needs while it is let in and served.
-struct Session {
-    remote: SocketAddr,
-    origin: origin::Producer,
-    token: Option<Token>,
-    edges: Option<mpsc::Sender<EdgeLink>>,
-    sessions: Arc<Semaphore>,
-    metrics: PublisherMetrics,
-}
-
-type MoqDriver = moq_net::Driver<web_transport_quinn::Session>;
-
-/// A session that has been let in.
-struct Admitted {
-    session: moq_net::Session,
-    driver: MoqDriver,
-    /// What the peer announces, and what runs it; only of one that presented the token.
-    peer: Option<(origin::Consumer, origin::Driver)>,
-    _permit: tokio::sync::OwnedSemaphorePermit,
-}
-
-impl Session {
-    /// From the first packet to a session that may subscribe; `None` if it may not.
-    async fn admit(&self, incoming: quinn::Incoming) -> Option<Admitted> {
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::debug!(remote = %self.remote, %error, "relay handshake failed");
-            self.refused("handshake");
-        };
-        let connection = incoming.await.map_err(|error| failed(&error)).ok()?;
-        let connection = web_transport_quinn::Session::raw(connection);
-        let server = moq_net::Server::new().with_versions(transport::versions());
-        let handshake = server.accept_request(Instant::now(), connection).await;
-        let handshake = handshake.map_err(|error| failed(&error)).ok()?;
-
-        let wanted = self.token.as_ref();
-        if wanted.is_some_and(|token| !token.is_presented_by(handshake.path())) {
-            tracing::info!(remote = %self.remote, "relay session refused: wrong token or none");
-            self.refused("token");
-            handshake.close(moq_net::Error::Unauthorized);
-            return None;
-        }
-        let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
-            tracing::warn!(remote = %self.remote, "relay session refused: too many are open");
-            self.refused("sessions");
-            handshake.close(moq_net::Error::GoingAway);
-            return None;
-        };
-        let mut handshake = handshake.with_publisher(self.origin.consume());
-        // Without a subscriber side the peer's own announcements lead nowhere.
-        let peer = (self.token.is_some() && self.edges.is_some()).then(|| {
-            let (peer, driver) = origin::Producer::new(origin::Config::default());
-            let announced = peer.consume();
-            (peer, announced, driver)
-        });
-        let peer = match peer {
-            None => None,
-            Some((peer, announced, driver)) => {
-                handshake = handshake.with_subscriber(peer);
-                Some((announced, driver))
-            }
-        };
-        let (session, driver) = handshake.ok().await.map_err(|error| failed(&error)).ok()?;
-        Some(Admitted { session, driver, peer, _permit: permit })
-    }
-
-    async fn serve(&self, admitted: Admitted) {
-        tracing::info!(remote = %self.remote, "edge connected");
-        let _open = Gauge::new(&self.metrics.sessions);
-        let Admitted { session, driver, peer, _permit } = admitted;
-        let mut asking = JoinSet::new();
-        if let (Some((peer, peer_driver)), Some(edges)) = (peer, self.edges.clone()) {
-            asking.spawn(async move {
-                moq_net::time::run(peer_driver).await;
-            });
-            asking.spawn(EdgeLink::serve(peer, self.origin.clone(), edges));
-        }
-        let reason = moq_net::time::run(driver).await;
-        drop(session);
-        tracing::info!(remote = %self.remote, %reason, "edge disconnected");
-    }
-
-    fn refused(&self, reason: &str) {
-        self.metrics.refused.with_label_values(&[reason]).inc();
-    }
-}
-
-/// Counts one while it lives, whatever ends it.
-struct Gauge(prometheus::IntGauge);
-
-impl Gauge {
-    fn new(gauge: &prometheus::IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Gauge {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

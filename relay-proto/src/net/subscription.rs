@@ -103,7 +103,8 @@ impl BroadcastSubscription {
         priority: Priority,
     ) -> Result<TrackSubscription, Error> {
         let groups = self.groups(name.as_str(), priority).await?;
-        Ok(TrackSubscription { reader: Reader::new(groups, priority, self), timescale })
+        let track = self.broadcast.track(name.as_str()).map_err(|error| Error::from_moq(&error))?;
+        Ok(TrackSubscription { reader: Reader::new(groups, track, priority, self), timescale })
     }
 
     /// Its comments as they are written, from a little before now on. A record that could not be had
@@ -296,6 +297,8 @@ impl TrackSubscription {
 /// Walks the groups of a track in order and the payloads of each.
 struct Reader {
     groups: track::Ordered,
+    /// Whence the rest of a group is fetched when the way that it came by ends.
+    track: track::Consumer,
     priority: Priority,
     end: End,
     metrics: SubscriberMetrics,
@@ -308,7 +311,28 @@ struct Open {
     id: GroupId,
     group: group::Consumer,
     next_index: u64,
+    /// Payloads to come that were read before.
+    again: u64,
+    broken: Option<Broken>,
 }
+
+/// The way by which a group came has ended in the middle of it.
+struct Broken {
+    attempts: u32,
+    next: Instant,
+}
+
+impl Open {
+    fn new(id: GroupId, group: group::Consumer) -> Self {
+        Self { id, group, next_index: 0, again: 0, broken: None }
+    }
+}
+
+/// How often the rest of a group is asked for by another way, and how long each attempt and the pause before
+/// the next may take. In all it is less than [`GROUP_AGE_MAX`], after which nobody would want it.
+const REST_ATTEMPTS_MAX: u32 = 4;
+const REST_TIMEOUT: Duration = Duration::from_millis(400);
+const REST_PAUSE: Duration = Duration::from_millis(50);
 
 enum Step {
     Payload { group: GroupId, index: u64, payload: Bytes },
@@ -317,18 +341,28 @@ enum Step {
 }
 
 impl Reader {
-    fn new(groups: track::Ordered, priority: Priority, of: &BroadcastSubscription) -> Self {
+    fn new(
+        groups: track::Ordered,
+        track: track::Consumer,
+        priority: Priority,
+        of: &BroadcastSubscription,
+    ) -> Self {
         let (end, metrics) = (of.end.clone(), of.metrics.clone());
-        Self { groups, priority, end, metrics, joined: false, failed: false, open: None }
+        let (joined, failed, open) = (false, false, None);
+        Self { groups, track, priority, end, metrics, joined, failed, open }
     }
 
     async fn next(&mut self) -> Option<Result<Step, Error>> {
         loop {
             let step = if let Some(open) = &mut self.open {
-                tokio::select! {
-                    biased;
-                    read = open.group.read_frame() => self.read(read),
-                    () = self.end.passed() => self.read(Err(moq_net::Error::Closed)),
+                if open.broken.is_some() {
+                    self.rest().await
+                } else {
+                    tokio::select! {
+                        biased;
+                        read = open.group.read_frame() => self.read(read),
+                        () = self.end.passed() => self.given_up(&moq_net::Error::Closed),
+                    }
                 }
             } else if self.failed {
                 return None;
@@ -357,21 +391,67 @@ impl Reader {
     fn read(&mut self, read: Result<Option<Frame>, moq_net::Error>) -> Option<Step> {
         let open = self.open.as_mut()?;
         let group = open.id;
-        if let Ok(Some(frame)) = read {
-            let index = open.next_index;
-            open.next_index += 1;
-            self.metrics.chunks.inc();
-            return Some(Step::Payload { group, index, payload: frame.payload });
-        }
-        self.open = None;
-        Some(match read {
-            Ok(_) => Step::End(group),
-            Err(error) => {
-                tracing::debug!(%group, %error, "group given up");
-                self.metrics.groups_skipped.inc();
-                Step::Skipped(group)
+        match read {
+            Ok(Some(_)) if open.again > 0 => {
+                open.again -= 1;
+                None
             }
-        })
+            Ok(Some(frame)) => {
+                let index = open.next_index;
+                open.next_index += 1;
+                self.metrics.chunks.inc();
+                Some(Step::Payload { group, index, payload: frame.payload })
+            }
+            Ok(None) => {
+                self.open = None;
+                Some(Step::End(group))
+            }
+            Err(error) if is_broken_off(&error) => {
+                tracing::debug!(%group, %error, "the way of a group broke off");
+                open.broken = Some(Broken { attempts: 0, next: Instant::now() });
+                None
+            }
+            Err(error) => self.given_up(&error),
+        }
+    }
+
+    /// Asks for the rest of the open group by whatever way there is now. Cancelling it loses nothing.
+    async fn rest(&mut self) -> Option<Step> {
+        let open = self.open.as_mut()?;
+        let broken = open.broken.as_mut()?;
+        let sequence = open.id.sequence();
+        let fetching = async {
+            tokio::time::sleep_until(broken.next).await;
+            tokio::time::timeout(REST_TIMEOUT, self.track.fetch_group(sequence, None)).await
+        };
+        let fetched = tokio::select! {
+            biased;
+            fetched = fetching => fetched,
+            () = self.end.passed() => return self.given_up(&moq_net::Error::Closed),
+        };
+        match fetched {
+            Ok(Ok(group)) => {
+                (open.group, open.again, open.broken) = (group, open.next_index, None);
+                self.metrics.groups_resumed.inc();
+                None
+            }
+            failed => {
+                broken.attempts += 1;
+                broken.next = Instant::now() + REST_PAUSE;
+                let given_up = broken.attempts == REST_ATTEMPTS_MAX;
+                let error = failed.map_or(moq_net::Error::Cancel, |failed| {
+                    failed.err().unwrap_or(moq_net::Error::Cancel)
+                });
+                given_up.then(|| self.given_up(&error)).flatten()
+            }
+        }
+    }
+
+    fn given_up(&mut self, error: &moq_net::Error) -> Option<Step> {
+        let group = self.open.take()?.id;
+        tracing::debug!(%group, %error, "group given up");
+        self.metrics.groups_skipped.inc();
+        Some(Step::Skipped(group))
     }
 
     fn begin(&mut self, group: group::Consumer) {
@@ -388,7 +468,7 @@ impl Reader {
         }
         match GroupId::from_sequence(group.sequence) {
             Some(id) if group.index() == 0 => {
-                self.open = Some(Open { id, group, next_index: 0 });
+                self.open = Some(Open::new(id, group));
             }
             Some(id) => {
                 tracing::debug!(group = %id, "group without its beginning");
@@ -400,4 +480,17 @@ impl Reader {
             }
         }
     }
+}
+
+/// Whether a group ended because the way that it came by did, and not because it is too old.
+fn is_broken_off(error: &moq_net::Error) -> bool {
+    use moq_net::{Error as Moq, StreamError};
+    matches!(
+        error,
+        Moq::NotFound
+            | Moq::Stream(StreamError::NotFound)
+            | Moq::Dropped
+            | Moq::Transport(_)
+            | Moq::Session(_)
+    )
 }

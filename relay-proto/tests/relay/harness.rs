@@ -39,7 +39,8 @@ pub(crate) fn publisher_config(identity: &Identity, port: u16) -> PublisherConfi
 
 pub(crate) fn subscriber_config(identity: &Identity, address: SocketAddr) -> SubscriberConfig {
     SubscriberConfig {
-        upstream: address.to_string(),
+        upstreams: vec![address.to_string()],
+        relay: None,
         server_name: Some("localhost".into()),
         trust: Trust::Certificates(identity.certificate_pem().into()),
         token: None,

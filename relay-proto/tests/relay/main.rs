@@ -6,3 +6,4 @@ mod harness;
 mod media;
 mod records;
 mod sessions;
+mod topology;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use lectern_relay_proto::net::{
-    EdgeLink, Identity, OriginLink, Publisher, RECORD_BYTES_MAX, Subscriber,
+    BroadcastPublisher, EdgeLink, Identity, OriginLink, Publisher, RECORD_BYTES_MAX, Subscriber,
+    TrackPublisher,
 };
 use tokio::sync::mpsc;
 
@@ -10,12 +11,20 @@ use crate::harness::*;
 
 const TOKEN: &str = "the-token";
 
-fn listening(identity: &Identity, port: u16) -> (Publisher, mpsc::Receiver<EdgeLink>) {
+/// An origin that listens, with a broadcast: edges turn to those whose broadcasts they hear of.
+fn listening(identity: &Identity, port: u16) -> (Origin, mpsc::Receiver<EdgeLink>) {
     let (edges, arrivals) = mpsc::channel(8);
     let mut config = publisher_config(identity, port);
     config.token = Some(TOKEN.parse().unwrap());
     config.edges = Some(edges);
-    (Publisher::bind(config).unwrap(), arrivals)
+    let publisher = Publisher::bind(config).unwrap();
+    let room = broadcast(&publisher, "room");
+    (Origin { publisher, _room: room }, arrivals)
+}
+
+struct Origin {
+    publisher: Publisher,
+    _room: (BroadcastPublisher, TrackPublisher),
 }
 
 fn edge(identity: &Identity, publisher: &Publisher) -> (Subscriber, OriginLink) {
@@ -30,7 +39,7 @@ fn edge(identity: &Identity, publisher: &Publisher) -> (Subscriber, OriginLink) 
 async fn send(link: &OriginLink, request: &str) {
     let sender = link.sender();
     let sent = async {
-        while !sender.send(Bytes::copy_from_slice(request.as_bytes())) {
+        while !sender.send(&id("room"), Bytes::copy_from_slice(request.as_bytes())) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
@@ -40,10 +49,10 @@ async fn send(link: &OriginLink, request: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_edge_asks_and_is_answered_for_itself() {
     let identity = Identity::self_signed().unwrap();
-    let (publisher, mut arrivals) = listening(&identity, 0);
+    let (origin, mut arrivals) = listening(&identity, 0);
     let mut edges = Vec::new();
     for name in ["a", "b", "c"] {
-        let (subscriber, link) = edge(&identity, &publisher);
+        let (subscriber, link) = edge(&identity, &origin.publisher);
         let arrived = within(arrivals.recv()).await.expect("runs");
         edges.push((name, subscriber, link, arrived));
     }
@@ -69,14 +78,14 @@ async fn each_edge_asks_and_is_answered_for_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_link_outlives_the_origin() {
     let identity = Identity::self_signed().unwrap();
-    let (publisher, mut arrivals) = listening(&identity, 0);
-    let (_subscriber, mut link) = edge(&identity, &publisher);
+    let (origin, mut arrivals) = listening(&identity, 0);
+    let (_subscriber, mut link) = edge(&identity, &origin.publisher);
     let first = within(arrivals.recv()).await.expect("runs");
-    let port = publisher.local_addr().unwrap().port();
+    let port = origin.publisher.local_addr().unwrap().port();
     drop(first);
-    within(publisher.close()).await;
+    within(origin.publisher.close()).await;
 
-    let (_publisher, mut arrivals) = listening(&identity, port);
+    let (_origin, mut arrivals) = listening(&identity, port);
     let mut again = within(arrivals.recv()).await.expect("runs");
     send(&link, "still here?").await;
     assert_eq!(within(again.requests.recv()).await.expect("connected"), "still here?");
@@ -98,7 +107,7 @@ async fn nobody_asks_without_a_token() {
     let (mut subscriber, link) = edge(&identity, &publisher);
     let (_broadcast, _track) = broadcast(&publisher, "room");
     next_live(&mut subscriber).await;
-    assert!(!link.sender().send("anybody?".into()));
+    assert!(!link.sender().send(&id("room"), "anybody?".into()));
     assert!(arrivals.try_recv().is_err());
 }
 

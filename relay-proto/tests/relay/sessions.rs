@@ -32,7 +32,7 @@ async fn a_restarted_publisher_is_found_again() {
     let publisher = Publisher::bind(publisher_config(&identity, port)).unwrap();
     let (_room, mut track) = broadcast(&publisher, "room");
     let live = next_live(&mut subscriber).await;
-    assert!(matches!(*status.borrow_and_update(), Status::Connected));
+    within(status.wait_for(|status| matches!(status, Status::Connected))).await.unwrap();
     let mut after = video(&live).await;
     write_group(&mut track, group(1, 0), 0, 2);
     expect_group(&mut after, group(1, 0), 2).await;

@@ -49,13 +49,14 @@ async fn raw_track() -> (Publisher, impl Sized, track::Producer, Subscriber, Tra
     let config = PublisherConfig::new(listen, identity.clone(), metrics);
     let publisher = Publisher::bind(config).expect("bound");
     let broadcast =
-        publisher.origin().create_broadcast("live/raw/0.0000000000000001").expect("new");
+        publisher.origin().create_broadcast("live/raw/0.0000000000000001.0").expect("new");
     let info = track::Info::default().with_timescale(moq_net::Timescale::MILLI);
     let track = broadcast.create_track("video/main", info).expect("new");
     broadcast.announce(Default::default()).expect("announced");
 
     let config = SubscriberConfig {
-        upstream: publisher.local_addr().expect("bound").to_string(),
+        upstreams: vec![publisher.local_addr().expect("bound").to_string()],
+        relay: None,
         server_name: Some("localhost".into()),
         trust: Trust::Certificates(identity.certificate_pem().into()),
         token: None,

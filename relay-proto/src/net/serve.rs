@@ -1,0 +1,229 @@
+//! The relay's port: a QUIC server that lets sessions in and serves them what there is. An origin has one,
+//! and so has an edge that other edges have for their upstream.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moq_net::{Pattern, Patterns, cache, origin};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
+
+use super::link::EDGE;
+use super::{Error, Identity, PublisherMetrics, Token, transport};
+
+/// How long a stranger may take from the first packet to a valid token.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Handshakes that may be in progress; further ones are refused, established sessions never.
+const HANDSHAKES_MAX: usize = 64;
+/// From this many handshakes on, a stranger first proves its address (RFC 9000 §8.1.2).
+const HANDSHAKES_UNVALIDATED_MAX: usize = 16;
+/// How long closing waits for peers to be told, and for the port to be free.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What is kept of media for those who fetch it: for `keep`, and over all broadcasts no more than
+/// `bytes_max`.
+pub(super) fn cache(keep: Duration, bytes_max: u64) -> origin::Config {
+    let mut config = origin::Config::default();
+    config.pool =
+        cache::Pool::new(cache::Config::default().with_capacity(bytes_max).with_expiry(keep));
+    config.cache_duration = keep;
+    config
+}
+
+/// Whom sessions are with.
+pub(super) struct Doors {
+    /// What they are given.
+    pub(super) give: origin::Consumer,
+    /// Where what they announce as edges goes; it has to be nowhere where it could be taken for media.
+    pub(super) take: Option<origin::Producer>,
+    /// What they have to present. `None` lets anybody in who can reach the port.
+    pub(super) token: Option<Token>,
+    /// How many may be open.
+    pub(super) sessions_max: usize,
+    pub(super) metrics: PublisherMetrics,
+}
+
+/// A running QUIC server. Dropping it closes all sessions.
+pub(super) struct Server {
+    endpoint: quinn::Endpoint,
+    /// Aborted on drop.
+    tasks: JoinSet<()>,
+    /// What the endpoint runs; it owns the socket.
+    transport: TaskTracker,
+}
+
+impl Server {
+    /// Listens, from within a tokio runtime.
+    pub(super) fn bind(
+        listen: SocketAddr,
+        identity: &Identity,
+        mut doors: Doors,
+    ) -> Result<Self, Error> {
+        let transport = TaskTracker::new();
+        let endpoint = transport::server(listen, identity, transport.clone())?;
+        if let Some(take) = doors.take.take() {
+            let protocol = |error: &dyn std::fmt::Display| Error::Protocol(error.to_string());
+            let edges = Pattern::subtree(EDGE).map_err(|error| protocol(&error))?;
+            let scoped = take.scope("", &Patterns::from(edges));
+            doors.take = Some(scoped.map_err(|error| protocol(&error))?);
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(endpoint.clone(), Arc::new(doors)));
+        Ok(Self { endpoint, tasks, transport })
+    }
+
+    /// The address that it listens on.
+    pub(super) fn local_addr(&self) -> Result<SocketAddr, Error> {
+        self.endpoint.local_addr().map_err(|error| Error::Connection(error.to_string()))
+    }
+
+    /// Closes all sessions and waits until their peers have been told and the port is free.
+    pub(super) async fn close(mut self) {
+        let transport = self.transport.clone();
+        transport.close();
+        let closing = async {
+            self.endpoint.close(quinn::VarInt::from_u32(0), b"closing");
+            self.endpoint.wait_idle().await;
+            self.tasks.shutdown().await;
+            drop(self);
+            transport.wait().await;
+        };
+        if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+            tracing::warn!("relay sessions did not end in time; the port may still be in use");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.endpoint.close(quinn::VarInt::from_u32(0), b"closing");
+    }
+}
+
+/// Takes in sessions until the endpoint closes. Each runs in a task of its own: what a stranger's
+/// bytes do to one, a panic included, does not reach the others.
+async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let sessions = Arc::new(Semaphore::new(doors.sessions_max));
+    let mut tasks = JoinSet::new();
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => match incoming {
+                Some(incoming) => incoming,
+                None => return,
+            },
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "relay session panicked");
+                    doors.metrics.refused.with_label_values(&["panic"]).inc();
+                }
+                continue;
+            }
+        };
+        let pending = HANDSHAKES_MAX - handshakes.available_permits();
+        if pending >= HANDSHAKES_UNVALIDATED_MAX && incoming.may_retry() {
+            // Fails only for an address that has been validated, which `may_retry` rules out.
+            let _ = incoming.retry();
+            continue;
+        }
+        let Ok(handshake) = handshakes.clone().try_acquire_owned() else {
+            doors.metrics.refused.with_label_values(&["busy"]).inc();
+            incoming.refuse();
+            continue;
+        };
+        let (remote, doors) = (incoming.remote_address(), doors.clone());
+        let session = Session { remote, doors, sessions: sessions.clone() };
+        tasks.spawn(async move {
+            let admitted = tokio::time::timeout(HANDSHAKE_TIMEOUT, session.admit(incoming)).await;
+            drop(handshake);
+            match admitted {
+                Ok(Some(admitted)) => session.serve(admitted).await,
+                Ok(None) => {}
+                Err(_) => session.refused("timeout"),
+            }
+        });
+    }
+}
+
+/// What one session needs while it is let in and served.
+struct Session {
+    remote: SocketAddr,
+    doors: Arc<Doors>,
+    sessions: Arc<Semaphore>,
+}
+
+type MoqDriver = moq_net::Driver<web_transport_quinn::Session>;
+
+/// A session that has been let in.
+struct Admitted {
+    session: moq_net::Session,
+    driver: MoqDriver,
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Session {
+    /// From the first packet to a session that may subscribe; `None` if it may not.
+    async fn admit(&self, incoming: quinn::Incoming) -> Option<Admitted> {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::debug!(remote = %self.remote, %error, "relay handshake failed");
+            self.refused("handshake");
+        };
+        let connection = incoming.await.map_err(|error| failed(&error)).ok()?;
+        let connection = web_transport_quinn::Session::raw(connection);
+        let server = moq_net::Server::new().with_versions(transport::versions());
+        let handshake = server.accept_request(Instant::now(), connection).await;
+        let handshake = handshake.map_err(|error| failed(&error)).ok()?;
+
+        let wanted = self.doors.token.as_ref();
+        if wanted.is_some_and(|token| !token.is_presented_by(handshake.path())) {
+            tracing::info!(remote = %self.remote, "relay session refused: wrong token or none");
+            self.refused("token");
+            handshake.close(moq_net::Error::Unauthorized);
+            return None;
+        }
+        let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
+            tracing::warn!(remote = %self.remote, "relay session refused: too many are open");
+            self.refused("sessions");
+            handshake.close(moq_net::Error::GoingAway);
+            return None;
+        };
+        let mut handshake = handshake.with_publisher(self.doors.give.clone());
+        // Without a subscriber side the peer's own announcements lead nowhere.
+        if let Some(take) = &self.doors.take {
+            handshake = handshake.with_subscriber(take.clone());
+        }
+        let (session, driver) = handshake.ok().await.map_err(|error| failed(&error)).ok()?;
+        Some(Admitted { session, driver, _permit: permit })
+    }
+
+    async fn serve(&self, admitted: Admitted) {
+        tracing::info!(remote = %self.remote, "edge connected");
+        let _open = Gauge::new(&self.doors.metrics.sessions);
+        let Admitted { session, driver, _permit } = admitted;
+        let reason = moq_net::time::run(driver).await;
+        drop(session);
+        tracing::info!(remote = %self.remote, %reason, "edge disconnected");
+    }
+
+    fn refused(&self, reason: &str) {
+        self.doors.metrics.refused.with_label_values(&[reason]).inc();
+    }
+}
+
+/// Counts one while it lives, whatever ends it.
+struct Gauge(prometheus::IntGauge);
+
+impl Gauge {
+    fn new(gauge: &prometheus::IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

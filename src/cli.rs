@@ -33,7 +33,11 @@ CONFIGURATION
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     relay_token = \"…\"                what edges must present; without it anyone may subscribe,
                                      and nobody comment
-    relay_certificate, relay_key     PEM files; made on first start when absent
+    relay_token_file = \"…\"          the same in a file, a token in a line: the first is presented, all
+                                     are accepted; read again when it changes
+    relay_client_ca = \"ca.pem\"       who has to have signed the certificates of edges
+    relay_certificate, relay_key     PEM files, read again when they change; made on first start when
+                                     absent
     relay_window_secs = 120          seconds of media kept for edges that start later
     relay_window_bytes_max = 536870912
                                      bytes of it, over all broadcasts
@@ -73,10 +77,12 @@ CONFIGURATION
     ops   = \"0.0.0.0:9091\"           /metrics /healthz /readyz
     upstream = \"origin.example:4443\"  or a list; every address of every name is dialled
     upstream_ca, upstream_name       trust and name of the upstreams' certificates
+    upstream_certificate, upstream_key  what is presented to upstreams that want to see one
     relay = \"0.0.0.0:4443\"           other edges may subscribe here, QUIC over UDP
     relay_certificate, relay_key     PEM files for that
+    relay_client_ca                  who has to have signed the certificates of these edges
     relay_window_bytes_max = 536870912  media kept for these edges
-    relay_token = \"…\"
+    relay_token, relay_token_file    as of the origin
     workers = 0                      sender threads; 0 is one per core
     sessions_max = 5000              WebRTC viewers at once
     half_open_max = 1000             of these, those whose handshake is not done

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::Router;
 use lectern_edge::{Edge, Upstream, pages};
 use lectern_origin::{Origin, demo};
-use lectern_relay_proto::net::{Token, Trust};
+use lectern_relay_proto::net::{Token, Tokens, Trust};
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -34,16 +34,7 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
             say_console(console, origin.setup_tokens);
         }
         Role::Edge => {
-            let trust = match &config.edge.upstream_ca {
-                Some(file) => Trust::Certificates(read_pem("edge.upstream_ca", file)?),
-                None => Trust::System,
-            };
-            let upstream = Upstream {
-                addresses: config.edge.upstream.clone(),
-                name: config.edge.upstream_name.clone(),
-                trust,
-                token: config.edge.relay_token.clone(),
-            };
+            let upstream = config.edge.upstream().context("the edge cannot start")?;
             start_edge(&config, upstream, Router::new(), &mut parts).await?;
         }
         Role::All { demo, .. } => start_all(config, demo, &mut parts).await?,
@@ -53,17 +44,27 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
 
 async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow::Result<()> {
     // The relay's port may be open to the world; who subscribes without being told this is refused.
-    let token = match &config.origin.relay_token {
-        Some(token) => token.clone(),
-        None => kept_token(&config.data_dir)?,
+    let token = match (&config.origin.relay_token, &config.origin.relay_token_file) {
+        (Some(token), _) => Tokens::from(token.clone()),
+        (None, Some(file)) => Tokens::from_file(file)?,
+        (None, None) => {
+            let token = kept_token(&config.data_dir)?;
+            config.origin.relay_token = Some(token.clone());
+            Tokens::from(token)
+        }
     };
-    config.origin.relay_token = Some(token.clone());
+    if config.origin.relay_client_ca.is_some() {
+        bail!(
+            "origin.relay_client_ca is for edges elsewhere; in `all` the edge has no certificate"
+        );
+    }
     let origin = start_origin(&config, parts).await?;
     let upstream = Upstream {
         addresses: vec![loopback(origin.relay).to_string()],
         name: Some("localhost".to_owned()),
         trust: Trust::Certificates(origin.certificate_pem),
         token: Some(token),
+        identity: None,
     };
     config.edge.data_dir = Some(config.data_dir.clone());
     let beside = pages::console(false, None).merge(origin.routes);
@@ -262,10 +263,6 @@ fn kept_token(data_dir: &Path) -> anyhow::Result<Token> {
 fn random_token() -> String {
     use rand::distr::{Alphanumeric, SampleString as _};
     Alphanumeric.sample_string(&mut rand::rng(), 43)
-}
-
-fn read_pem(key: &str, file: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("{key}: cannot read {}", file.display()))
 }
 
 /// `addr` as a process on this machine reaches it.

@@ -5,14 +5,14 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lectern_relay_proto::net::{Identity, PublisherMetrics, RelayConfig, Token};
+use lectern_relay_proto::net::{Identity, PublisherMetrics, RelayConfig, Token, Tokens, Trust};
 use prometheus::Registry;
 use serde::{Deserialize, Deserializer};
 
 use crate::client::{Proxies, ProxyError};
 use crate::server::{self, tls};
 use crate::siblings::Sibling;
-use crate::{Error, timeline, whep};
+use crate::{Error, Upstream, timeline, whep};
 
 /// Edges that may subscribe to this one; further ones are refused.
 const RELAY_SESSIONS_MAX: usize = 256;
@@ -53,14 +53,24 @@ pub struct Config {
     pub upstream_ca: Option<PathBuf>,
     /// The name that the upstream's certificate must bear, if it is not the host of `upstream`.
     pub upstream_name: Option<String>,
-    /// What the upstream wants presented.
+    /// What the upstream wants presented, and this edge of those that subscribe to it.
     pub relay_token: Option<Token>,
+    /// A file with that, instead; see [`Tokens::from_file`].
+    pub relay_token_file: Option<PathBuf>,
+    /// PEM files of the certificate and key that this edge presents to upstreams that want to see one. They
+    /// are read for each connection.
+    pub upstream_certificate: Option<PathBuf>,
+    /// See `upstream_certificate`.
+    pub upstream_key: Option<PathBuf>,
     /// Where other edges may subscribe to what this one does, QUIC over UDP. Without it they may not.
     pub relay: Option<SocketAddr>,
     /// PEM files of the certificate chain and key for `relay`; it needs them.
     pub relay_certificate: Option<PathBuf>,
     /// See `relay_certificate`.
     pub relay_key: Option<PathBuf>,
+    /// PEM file of the certificates of which one has to have signed that of an edge that subscribes here.
+    /// Without it they need none.
+    pub relay_client_ca: Option<PathBuf>,
     /// The most bytes of media that are kept for these edges, over all broadcasts.
     pub relay_window_bytes_max: u64,
     /// Threads that send media; zero means one per core. Each keeps 70 kB.
@@ -138,6 +148,12 @@ pub enum RelayError {
     /// A certificate and no port to show it on.
     #[error("edge.relay_certificate and edge.relay_key are for edge.relay, which is not set")]
     Nowhere,
+    /// A certificate without its key, or the other way round.
+    #[error("edge.upstream_certificate and edge.upstream_key go together")]
+    HalfAnIdentity,
+    /// Two places for one thing.
+    #[error("edge.relay_token and edge.relay_token_file: one of the two")]
+    TwoTokens,
 }
 
 /// A list of text, or one text for a list of one.
@@ -175,6 +191,10 @@ impl Default for Config {
             relay: None,
             relay_certificate: None,
             relay_key: None,
+            relay_client_ca: None,
+            relay_token_file: None,
+            upstream_certificate: None,
+            upstream_key: None,
             relay_window_bytes_max: 512 << 20,
             relay_token: None,
             workers: 0,
@@ -232,6 +252,31 @@ impl Config {
         Ok(self.https.map(|address| (address, source)))
     }
 
+    /// Where to subscribe, and how to be let in.
+    pub fn upstream(&self) -> Result<Upstream, Error> {
+        let identity = match (&self.upstream_certificate, &self.upstream_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(Identity::from_pem_files(certificate, key)?),
+            _ => return Err(RelayError::HalfAnIdentity.into()),
+        };
+        Ok(Upstream {
+            addresses: self.upstream.clone(),
+            name: self.upstream_name.clone(),
+            trust: self.upstream_ca.clone().map_or(Trust::System, Trust::File),
+            token: self.tokens()?,
+            identity,
+        })
+    }
+
+    /// By what this edge and others know each other.
+    fn tokens(&self) -> Result<Option<Tokens>, Error> {
+        match (&self.relay_token, &self.relay_token_file) {
+            (Some(_), Some(_)) => Err(RelayError::TwoTokens.into()),
+            (token, None) => Ok(token.clone().map(Tokens::from)),
+            (None, Some(file)) => Ok(Some(Tokens::from_file(file)?)),
+        }
+    }
+
     /// The port for other edges, if there is one; what it counts goes to `registry`.
     pub fn relay(&self, registry: &Registry) -> Result<Option<RelayConfig>, Error> {
         let (listen, certificate, key) =
@@ -244,7 +289,8 @@ impl Config {
         Ok(Some(RelayConfig {
             listen,
             identity: Identity::from_pem_files(certificate, key)?,
-            token: self.relay_token.clone(),
+            token: self.tokens()?,
+            client_ca: self.relay_client_ca.clone(),
             sessions_max: RELAY_SESSIONS_MAX,
             keep: Duration::from_secs(self.window_secs.into()),
             keep_bytes_max: self.relay_window_bytes_max,

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use axum::Router;
 use lectern_relay_proto::net::{
-    self, OriginLink, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Token, Trust,
+    self, OriginLink, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Tokens, Trust,
 };
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -136,7 +136,9 @@ pub struct Upstream {
     /// Whose certificates to believe.
     pub trust: Trust,
     /// What they want presented.
-    pub token: Option<Token>,
+    pub token: Option<Tokens>,
+    /// The certificate for those who want to see one.
+    pub identity: Option<net::Identity>,
 }
 
 impl Edge {
@@ -182,6 +184,7 @@ impl Edge {
             server_name: upstream.name,
             trust: upstream.trust,
             token: upstream.token.clone(),
+            identity: upstream.identity,
             relay: config.relay(registry)?,
             metrics: SubscriberMetrics::register(registry)?,
         })?;

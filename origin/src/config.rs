@@ -55,6 +55,10 @@ pub struct Config {
     /// What an edge must present to subscribe. Without it anyone who reaches the relay port may
     /// watch every broadcast; nobody may publish to it either way.
     pub relay_token: Option<Token>,
+    /// A file with that, instead; see [`net::Tokens::from_file`].
+    pub relay_token_file: Option<PathBuf>,
+    /// PEM file of the certificates of which one has to have signed an edge's. Without it edges need none.
+    pub relay_client_ca: Option<PathBuf>,
     /// PEM files of the relay's certificate chain and key; without them a certificate is made on
     /// first start and kept in the data directory.
     pub relay_certificate: Option<PathBuf>,
@@ -93,6 +97,8 @@ impl Default for Config {
             reencoders_max: 2,
             ops: any(9090),
             relay_token: None,
+            relay_token_file: None,
+            relay_client_ca: None,
             relay_certificate: None,
             relay_key: None,
             relay_window_secs: 120,

@@ -39,7 +39,7 @@ use std::time::Duration;
 use axum::Router;
 use lectern_relay_proto::client::{Proxies, ProxyError};
 use lectern_relay_proto::net::{
-    self, EdgeLink, Identity, Publisher, PublisherConfig, PublisherMetrics,
+    self, EdgeLink, Identity, Publisher, PublisherConfig, PublisherMetrics, Tokens,
 };
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -90,6 +90,9 @@ pub enum Error {
     /// The RTMP port is taken or not allowed.
     #[error("origin.rtmp: cannot listen on {0}: {1}")]
     Rtmp(SocketAddr, std::io::Error),
+    /// Two places for one thing.
+    #[error("origin.relay_token and origin.relay_token_file: one of the two")]
+    TwoTokens,
     /// `relay_certificate` and `relay_key` go together.
     #[error("relay_certificate and relay_key must be given together")]
     HalfACertificate,
@@ -138,10 +141,17 @@ impl Origin {
             _ => return Err(Error::HalfACertificate),
         };
         let certificate_pem = identity.certificate_pem().to_owned();
+        let token = match (&config.relay_token, &config.relay_token_file) {
+            (Some(_), Some(_)) => return Err(Error::TwoTokens),
+            (token, None) => token.clone().map(Tokens::from),
+            (None, Some(file)) => Some(Tokens::from_file(file)?),
+        };
+        let answers = token.is_some();
         let metrics = PublisherMetrics::register(registry)?;
         let (arrivals, edges) = mpsc::channel(EDGES_WAITING_MAX);
         let relay = Publisher::bind(PublisherConfig {
-            token: config.relay_token.clone(),
+            token,
+            client_ca: config.relay_client_ca.clone(),
             edges: Some(arrivals),
             keep: Duration::from_secs(config.relay_window_secs.into()),
             keep_bytes_max: config.relay_window_bytes_max,
@@ -165,7 +175,7 @@ impl Origin {
             Err(error) => return Err(error.into()),
         }
         let comments = comments::store::Store::new(database.clone());
-        if config.relay_token.is_none() {
+        if !answers {
             tracing::info!("without origin.relay_token edges cannot send comments");
         }
         let metrics = comments::Metrics::register(registry)?;

@@ -89,6 +89,7 @@ impl Host {
             name: Some("localhost".to_owned()),
             trust: Trust::Certificates(self.certificate.clone()),
             token: Some("e2e".parse().unwrap()),
+            identity: None,
         };
         let edge = Edge::start(&config, upstream, Router::new(), &Registry::new()).await.unwrap();
         let http = edge.http_addr();

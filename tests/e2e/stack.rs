@@ -215,6 +215,7 @@ async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAdd
         name: Some("localhost".to_owned()),
         trust: Trust::Certificates(certificate.to_owned()),
         token: None,
+        identity: None,
     };
     let edge = Edge::start(&config, upstream, Router::new(), &Registry::new()).await.unwrap();
     let http = edge.http_addr();

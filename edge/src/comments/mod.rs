@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::bucket::Rate;
 use lectern_relay_proto::comment::{News, Refusal, Request, Response};
-use lectern_relay_proto::net::{BroadcastSubscription, Error, Lost, OriginLink, Token};
+use lectern_relay_proto::net::{BroadcastSubscription, Error, Lost, OriginLink, Tokens};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -68,7 +68,7 @@ pub struct Comments {
 struct Upward {
     uplink: Arc<Uplink>,
     /// What addresses are digested with.
-    token: Token,
+    token: Tokens,
 }
 
 struct Open {
@@ -81,7 +81,7 @@ impl Comments {
     /// No comments yet; `link` is the way to the origin, with the token that opened it. The origin is
     /// told of the `audience`.
     pub fn new(
-        link: Option<(&OriginLink, Token)>,
+        link: Option<(&OriginLink, Tokens)>,
         audience: Arc<Audience>,
         metrics: Metrics,
     ) -> Arc<Self> {

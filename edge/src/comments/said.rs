@@ -7,7 +7,7 @@ use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::{
     Action, AddressId, AuthorId, Block, ClientId, Reaction, Refusal, Response,
 };
-use lectern_relay_proto::net::Token;
+use lectern_relay_proto::net::Tokens;
 use serde::{Deserialize, Serialize};
 
 use crate::client::network;
@@ -115,7 +115,7 @@ impl Secret {
 
 /// Where a client's comments come from: all who write from its address have the same, and of the address
 /// nothing else is told.
-pub(super) fn address(token: &Token, broadcast: &BroadcastId, client: IpAddr) -> AddressId {
+pub(super) fn address(token: &Tokens, broadcast: &BroadcastId, client: IpAddr) -> AddressId {
     let network = network(client);
     id_of(&token.digest(&format!("lectern comments from\n{broadcast}\n{network}"))).into()
 }

@@ -413,6 +413,7 @@ async fn renditions_that_a_publisher_sends_over_the_relay_reach_viewers() {
     let subscriber = Subscriber::start(SubscriberConfig {
         upstreams: vec![publisher.local_addr().unwrap().to_string()],
         relay: None,
+        identity: None,
         server_name: Some("localhost".into()),
         trust: Trust::Certificates(identity.certificate_pem().into()),
         token: None,

@@ -7,13 +7,21 @@ use crate::{GroupId, TrackName};
 /// Why the relay could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file of the relay's identity cannot be read or written.
+    /// A file with a certificate, key or tokens cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file of tokens holds what is no token.
+    #[error("{}: {reason}", path.display())]
+    Tokens {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A certificate, key or set of trusted roots is not usable.
     #[error("TLS: {0}")]
@@ -40,6 +48,12 @@ pub enum Error {
         "the upstream's certificate is not trusted ({0}); see edge.upstream_ca and edge.upstream_name"
     )]
     Untrusted(String),
+    /// The upstream wants a certificate, or another than ours.
+    #[error(
+        "the upstream does not accept our certificate, or the lack of one ({0}); see \
+         edge.upstream_certificate"
+    )]
+    NotAccepted(String),
     /// The connection failed or ended.
     #[error("connection: {0}")]
     Connection(String),

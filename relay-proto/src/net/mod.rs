@@ -19,11 +19,13 @@ mod metrics;
 mod path;
 mod publish;
 mod records;
+mod renew;
 mod serve;
 mod subscribe;
 mod subscription;
 mod tls;
 mod token;
+mod tokens;
 mod transport;
 mod upstream;
 
@@ -43,4 +45,5 @@ pub use self::subscription::{
 };
 pub use self::tls::{Identity, Trust};
 pub use self::token::{InvalidToken, SecretText, Token};
+pub use self::tokens::Tokens;
 pub use self::upstream::Status;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::link::EdgeLink;
 use super::path::{self, Node, Publication};
 use super::records::{self, RecordPublisher};
 use super::serve::{Doors, Server, cache};
-use super::{Epoch, Error, Identity, PublisherMetrics, Token};
+use super::{Epoch, Error, Identity, PublisherMetrics, Tokens};
 use crate::{BroadcastId, Catalog, GroupId, MediaTime, Timescale, TrackName};
 
 /// How long media can be fetched if nothing else is said: the window that edges show by default.
@@ -38,7 +39,10 @@ pub struct PublisherConfig {
     /// What it presents to subscribers.
     pub identity: Identity,
     /// What a subscriber must present. `None` serves anybody who can reach the port.
-    pub token: Option<Token>,
+    pub token: Option<Tokens>,
+    /// PEM file of the certificates of which one has to have signed a subscriber's; read again when it
+    /// changes. `None` asks for none.
+    pub client_ca: Option<PathBuf>,
     /// Sessions that may be open; further ones are refused. Each may cost 10 MB when its path stalls.
     pub sessions_max: usize,
     /// How long a group can be fetched after its end: for edges that join late, and for what they
@@ -63,6 +67,7 @@ impl PublisherConfig {
             listen,
             identity,
             token: None,
+            client_ca: None,
             sessions_max: 256,
             keep,
             keep_bytes_max,
@@ -95,7 +100,9 @@ pub struct Announcer {
 impl Publisher {
     /// Listens, from within a tokio runtime.
     pub fn bind(config: PublisherConfig) -> Result<Self, Error> {
-        let PublisherConfig { listen, identity, token, sessions_max, keep, metrics, .. } = config;
+        let PublisherConfig {
+            listen, identity, token, client_ca, sessions_max, keep, metrics, ..
+        } = config;
         let (origin, driver) = origin::Producer::new(cache(keep, config.keep_bytes_max));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -111,7 +118,7 @@ impl Publisher {
             tasks.spawn(EdgeLink::serve(node, peers.consume(), origin.clone(), edges));
             peers
         });
-        let doors = Doors { give: origin.consume(), take, token, sessions_max, metrics };
+        let doors = Doors { give: origin.consume(), take, token, client_ca, sessions_max, metrics };
         let server = Server::bind(listen, &identity, doors)?;
         let announcer =
             Announcer { origin, node, claimed: Arc::default(), count: Arc::default(), keep };

@@ -2,6 +2,7 @@
 //! and so has an edge that other edges have for their upstream.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use super::link::EDGE;
-use super::{Error, Identity, PublisherMetrics, Token, transport};
+use super::renew::{self, Look};
+use super::{Error, Identity, PublisherMetrics, Token, Tokens, transport};
 
 /// How long a stranger may take from the first packet to a valid token.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +41,9 @@ pub(super) struct Doors {
     /// Where what they announce as edges goes; it has to be nowhere where it could be taken for media.
     pub(super) take: Option<origin::Producer>,
     /// What they have to present. `None` lets anybody in who can reach the port.
-    pub(super) token: Option<Token>,
+    pub(super) token: Option<Tokens>,
+    /// Who has to have signed their certificates, PEM; read again when it changes. `None` asks for none.
+    pub(super) client_ca: Option<PathBuf>,
     /// How many may be open.
     pub(super) sessions_max: usize,
     pub(super) metrics: PublisherMetrics,
@@ -62,7 +66,8 @@ impl Server {
         mut doors: Doors,
     ) -> Result<Self, Error> {
         let transport = TaskTracker::new();
-        let endpoint = transport::server(listen, identity, transport.clone())?;
+        let shown = Shown::read(identity, doors.client_ca.as_deref())?;
+        let endpoint = transport::server(listen, shown.config()?, transport.clone())?;
         if let Some(take) = doors.take.take() {
             let protocol = |error: &dyn std::fmt::Display| Error::Protocol(error.to_string());
             let edges = Pattern::subtree(EDGE).map_err(|error| protocol(&error))?;
@@ -70,6 +75,8 @@ impl Server {
             doors.take = Some(scoped.map_err(|error| protocol(&error))?);
         }
         let mut tasks = JoinSet::new();
+        tasks.spawn(renew::follow(shown.renewing(endpoint.clone(), doors.client_ca.clone())));
+        tasks.extend(doors.token.clone().map(Tokens::follow));
         tasks.spawn(accept(endpoint.clone(), Arc::new(doors)));
         Ok(Self { endpoint, tasks, transport })
     }
@@ -99,6 +106,50 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.endpoint.close(quinn::VarInt::from_u32(0), b"closing");
+    }
+}
+
+/// What the port presents and whom it wants to see.
+struct Shown {
+    identity: Identity,
+    client_ca: Option<String>,
+}
+
+impl Shown {
+    fn read(identity: &Identity, client_ca: Option<&Path>) -> Result<Self, Error> {
+        let client_ca = client_ca.map(renew::read).transpose()?;
+        Ok(Self { identity: identity.clone(), client_ca })
+    }
+
+    fn config(&self) -> Result<quinn::ServerConfig, Error> {
+        transport::server_config(&self.identity, self.client_ca.as_deref())
+    }
+
+    /// Shows new connections what the files hold, whenever that has changed.
+    fn renewing(
+        mut self,
+        endpoint: quinn::Endpoint,
+        client_ca: Option<PathBuf>,
+    ) -> impl FnMut() -> Look {
+        move || {
+            let renewed = self.identity.reread();
+            let now = renewed.and_then(|identity| Self::read(&identity, client_ca.as_deref()));
+            match now {
+                Ok(now) if now.identity.is(&self.identity) && now.client_ca == self.client_ca => {
+                    Look::Same
+                }
+                Ok(now) => match now.config() {
+                    Ok(config) => {
+                        endpoint.set_server_config(Some(config));
+                        tracing::info!("the relay's certificate, or whom it trusts, has changed");
+                        self = now;
+                        Look::Changed
+                    }
+                    Err(error) => Look::Failed(error),
+                },
+                Err(error) => Look::Failed(error),
+            }
+        }
     }
 }
 
@@ -160,6 +211,8 @@ type MoqDriver = moq_net::Driver<web_transport_quinn::Session>;
 struct Admitted {
     session: moq_net::Session,
     driver: MoqDriver,
+    /// By which it was let in.
+    token: Option<Token>,
     _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
@@ -177,7 +230,8 @@ impl Session {
         let handshake = handshake.map_err(|error| failed(&error)).ok()?;
 
         let wanted = self.doors.token.as_ref();
-        if wanted.is_some_and(|token| !token.is_presented_by(handshake.path())) {
+        let token = wanted.and_then(|good| good.presented_by(handshake.path()));
+        if wanted.is_some() && token.is_none() {
             tracing::info!(remote = %self.remote, "relay session refused: wrong token or none");
             self.refused("token");
             handshake.close(moq_net::Error::Unauthorized);
@@ -195,14 +249,26 @@ impl Session {
             handshake = handshake.with_subscriber(take.clone());
         }
         let (session, driver) = handshake.ok().await.map_err(|error| failed(&error)).ok()?;
-        Some(Admitted { session, driver, _permit: permit })
+        Some(Admitted { session, driver, token, _permit: permit })
     }
 
     async fn serve(&self, admitted: Admitted) {
         tracing::info!(remote = %self.remote, "edge connected");
         let _open = Gauge::new(&self.doors.metrics.sessions);
-        let Admitted { session, driver, _permit } = admitted;
-        let reason = moq_net::time::run(driver).await;
+        let Admitted { session, driver, token, _permit } = admitted;
+        let revoked = async {
+            match (&self.doors.token, &token) {
+                (Some(good), Some(token)) => good.revoked(token).await,
+                _ => std::future::pending().await,
+            }
+        };
+        let reason = tokio::select! {
+            reason = moq_net::time::run(driver) => reason,
+            () = revoked => {
+                self.refused("revoked");
+                moq_net::Error::Unauthorized
+            }
+        };
         drop(session);
         tracing::info!(remote = %self.remote, %reason, "edge disconnected");
     }

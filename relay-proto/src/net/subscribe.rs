@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::follow::{Announcement, Follower};
 use super::link::{Asking, OriginLink};
 use super::serve::{Doors, Server, cache};
 use super::upstream::{Board, Dialler, Status, host_of};
-use super::{Error, Identity, PublisherMetrics, SubscriberMetrics, Token, Trust};
+use super::{Error, Identity, PublisherMetrics, SubscriberMetrics, Tokens, Trust};
 
 /// Announcements that may wait for the caller. When full, the upstream's wait in its own cursor,
 /// which keeps one per path.
@@ -37,7 +38,9 @@ pub struct SubscriberConfig {
     /// Whose certificates are believed.
     pub trust: Trust,
     /// What is presented to them.
-    pub token: Option<Token>,
+    pub token: Option<Tokens>,
+    /// The certificate that is presented to those who want one; its files are read for each connection.
+    pub identity: Option<Identity>,
     /// A port on which the same is served to others.
     pub relay: Option<RelayConfig>,
     /// What it counts.
@@ -52,7 +55,10 @@ pub struct RelayConfig {
     /// What it presents to them.
     pub identity: Identity,
     /// What they must present. `None` serves anybody who can reach the port, and lets nobody ask origins.
-    pub token: Option<Token>,
+    pub token: Option<Tokens>,
+    /// PEM file of the certificates of which one has to have signed theirs; read again when it changes. `None`
+    /// asks for none.
+    pub client_ca: Option<PathBuf>,
     /// Sessions that may be open; further ones are refused.
     pub sessions_max: usize,
     /// How long a group can be fetched after its end, by those who join late.
@@ -77,7 +83,8 @@ impl Subscriber {
     /// Starts to connect, from within a tokio runtime. Fails only on a configuration that can never
     /// work, and if the port for others is not to be had.
     pub fn start(config: SubscriberConfig) -> Result<Self, Error> {
-        let SubscriberConfig { upstreams, server_name, trust, token, relay, metrics } = config;
+        let SubscriberConfig { upstreams, server_name, trust, token, identity, relay, metrics } =
+            config;
         let invalid = |upstream: &str, reason: &str| Error::Upstream {
             upstream: upstream.to_owned(),
             reason: reason.to_owned(),
@@ -93,7 +100,7 @@ impl Subscriber {
         if upstreams.len() > UPSTREAMS_MAX {
             return Err(invalid("(all)", &format!("more than {UPSTREAMS_MAX} are named")));
         }
-        trust.client_config()?;
+        trust.client_config(identity.as_ref())?;
 
         let (keep, keep_bytes_max) = relay
             .as_ref()
@@ -121,20 +128,25 @@ impl Subscriber {
         let relay = match relay {
             None => None,
             Some(relay) => {
-                let RelayConfig { listen, identity, token, sessions_max, metrics, .. } = relay;
+                let RelayConfig {
+                    listen, identity, token, client_ca, sessions_max, metrics, ..
+                } = relay;
                 let take = up.clone().filter(|_| token.is_some());
-                let doors = Doors { give: down.consume(), take, token, sessions_max, metrics };
+                let give = down.consume();
+                let doors = Doors { give, take, token, client_ca, sessions_max, metrics };
                 Some(Server::bind(listen, &identity, doors)?)
             }
         };
         let names: Vec<_> = upstreams.into_iter().collect();
         let board = Board::new(&names, metrics.clone());
+        tasks.extend(token.clone().map(Tokens::follow));
         let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let status = board.status();
         let follower = Follower::new(down.consume(), announce, metrics.clone());
         tasks.spawn(listen(down.consume(), follower, asking));
         let up = up.map(|up| up.consume());
-        let dialler = Arc::new(Dialler { server_name, trust, token, down, up, metrics, board });
+        let dialler =
+            Arc::new(Dialler { server_name, trust, token, identity, down, up, metrics, board });
         for name in names {
             tasks.spawn(dialler.clone().follow(name));
         }

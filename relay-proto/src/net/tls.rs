@@ -1,16 +1,17 @@
-//! Who the relay is, and whom it trusts: certificate, key and roots of the QUIC connections.
+//! Who a node is, and whom it trusts: certificates, keys and roots of the QUIC connections.
 
 use std::fmt;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 
-use super::Error;
+use super::{Error, renew};
 
 /// Under which name a directory keeps the relay's identity.
 const RELAY: &str = "relay";
@@ -21,11 +22,13 @@ const SELF_SIGNED_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// where the token stands.
 pub(super) const ALPNS: [&str; 2] = ["moq-lite-06", "moq-lite-05"];
 
-/// The relay's certificate chain and private key.
+/// A node's certificate chain and private key.
 #[derive(Clone)]
 pub struct Identity {
     certificate_pem: String,
     key_pem: String,
+    /// Where they are read again.
+    files: Option<(PathBuf, PathBuf)>,
 }
 
 impl Identity {
@@ -55,11 +58,11 @@ impl Identity {
 
     /// A certificate chain, the relay's own certificate first, and its key, both PEM.
     pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, Error> {
-        let read =
-            |path: &Path| fs::read_to_string(path).map_err(|source| file_error(path, source));
-        let identity = Self { certificate_pem: read(certificate)?, key_pem: read(key)? };
+        let files = Some((certificate.to_owned(), key.to_owned()));
+        let (certificate_pem, key_pem) = (renew::read(certificate)?, renew::read(key)?);
+        let identity = Self { certificate_pem, key_pem, files };
         // Said now, with the file's name at hand, rather than at the first connection.
-        identity.server_config().map_err(|error| {
+        identity.server_config(None).map_err(|error| {
             let files = format!("{} with {}", certificate.display(), key.display());
             Error::Tls(format!("{files} cannot be used: {error}"))
         })?;
@@ -70,7 +73,29 @@ impl Identity {
     pub fn self_signed() -> Result<Self, Error> {
         let names = SELF_SIGNED_NAMES.map(String::from).to_vec();
         let made = rcgen::generate_simple_self_signed(names).map_err(tls_error)?;
-        Ok(Self { certificate_pem: made.cert.pem(), key_pem: made.signing_key.serialize_pem() })
+        let (certificate_pem, key_pem) = (made.cert.pem(), made.signing_key.serialize_pem());
+        Ok(Self { certificate_pem, key_pem, files: None })
+    }
+
+    /// What its files hold now; itself if it has none.
+    pub(super) fn reread(&self) -> Result<Self, Error> {
+        match &self.files {
+            None => Ok(self.clone()),
+            Some((certificate, key)) => Self::from_pem_files(certificate, key),
+        }
+    }
+
+    /// Whether both are the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.certificate_pem == other.certificate_pem && self.key_pem == other.key_pem
+    }
+
+    fn chain_and_key(
+        &self,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+        let chain = certificates(self.certificate_pem.as_bytes())?;
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(tls_error)?;
+        Ok((chain, key))
     }
 
     /// The certificate chain, which a subscriber may trust as it stands.
@@ -83,16 +108,22 @@ impl Identity {
         &self.key_pem
     }
 
-    /// What a QUIC server presents.
-    pub(super) fn server_config(&self) -> Result<QuicServerConfig, Error> {
-        let chain = certificates(self.certificate_pem.as_bytes())?;
-        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(tls_error)?;
-        let mut config = rustls::ServerConfig::builder_with_provider(provider())
+    /// What a QUIC server presents; and of clients it wants a certificate that one of `client_ca`, PEM, has
+    /// signed.
+    pub(super) fn server_config(&self, client_ca: Option<&str>) -> Result<QuicServerConfig, Error> {
+        let (chain, key) = self.chain_and_key()?;
+        let builder = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(tls_error)?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
             .map_err(tls_error)?;
+        let builder = match client_ca {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let roots = Arc::new(roots_of(pem)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+                builder.with_client_cert_verifier(verifier.build().map_err(tls_error)?)
+            }
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(tls_error)?;
         config.alpn_protocols = ALPNS.map(|alpn| alpn.as_bytes().to_vec()).to_vec();
         QuicServerConfig::try_from(config).map_err(tls_error)
     }
@@ -111,35 +142,44 @@ pub enum Trust {
     System,
     /// These certificates, PEM: a private authority, or the upstream's own self-signed one.
     Certificates(String),
+    /// The same from a file, which is read for each connection.
+    File(PathBuf),
 }
 
 impl Trust {
-    /// What a QUIC client checks.
-    pub(super) fn client_config(&self) -> Result<QuicClientConfig, Error> {
-        let mut roots = rustls::RootCertStore::empty();
-        match self {
+    /// What a QUIC client checks, and what it presents if it is asked for a certificate.
+    pub(super) fn client_config(
+        &self,
+        identity: Option<&Identity>,
+    ) -> Result<QuicClientConfig, Error> {
+        let roots = match self {
             Self::System => {
+                let mut roots = rustls::RootCertStore::empty();
                 let found = rustls_native_certs::load_native_certs();
                 let (_, unusable) = roots.add_parsable_certificates(found.certs);
                 if unusable > 0 || !found.errors.is_empty() {
                     let errors = found.errors.len();
                     tracing::debug!(unusable, errors, "some system roots were not read");
                 }
+                roots
             }
-            Self::Certificates(pem) => {
-                for certificate in certificates(pem.as_bytes())? {
-                    roots.add(certificate).map_err(tls_error)?;
-                }
-            }
-        }
+            Self::Certificates(pem) => roots_of(pem)?,
+            Self::File(path) => roots_of(&renew::read(path)?)?,
+        };
         if roots.is_empty() {
             return Err(Error::Tls("no trusted certificate".into()));
         }
-        let mut config = rustls::ClientConfig::builder_with_provider(provider())
+        let builder = rustls::ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(tls_error)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = identity.chain_and_key()?;
+                builder.with_client_auth_cert(chain, key).map_err(tls_error)?
+            }
+        };
         config.alpn_protocols = ALPNS.map(|alpn| alpn.as_bytes().to_vec()).to_vec();
         QuicClientConfig::try_from(config).map_err(tls_error)
     }
@@ -147,6 +187,14 @@ impl Trust {
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn roots_of(pem: &str) -> Result<rustls::RootCertStore, Error> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in certificates(pem.as_bytes())? {
+        roots.add(certificate).map_err(tls_error)?;
+    }
+    Ok(roots)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -193,7 +241,7 @@ mod tests {
         let second = Identity::load_or_create(&dir).expect("found");
         assert_eq!(first.certificate_pem, second.certificate_pem);
         assert_eq!(first.key_pem, second.key_pem);
-        Trust::Certificates(first.certificate_pem).client_config().expect("trusted");
+        Trust::Certificates(first.certificate_pem).client_config(None).expect("trusted");
     }
 
     #[cfg(unix)]
@@ -215,7 +263,7 @@ mod tests {
         fs::write(&certificate, "nothing").expect("written");
         fs::write(&key, "nothing").expect("written");
         assert!(matches!(Identity::from_pem_files(&certificate, &key), Err(Error::Tls(_))));
-        assert!(Trust::Certificates("nothing".into()).client_config().is_err());
+        assert!(Trust::Certificates("nothing".into()).client_config(None).is_err());
         let missing = Identity::from_pem_files(&dir.path().join("missing"), &key);
         assert!(matches!(missing, Err(Error::File { .. })));
     }

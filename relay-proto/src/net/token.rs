@@ -14,7 +14,7 @@ const QUERY_KEY: &str = "token";
 ///
 /// It travels inside the encrypted session, in the request path of MoQ's SETUP, so any MoQ client can
 /// present it by dialling `/?token=…`. It never shows in `Debug`, logs or errors.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "SecretText")]
 pub struct Token(String);
 

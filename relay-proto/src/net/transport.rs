@@ -43,17 +43,27 @@ pub(super) fn versions() -> moq_net::Versions {
 /// the endpoint and its connections are closed and dropped.
 pub(super) fn server(
     listen: SocketAddr,
-    identity: &Identity,
+    config: quinn::ServerConfig,
     tasks: TaskTracker,
 ) -> Result<quinn::Endpoint, Error> {
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(identity.server_config()?));
-    config.transport_config(transport(PUBLISHER_WINDOW_BYTES));
-    config.max_incoming(INCOMING_MAX);
     let bound = UdpSocket::bind(listen).and_then(|socket| {
         let runtime = Arc::new(TrackedRuntime { tasks });
         quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime)
     });
     bound.map_err(|source| Error::Bind { address: listen, source })
+}
+
+/// How a server is set up that presents `identity` and wants of clients a certificate that one of
+/// `client_ca`, PEM, has signed.
+pub(super) fn server_config(
+    identity: &Identity,
+    client_ca: Option<&str>,
+) -> Result<quinn::ServerConfig, Error> {
+    let crypto = Arc::new(identity.server_config(client_ca)?);
+    let mut config = quinn::ServerConfig::with_crypto(crypto);
+    config.transport_config(transport(PUBLISHER_WINDOW_BYTES));
+    config.max_incoming(INCOMING_MAX);
+    Ok(config)
 }
 
 /// Tokio, and a record of what quinn runs on it: its tasks own the socket, and it has no other way
@@ -77,13 +87,18 @@ impl quinn::Runtime for TrackedRuntime {
     }
 }
 
-/// An endpoint that can dial `remote`, on a port of the system's choice.
-pub(super) fn client(remote: SocketAddr, trust: &Trust) -> Result<quinn::Endpoint, Error> {
+/// An endpoint that can dial `remote`, on a port of the system's choice, and presents `identity` if it is
+/// asked to.
+pub(super) fn client(
+    remote: SocketAddr,
+    trust: &Trust,
+    identity: Option<&Identity>,
+) -> Result<quinn::Endpoint, Error> {
     let local: SocketAddr = match remote {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let mut config = quinn::ClientConfig::new(Arc::new(trust.client_config()?));
+    let mut config = quinn::ClientConfig::new(Arc::new(trust.client_config(identity)?));
     config.transport_config(transport(SUBSCRIBER_WINDOW_BYTES));
     let mut endpoint =
         quinn::Endpoint::client(local).map_err(|source| Error::Bind { address: local, source })?;

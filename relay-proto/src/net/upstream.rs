@@ -14,7 +14,7 @@ use rand::Rng as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Error, SubscriberMetrics, Token, Trust, transport};
+use super::{Error, Identity, SubscriberMetrics, Tokens, Trust, transport};
 
 /// The wait after the first failure; it doubles up to [`BACKOFF_MAX`], less a random half, so that
 /// the edges of a restarted origin do not all come back at once.
@@ -132,7 +132,9 @@ pub(super) struct Dialler {
     /// The name in upstreams' certificates; the host that is dialled if `None`.
     pub(super) server_name: Option<String>,
     pub(super) trust: Trust,
-    pub(super) token: Option<Token>,
+    pub(super) token: Option<Tokens>,
+    /// The certificate that is presented to those who want one.
+    pub(super) identity: Option<Identity>,
     /// Where what upstreams announce comes together.
     pub(super) down: origin::Producer,
     /// What is announced to them.
@@ -238,7 +240,7 @@ impl Dialler {
             if accepted {
                 backoff = BACKOFF_MIN;
             }
-            if matches!(error, Error::Refused | Error::Untrusted(_)) {
+            if matches!(error, Error::Refused | Error::Untrusted(_) | Error::NotAccepted(_)) {
                 backoff = BACKOFF_MAX;
             }
             self.board.set(&key, State::Failed(Arc::new(error)));
@@ -254,7 +256,8 @@ impl Dialler {
         let invalid = |reason: String| Error::Upstream { upstream: name.to_owned(), reason };
         let host = host_of(name).map_err(|reason| invalid(reason.to_owned()))?;
         let server_name = self.server_name.as_deref().unwrap_or(host);
-        let endpoint = transport::client(address, &self.trust)?;
+        let identity = self.identity.as_ref().map(Identity::reread).transpose()?;
+        let endpoint = transport::client(address, &self.trust, identity.as_ref())?;
         let dialled = endpoint.connect(address, server_name);
         let dialled = dialled.map_err(|error| invalid(error.to_string()))?;
         let connection = tokio::time::timeout(DIAL_TIMEOUT, async {
@@ -263,7 +266,7 @@ impl Dialler {
                 .with_versions(transport::versions())
                 .with_subscriber(self.down.clone());
             if let Some(token) = &self.token {
-                client = client.with_path(token.request_path());
+                client = client.with_path(token.presented().request_path());
             }
             if let Some(up) = &self.up {
                 client = client.with_publisher(up.clone());
@@ -314,14 +317,17 @@ fn why(ended: Option<Result<Error, tokio::task::JoinError>>) -> Error {
     }
 }
 
-/// Why a connection could not be made.
+/// Why a connection could not be made, or ended.
 fn refused(error: &quinn::ConnectionError) -> Error {
-    // What rustls says of a certificate: the TLS alerts bad_certificate to unknown_ca, or decrypt_error
-    // if it bears the name of a trusted one and not its key; as RFC 9001 §4.8 numbers them.
-    let untrusted = |code| matches!(u64::from(code), 0x12a..=0x12e | 0x130 | 0x133);
+    // What rustls says of a certificate: the TLS alerts bad_certificate to unknown_ca, decrypt_error if it bears
+    // the name of a trusted one and not its key, and certificate_required; as RFC 9001 §4.8 numbers them.
+    let untrusted = |code| matches!(u64::from(code), 0x12a..=0x12e | 0x130 | 0x133 | 0x174);
     match error {
         quinn::ConnectionError::TransportError(error) if untrusted(error.code) => {
             Error::Untrusted(error.reason.clone())
+        }
+        quinn::ConnectionError::ConnectionClosed(close) if untrusted(close.error_code) => {
+            Error::NotAccepted(String::from_utf8_lossy(&close.reason).into_owned())
         }
         error => Error::Connection(error.to_string()),
     }
@@ -359,7 +365,7 @@ fn ended(reason: Option<quinn::ConnectionError>, error: &moq_net::Error) -> Erro
     };
     match reason {
         _ if is_refusal => Error::Refused,
-        Some(reason) => Error::Connection(reason.to_string()),
+        Some(reason) => refused(&reason),
         None => Error::from_moq(error),
     }
 }

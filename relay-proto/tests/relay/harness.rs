@@ -41,6 +41,7 @@ pub(crate) fn subscriber_config(identity: &Identity, address: SocketAddr) -> Sub
     SubscriberConfig {
         upstreams: vec![address.to_string()],
         relay: None,
+        identity: None,
         server_name: Some("localhost".into()),
         trust: Trust::Certificates(identity.certificate_pem().into()),
         token: None,

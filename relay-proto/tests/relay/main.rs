@@ -7,3 +7,4 @@ mod media;
 mod records;
 mod sessions;
 mod topology;
+mod trust;

@@ -36,6 +36,7 @@ fn relay(identity: &Identity, upstreams: &[SocketAddr], port: u16) -> (Subscribe
         listen: loopback(port),
         identity: identity.clone(),
         token: Some(TOKEN.parse().unwrap()),
+        client_ca: None,
         sessions_max: 8,
         keep: Duration::from_secs(60),
         keep_bytes_max: 1 << 24,

@@ -57,6 +57,7 @@ async fn raw_track() -> (Publisher, impl Sized, track::Producer, Subscriber, Tra
     let config = SubscriberConfig {
         upstreams: vec![publisher.local_addr().expect("bound").to_string()],
         relay: None,
+        identity: None,
         server_name: Some("localhost".into()),
         trust: Trust::Certificates(identity.certificate_pem().into()),
         token: None,

@@ -101,8 +101,8 @@ CONFIGURATION
                                      broadcasts that need them for all (docs/access.md)
     siblings = [\"https://edge2.example\"]
                                      other edges, where players go when this one is lost or stops
-    drain_secs = 15                  seconds to let them go there before it stops; none without
-                                     siblings
+    drain_secs = 15                  seconds to let them go there before it stops, or less if nobody is
+                                     left; none without siblings unless it is said
     window_secs = 120                seconds that viewers over HTTP can seek back; 20 or more for plain HLS
     window_bytes_max = 134217728     bytes kept per broadcast, whatever the window
     window_fetch_mbps_max = 50       Mbit/s at which a new edge fetches what was before it

@@ -161,9 +161,9 @@ async fn start_edge(
     watch.extend(https.map(|https| format!("https://{}", loopback_name(https))));
     let https = https.map(tracing::field::display);
     tracing::info!(%http, https, media = %edge.media_addr(), ops = %config.edge.ops, "edge is up");
-    let status = edge.upstream_status();
+    let readiness = edge.readiness();
     parts
-        .serve_ops("edge.ops", config.edge.ops, registry, Arc::new(move || status.ready()))
+        .serve_ops("edge.ops", config.edge.ops, registry, Arc::new(move || readiness.ready()))
         .await?;
     let cancel = parts.cancel.clone();
     parts.drain = config.edge.drain();
@@ -192,6 +192,9 @@ struct Parts {
     /// How long an edge goes on for those who are there.
     drain: Duration,
     tasks: JoinSet<anyhow::Result<()>>,
+    /// Metrics and health, which are there until the others have ended.
+    ops: JoinSet<anyhow::Result<()>>,
+    over: CancellationToken,
 }
 
 impl Parts {
@@ -209,8 +212,8 @@ impl Parts {
         let ops = Ops::bind(listen, registry, ready)
             .await
             .with_context(|| format!("{key}: cannot listen on {listen}"))?;
-        let cancel = self.cancel.clone();
-        self.spawn(async move { ops.run(cancel).await.context("metrics and health failed") });
+        let over = self.over.clone();
+        self.ops.spawn(async move { ops.run(over).await.context("metrics and health failed") });
         Ok(())
     }
 
@@ -222,10 +225,16 @@ impl Parts {
             _ = interrupt.recv() => None,
             _ = terminate.recv() => None,
             Some(ended) = self.tasks.join_next() => Some(ended),
+            Some(ended) = self.ops.join_next() => Some(ended),
         };
         self.cancel.cancel();
         tracing::info!("stopping");
-        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        let over = self.over.clone();
+        let drained = async {
+            while self.tasks.join_next().await.is_some() {}
+            over.cancel();
+            while self.ops.join_next().await.is_some() {}
+        };
         tokio::select! {
             () = drained => {}
             () = tokio::time::sleep(self.drain + DRAIN_MAX) => {}

@@ -16,6 +16,8 @@ use crate::{Error, Upstream, timeline, whep};
 
 /// Edges that may subscribe to this one; further ones are refused.
 const RELAY_SESSIONS_MAX: usize = 256;
+/// How long an edge that has siblings goes on for those who are there, if nothing is said.
+const DRAIN_SECS: u32 = 15;
 
 /// `[edge]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,8 +97,9 @@ pub struct Config {
     /// one cannot be reached or is about to stop.
     pub siblings: Vec<Sibling>,
     /// Seconds for which this edge, once asked to stop, serves those who are there while it tells them to
-    /// go to a sibling. Players hear of it within ten. Without siblings it stops at once.
-    pub drain_secs: u32,
+    /// go to a sibling; it stops earlier when nobody is left. Players hear of it within ten. If it is not
+    /// said: 15, and none without siblings.
+    pub drain_secs: Option<u32>,
     /// The most WebRTC viewers at once; about 32 kB each. More are told to come back later.
     pub sessions_max: usize,
     /// How long WebRTC players may hold a picture back, as `min_ms` and `max_ms`. Without it they
@@ -205,7 +208,7 @@ impl Default for Config {
             lobby: true,
             shared_cache: false,
             siblings: Vec::new(),
-            drain_secs: 15,
+            drain_secs: None,
             sessions_max: whep.sessions_max,
             playout_delay: None,
             half_open_max: whep.half_open_max,
@@ -300,8 +303,8 @@ impl Config {
 
     /// How long those who are there are served once this edge is asked to stop.
     pub fn drain(&self) -> Duration {
-        let secs = if self.siblings.is_empty() { 0 } else { self.drain_secs };
-        Duration::from_secs(secs.into())
+        let unsaid = if self.siblings.is_empty() { 0 } else { DRAIN_SECS };
+        Duration::from_secs(self.drain_secs.unwrap_or(unsaid).into())
     }
 
     /// How many HTTP connections there may be.

@@ -48,6 +48,8 @@ use crate::siblings::Siblings;
 
 /// The most sender threads: more than the cores of any machine that would run one edge.
 const WORKERS_MAX: usize = 256;
+/// After so long everybody who watches has been counted.
+const COUNTED_AFTER: Duration = Duration::from_secs(2);
 
 /// Two segments of the shortest there are.
 const WINDOW_SECS_MIN: u32 = 4;
@@ -258,9 +260,9 @@ impl Edge {
         self.subscriber.relay_addr()
     }
 
-    /// Whether the upstream is connected, to be asked at any time.
-    pub fn upstream_status(&self) -> UpstreamStatus {
-        UpstreamStatus(self.subscriber.status())
+    /// Whether it may be sent viewers, to be asked at any time.
+    pub fn readiness(&self) -> Readiness {
+        Readiness { upstream: self.subscriber.status(), siblings: self.siblings.clone() }
     }
 
     /// How many watch at this edge, to be asked at any time.
@@ -274,12 +276,20 @@ impl Edge {
         let stop = CancellationToken::new();
         let (engine, siblings, stopping) = (self.engine.clone(), self.siblings, stop.clone());
         let watched = engine.clone();
-        let drain = self.drain;
+        let (drain, left) = (self.drain, self.audience.clone());
         let draining = tokio::spawn(async move {
             cancel.cancelled().await;
             siblings.drain();
             engine.drain();
-            tokio::time::sleep(drain).await;
+            tracing::info!(secs_max = drain.as_secs(), "draining");
+            let left = async {
+                // Whoever came just now has not been counted.
+                tokio::time::sleep(COUNTED_AFTER).await;
+                left.nobody().await;
+            };
+            if tokio::time::timeout(drain, left).await.is_err() && !drain.is_zero() {
+                tracing::warn!("stopping, although somebody is still watching");
+            }
             stopping.cancel();
         });
         let cancelled = stop.clone();
@@ -312,14 +322,20 @@ async fn listen(
     Ok((listener, bound))
 }
 
-/// Whether the upstream is connected.
+/// Whether an edge may be sent viewers.
 #[derive(Clone, Debug)]
-pub struct UpstreamStatus(watch::Receiver<Status>);
+pub struct Readiness {
+    upstream: watch::Receiver<Status>,
+    siblings: Arc<Siblings>,
+}
 
-impl UpstreamStatus {
-    /// `Ok` while connected; otherwise why not.
+impl Readiness {
+    /// `Ok` while it may; otherwise why not.
     pub fn ready(&self) -> Result<(), String> {
-        match &*self.0.borrow() {
+        if self.siblings.draining() {
+            return Err("draining: it is about to stop".to_owned());
+        }
+        match &*self.upstream.borrow() {
             Status::Connected => Ok(()),
             Status::Connecting => Err("connecting to the upstream".to_owned()),
             Status::Disconnected(reason) => Err(format!("upstream: {reason}")),

@@ -246,6 +246,13 @@ impl Audience {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Once nobody watches here.
+    pub(crate) async fn nobody(&self) {
+        if self.follow().wait_for(|counts| counts.is_empty()).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Follows how many watch each broadcast. It changes when any of the numbers does, and at most
     /// once a second.
     pub fn follow(&self) -> watch::Receiver<Arc<ByBroadcast>> {

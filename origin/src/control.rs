@@ -1,11 +1,13 @@
 //! The control plane: which broadcasts there are and who may do what with them. What is written down is
 //! [`store`]'s; here is what follows from it, for the relay, for the comments and for edges: [`changes`] of
-//! broadcasts, and by whose [signatures](signing) viewers are let in. How it is asked is [`crate::api`]'s.
+//! broadcasts, [what other origins change](following), and by whose [signatures](signing) viewers are let in.
+//! How it is asked is [`crate::api`]'s.
 //!
 //! All broadcasts are also in memory: those of the configuration file, which nobody changes here, and those
 //! of the database, which are changed there first.
 
 mod changes;
+mod following;
 pub mod password;
 pub mod records;
 pub mod secret;
@@ -14,7 +16,7 @@ pub mod store;
 pub mod throttle;
 pub mod viewer_token;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,6 +28,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use self::following::ToFollow;
 use self::password::Passwords;
 use self::records::Broadcast;
 use self::signing::{in_force, signs};
@@ -34,6 +37,7 @@ use self::throttle::Throttle;
 use crate::broadcasts::{self, Broadcasts, Key, Spec, Status};
 use crate::comments::Rooms;
 use crate::config::BroadcastConfig;
+use crate::database::news::{Heard, News};
 
 /// When to try again to read what there is.
 const LOAD_AGAIN: Duration = Duration::from_secs(2);
@@ -53,9 +57,11 @@ pub struct Control {
     directory: RwLock<Directory>,
     /// Held by whoever changes something, so that the directory and the database agree.
     changing: tokio::sync::Mutex<()>,
-    /// Of which it is not known whether they do.
-    unsure: Mutex<BTreeSet<BroadcastId>>,
+    /// Of what it is not known whether they do.
+    unsure: Mutex<ToFollow>,
     unsure_of_more: Notify,
+    /// What other origins change, until it is [served](Control::run).
+    news: Mutex<Option<Heard>>,
     /// Names that were removed, and when.
     removed: Mutex<HashMap<BroadcastId, Instant>>,
     passwords: Passwords,
@@ -148,8 +154,11 @@ impl Control {
             let listed = Listed { broadcast, provisioned: true };
             directory.broadcasts.insert(listed.broadcast.id.clone(), Arc::new(listed));
         }
+        // From now on, so that nothing is missed between what is read first and what is heard.
+        let news = Mutex::new(Some(store.news()));
         Ok(Self {
             store,
+            news,
             broadcasts,
             rooms,
             directory: RwLock::new(directory),
@@ -163,7 +172,8 @@ impl Control {
         })
     }
 
-    /// Announces what is in the database, and makes a token for the first account if there is none.
+    /// Makes memory what the database says, whatever was known before: announces what is there, lets go of what
+    /// is not, and makes a token for the first account if there is none.
     pub async fn load(&self) -> Result<(), store::Error> {
         let _changing = self.changing.lock().await;
         let all = self.store.broadcasts().await?;
@@ -182,25 +192,31 @@ impl Control {
         let viewer_keys = in_force(&viewer_keys);
         let set_up = self.store.has_accounts().await?;
         self.write(|directory| directory.viewer_keys = viewer_keys);
+        self.let_go_of_others(&all).await;
+        let first = !self.read().loaded;
         for (broadcast, keys) in all {
             let id = broadcast.id.clone();
             if self.get(&id).is_some_and(|listed| listed.provisioned) {
-                tracing::warn!(broadcast = %id, "the configuration file hides one of the same name in the database");
+                if first {
+                    tracing::warn!(broadcast = %id, "the configuration file hides one of the same name in the database");
+                }
                 continue;
             }
             if let Err(error) = self.accord(&id, Some((broadcast, keys))).await {
                 tracing::error!(broadcast = %id, %error, "it cannot be announced; trying again");
-                self.is_unsure_of(id);
+                self.is_unsure(News::Broadcast(id));
             }
         }
         self.write(|directory| directory.loaded = true);
-        if !set_up {
+        if set_up {
+            self.is_set_up();
+        } else if self.setup_token().is_none() {
             self.setup.send_replace(Some(secret::generate("")));
         }
         Ok(())
     }
 
-    /// Notes what happens, until `cancel`.
+    /// Notes what happens, and follows what other origins change, until `cancel`.
     pub async fn run(&self, cancel: CancellationToken) {
         cancel.run_until_cancelled(self.serve()).await;
     }
@@ -212,7 +228,9 @@ impl Control {
                 tracing::warn!(%error, "the broadcasts of the database cannot be read");
             }
         }
+        let Some(mut news) = lock(&self.news).take() else { return };
         let mut signals = self.broadcasts.signals();
+        let mut again = None;
         let mut sweep = tokio::time::interval(SWEEP_EACH);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut noted = HashMap::new();
@@ -224,7 +242,22 @@ impl Control {
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
                 },
-                () = self.unsure_of_more.notified() => self.make_sure().await,
+                told = news.next() => {
+                    let mut all = ToFollow::from(told);
+                    while let Some(more) = news.try_next() {
+                        all.note(more);
+                    }
+                    self.follow(all).await;
+                }
+                () = self.unsure_of_more.notified() => {
+                    again.get_or_insert_with(tokio::time::Instant::now);
+                }
+                () = tokio::time::sleep_until(again.unwrap_or_else(tokio::time::Instant::now)),
+                    if again.is_some() =>
+                {
+                    let sure = self.make_sure().await;
+                    again = (!sure).then(|| tokio::time::Instant::now() + LOAD_AGAIN);
+                }
                 _ = sweep.tick() => {
                     if let Err(error) = self.store.sweep(now()).await {
                         tracing::warn!(%error, "sessions that are over cannot be let go of");

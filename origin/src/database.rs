@@ -1,7 +1,9 @@
 //! The database of this origin: an SQLite file of its own, or PostgreSQL, which several origins may share.
 //! Both speak the same statements. Owns connections, how long anything may take, and the tables' versions;
-//! what stands in them is [`crate::comments::store`]'s and [`crate::control::store`]'s.
+//! what stands in them is [`crate::comments::store`]'s and [`crate::control::store`]'s. What several origins
+//! tell each other of it is [`news`]'s.
 
+pub mod news;
 mod server;
 
 use std::sync::Arc;
@@ -14,7 +16,9 @@ use sqlx::{Any, AnyPool};
 use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
+use self::news::{Ear, Heard, Listener, OnOwner, Writer};
 use self::server::Server;
 
 /// How long to wait for a connection.
@@ -29,6 +33,8 @@ pub(crate) const CALL_MAX: Duration = Duration::from_secs(10);
 pub struct Database {
     pool: AnyPool,
     server: Server,
+    writer: Writer,
+    ear: Ear,
     /// Set once the tables are as they are to be.
     ready: Arc<OnceCell<()>>,
 }
@@ -96,7 +102,8 @@ impl Database {
                 Box::pin(async move { sqlx::raw_sql(session).execute(connection).await.map(drop) })
             })
             .connect_lazy_with(server.options());
-        Ok(Self { pool, server, ready: Arc::default() })
+        let writer = Writer::new(server.begin(), server.is_remote());
+        Ok(Self { pool, server, writer, ear: Ear::default(), ready: Arc::default() })
     }
 
     /// Opens the database, if it is not open, and brings its tables up to date.
@@ -117,7 +124,32 @@ impl Database {
 
     /// Begins a transaction that writes.
     pub(crate) fn begin_sql(&self) -> &'static str {
-        self.server.begin()
+        self.writer.begin
+    }
+
+    /// The same, for whoever also tells other origins of it.
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Hears from now on what other origins change, while somebody [listens](Database::listen).
+    pub fn news(&self) -> Heard {
+        self.ear.heard()
+    }
+
+    /// Listens to the other origins on this database, until `cancel`. Calls `on_owner` when another origin
+    /// owns a broadcast.
+    pub async fn listen(
+        &self,
+        on_owner: OnOwner,
+        metrics: news::Metrics,
+        cancel: CancellationToken,
+    ) {
+        // There are no others.
+        let Some(options) = self.server.listener() else { return };
+        let (writer, ear) = (self.writer.clone(), self.ear.clone());
+        let listener = Listener { options, writer, ear, on_owner, metrics };
+        cancel.run_until_cancelled(listener.run()).await;
     }
 
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Any>, Error> {

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::client::{Proxies, ProxyError};
 use lectern_relay_proto::net::{
     self, EdgeLink, Identity, Publisher, PublisherConfig, PublisherMetrics, Tokens,
@@ -72,6 +73,8 @@ pub struct Origin {
     routes: Router,
     control: Arc<Control>,
     database: Database,
+    news: database::news::Metrics,
+    broadcasts: Arc<Broadcasts>,
     webhooks: Arc<Webhooks>,
     oidc: Option<Arc<oidc::Provider>>,
     whip: whip::Server<OverWhip>,
@@ -204,7 +207,7 @@ impl Origin {
         let listener = listener.map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let rtmp_addr = listener.local_addr().map_err(|error| Error::Rtmp(config.rtmp, error))?;
         let metrics = rtmp::Metrics::register(registry)?;
-        let rtmp = rtmp::Server::new(listener, broadcasts, config.limits.clone(), metrics);
+        let rtmp = rtmp::Server::new(listener, broadcasts.clone(), config.limits.clone(), metrics);
         let oidc = config.oidc.clone().map(oidc::Provider::new).transpose()?.map(Arc::new);
         let settings = api::Settings {
             rtmp_port: rtmp_addr.port(),
@@ -232,6 +235,8 @@ impl Origin {
             webhooks,
             whip,
             database,
+            news: database::news::Metrics::register(registry)?,
+            broadcasts,
             oidc,
         })
     }
@@ -280,8 +285,16 @@ impl Origin {
                 cancel.run_until_cancelled(oidc.look()).await;
             }
         };
+        // Whoever shows the broadcast looks again.
+        let broadcasts = self.broadcasts;
+        let on_owner = Box::new(move |id: Option<&BroadcastId>| {
+            if let Some(id) = id {
+                broadcasts.signal(id);
+            }
+        });
         tokio::join!(
             look,
+            self.database.listen(on_owner, self.news, cancel.clone()),
             self.rtmp.run(cancel.clone()),
             self.api.run(cancel.clone()),
             self.control.run(cancel.clone()),

@@ -263,11 +263,13 @@ pub(super) async fn stop(
         return Err(crate::control::Error::Provisioned.into());
     }
     // In any case, and first: also where it cannot be written down that nobody may come back.
-    site.control.broadcasts().stop(&listed.broadcast.id);
+    let told = site.control.stop(&listed.broadcast.id).await;
     if stop.block {
         let block = |broadcast: &mut Broadcast| broadcast.blocked = true;
         site.control.update(&listed.broadcast.id, block).await?;
     }
+    // Or else an origin that nobody told may still take what is published.
+    told?;
     Ok(StatusCode::NO_CONTENT)
 }
 

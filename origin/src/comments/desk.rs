@@ -1,27 +1,27 @@
 //! The desk at which all comments of this origin are taken in: one task, so that what edges hear is in
-//! the order in which it is stored. Requests that wait together are stored in one transaction.
+//! the order in which it is stored, here or by another origin. Requests that wait together are stored in one
+//! transaction, and what others have stored meanwhile is read together. What everybody has been told of a room
+//! is [`Open`]'s.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use lectern_relay_proto::comment::{
-    Action, Attempt, Comment, ModeratorKey, News, Post, Refusal, Request, Response, Settings,
-};
+use lectern_relay_proto::comment::{Action, Attempt, ModeratorKey, Refusal, Request, Response};
 use lectern_relay_proto::net::{EdgeLink, RecordPublisher};
 use lectern_relay_proto::{BroadcastId, UtcTime};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
-use super::crowd::{Audience, Crowd};
 use super::listener::{Asked, Heard, Listener};
-use super::rules::{For, Refused, Rules};
-use super::store::{self, Applied, Change, Done, Store, TALLY_MAX};
+use super::open::{Open, Room};
+use super::rules::{For, Refused};
+use super::store::{Applied, Change, Store, TALLY_MAX};
 use crate::broadcasts::BROADCASTS_MAX;
+use crate::database::news::{self, News};
 use crate::registrations::Applications;
 
 /// Requests of all edges that wait to be stored. When full, the edges' wait with the relay.
@@ -34,34 +34,30 @@ pub(super) const HISTORY_MAX: u32 = 200;
 const READS_MAX: usize = 2;
 /// Rooms that wait to be opened or closed: at the start all do, before there is a desk.
 const CHANGES_MAX: usize = 2 * BROADCASTS_MAX;
-/// How far a player's clock may be ahead of this one.
-const AHEAD_MAX_MS: u64 = 3_000;
-/// When to try again what could not be stored.
+/// When to try again what could not be stored, or read.
 const STORE_AGAIN: Duration = Duration::from_secs(2);
+/// How often rooms are read in which others have stored something: edges tell their viewers no more often. The
+/// first time after a pause, they are read at once.
+const READ_EACH: Duration = Duration::from_millis(100);
+/// Rooms that are read so, one after another, before the desk takes in what has arrived meanwhile.
+const READ_ROOMS_MAX: usize = 16;
 /// How often votes are told, of which thousands may come at once.
 const TALLY_EACH: Duration = Duration::from_secs(1);
 /// How often everybody is told what others feel, and how many watch.
 const CROWD_EACH: Duration = Duration::from_millis(500);
-
-/// A broadcast that can be commented on.
-pub struct Room {
-    /// Its comments, to everybody.
-    pub comments: RecordPublisher,
-    /// Its T0, Unix ms; zero until it has begun.
-    pub t0_ms: Arc<AtomicU64>,
-    /// Who has this is a moderator; without it, nobody is.
-    pub moderator_key: Option<ModeratorKey>,
-    /// Whether a list is kept of who attends.
-    pub attendance: bool,
-    /// Who watches, for the host.
-    pub audience: watch::Sender<Audience>,
-}
 
 /// Takes in what edges ask.
 pub struct Desk {
     store: Store,
     rooms: HashMap<BroadcastId, Open>,
     changes: mpsc::Receiver<RoomChange>,
+    /// What other origins do.
+    news: news::Heard,
+    /// Rooms to be read, each once, and when the next round of them begins.
+    unread: VecDeque<BroadcastId>,
+    read_at: tokio::time::Instant,
+    /// Those of this round that are still to be read.
+    reading: VecDeque<BroadcastId>,
     /// Those of whose audience a list is kept, for all who answer edges.
     attendance: Arc<RwLock<HashSet<BroadcastId>>>,
     /// Where those go who register; without it, nobody does.
@@ -107,29 +103,24 @@ impl Rooms {
     }
 }
 
-/// A room while comments are taken in.
-struct Open {
-    room: Room,
-    rules: Rules,
-    crowd: Crowd,
-    /// The newest change that everybody has been told of; `None` before the store has said how far it
-    /// has come.
-    told: Option<u64>,
-    /// Changes may be stored of which nobody has been told: the store did not answer, or the relay did
-    /// not take them.
-    behind: bool,
-    /// There may be votes that nobody has been told of.
-    voted: bool,
-}
-
 pub(super) type Answers = Arc<Mutex<RecordPublisher>>;
 
 impl Desk {
     /// A desk that keeps what is written in `store`, and what opens its rooms.
     pub fn new(store: Store, metrics: Metrics) -> (Self, Rooms) {
         let (sender, changes) = mpsc::channel(CHANGES_MAX);
-        let (rooms, attendance) = (HashMap::new(), Arc::default());
-        let desk = Self { store, rooms, changes, attendance, applications: None, metrics };
+        let desk = Self {
+            news: store.database().news(),
+            store,
+            rooms: HashMap::new(),
+            changes,
+            unread: VecDeque::new(),
+            read_at: tokio::time::Instant::now(),
+            reading: VecDeque::new(),
+            attendance: Arc::default(),
+            applications: None,
+            metrics,
+        };
         (desk, Rooms(sender))
     }
 
@@ -160,7 +151,11 @@ impl Desk {
         let [mut again, mut tally, mut crowd] = [STORE_AGAIN, TALLY_EACH, CROWD_EACH].map(every);
         loop {
             tokio::select! {
-                _ = again.tick() => self.make_up().await,
+                _ = again.tick() => self.read_again(),
+                () = tokio::time::sleep_until(self.read_at), if self.has_unread() => {
+                    self.read_on().await;
+                }
+                news = self.news.next() => self.follow(&news),
                 _ = tally.tick() => self.tally().await,
                 _ = crowd.tick() => self.tell_of_the_crowd(),
                 Some(change) = self.changes.recv() => self.change(change),
@@ -180,26 +175,31 @@ impl Desk {
     }
 
     fn change(&mut self, change: RoomChange) {
-        let mut attended = self.attendance.write().unwrap_or_else(PoisonError::into_inner);
-        let mut attend = |id: &BroadcastId, attendance| match attendance {
-            true => attended.insert(id.clone()),
-            false => attended.remove(id),
+        let attended = self.attendance.clone();
+        let attend = |id: &BroadcastId, attendance| {
+            let mut attended = attended.write().unwrap_or_else(PoisonError::into_inner);
+            match attendance {
+                true => attended.insert(id.clone()),
+                false => attended.remove(id),
+            }
         };
         match change {
             RoomChange::Open(id, room) => {
                 attend(&id, room.attendance);
-                self.rooms.insert(id, Open::new(*room));
+                self.rooms.insert(id.clone(), Open::new(*room));
+                self.is_unread(&id);
             }
             RoomChange::Set { id, moderator_key, attendance } => {
                 let Some(open) = self.rooms.get_mut(&id) else { return };
                 attend(&id, attendance);
-                // Edges are told by being told once more what is in force.
-                open.behind |= open.room.attendance != attendance;
-                (open.room.moderator_key, open.room.attendance) = (moderator_key, attendance);
+                open.set(moderator_key, attendance);
+                self.is_unread(&id);
             }
             RoomChange::Close(id) => {
                 attend(&id, false);
                 self.rooms.remove(&id);
+                self.reading.retain(|unread| *unread != id);
+                self.unread.retain(|unread| *unread != id);
             }
         }
     }
@@ -242,7 +242,7 @@ impl Desk {
                 tracing::error!(%error, comments = changes.len(), "comments cannot be stored");
                 for (attempt, answers, _) in waiting {
                     if let Some(open) = self.rooms.get_mut(&attempt.broadcast) {
-                        open.behind = true;
+                        open.doubt();
                     }
                     self.refuse(&answers, attempt, Refusal::Unavailable, Some(STORE_AGAIN));
                 }
@@ -268,6 +268,7 @@ impl Desk {
                 self.metrics.stored.inc_by(done.changed.len() as u64);
                 open.tell(done);
             }
+            self.is_unread(&attempt.broadcast);
             answer(&answers, &Response::Stored { attempt, id, held });
             self.metrics.answered.observe(at.elapsed().as_secs_f64());
         }
@@ -329,19 +330,71 @@ impl Desk {
         }
     }
 
-    /// Tells what was stored without this desk knowing. What was stored before it began, edges ask for.
-    async fn make_up(&mut self) {
-        for (id, open) in self.rooms.iter_mut().filter(|(_, open)| open.behind) {
-            if let Err(error) = open.make_up(id, &self.store).await {
-                tracing::warn!(broadcast = %id, %error, "comments cannot be read");
-                return;
+    /// What another origin does in a room is to be read.
+    fn follow(&mut self, news: &News) {
+        match news {
+            News::Comment(id) => {
+                if let Some(open) = self.rooms.get_mut(id) {
+                    open.doubt();
+                    self.is_unread(id);
+                }
             }
+            News::Everything => {
+                self.rooms.values_mut().for_each(Open::doubt);
+                self.read_again();
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts a room where those are that are to be read, if there is anything to read in it.
+    fn is_unread(&mut self, id: &BroadcastId) {
+        if self.rooms.get_mut(id).is_some_and(Open::becomes_unread) {
+            self.unread.push_back(id.clone());
+        }
+    }
+
+    /// The same with all rooms; also those that could not be read.
+    fn read_again(&mut self) {
+        for (id, open) in &mut self.rooms {
+            if open.becomes_unread() {
+                self.unread.push_back(id.clone());
+            }
+        }
+    }
+
+    fn has_unread(&self) -> bool {
+        !self.reading.is_empty() || !self.unread.is_empty()
+    }
+
+    /// Tells what was stored without this desk knowing.
+    async fn read_on(&mut self) {
+        if self.reading.is_empty() {
+            std::mem::swap(&mut self.reading, &mut self.unread);
+        }
+        for _ in 0..READ_ROOMS_MAX {
+            let Some(id) = self.reading.pop_front() else { break };
+            // It may be closed.
+            let Some(open) = self.rooms.get_mut(&id) else { continue };
+            self.metrics.reads.inc();
+            if let Err(error) = open.read_on(&id, &self.store).await {
+                tracing::warn!(broadcast = %id, %error, "comments cannot be read");
+                // Nor can others', if the database is away: all wait for the next time.
+                self.reading.clear();
+                self.unread.clear();
+                self.rooms.values_mut().for_each(Open::waits);
+                break;
+            }
+        }
+        if self.reading.is_empty() {
+            self.read_at = tokio::time::Instant::now() + READ_EACH;
         }
     }
 
     /// Tells what has been voted since the last time.
     async fn tally(&mut self) {
-        for (id, open) in self.rooms.iter_mut().filter(|(_, open)| open.voted) {
+        let voted = self.rooms.iter_mut().filter(|(_, open)| open.voted);
+        for (id, open) in voted {
             match self.store.apply(&[Change::Tally { broadcast: id.clone() }]).await {
                 Ok(applied) => {
                     for applied in applied {
@@ -349,10 +402,13 @@ impl Desk {
                         open.voted = done.changed.len() == TALLY_MAX;
                         open.tell(done);
                     }
+                    if open.becomes_unread() {
+                        self.unread.push_back(id.clone());
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(broadcast = %id, %error, "votes cannot be counted");
-                    open.behind = true;
+                    open.doubt();
                     return;
                 }
             }
@@ -420,94 +476,6 @@ enum Checked {
 impl Checked {
     fn change(change: Change) -> Self {
         Self::Change(Box::new(change))
-    }
-}
-
-impl Room {
-    fn is_moderator(&self, key: Option<&ModeratorKey>) -> bool {
-        matches!((&self.moderator_key, key), (Some(own), Some(key)) if own.matches(key))
-    }
-
-    /// Media time at `at`, ms; `None` before the broadcast has begun.
-    fn live_ms(&self, at: UtcTime) -> Option<u64> {
-        let t0_ms = self.t0_ms.load(Ordering::Relaxed);
-        (t0_ms > 0).then(|| at.as_millis().saturating_sub(t0_ms))
-    }
-}
-
-impl Open {
-    fn new(room: Room) -> Self {
-        let (rules, crowd) = (Rules::default(), Crowd::default());
-        Self { room, rules, crowd, told: None, behind: true, voted: false }
-    }
-
-    fn check_post(&mut self, post: Post, now: Instant, at: UtcTime) -> Result<Change, Refused> {
-        // Who waits for the host talks already, at the very beginning.
-        let live_ms = self.room.live_ms(at).unwrap_or(0);
-        let mt = post.mt.unwrap_or(live_ms);
-        if mt > live_ms + AHEAD_MAX_MS {
-            return Err((Refusal::MediaTime, None));
-        }
-        let moderator = self.room.is_moderator(post.key.as_ref());
-        self.rules.post(now, &post.attempt, post.text.as_str())?;
-        Ok(Change::Post { post, mt, at, moderator })
-    }
-
-    async fn make_up(&mut self, id: &BroadcastId, store: &Store) -> Result<(), store::Error> {
-        let newest = store.newest(id).await?;
-        let Some(told) = self.told else {
-            self.told = Some(newest.seq);
-            self.behind = false;
-            // Of those that came before this desk there may be some that nobody was told of.
-            self.voted |= newest.seq > 0;
-            return Ok(());
-        };
-        self.behind = false;
-        let mut after = told;
-        loop {
-            let comments = store.changes(id, after, HISTORY_MAX).await.inspect_err(|_| {
-                self.behind = true;
-            })?;
-            let full = comments.len() >= HISTORY_MAX as usize;
-            after = comments.last().map_or(after, |last| last.seq);
-            comments.into_iter().for_each(|comment| self.tell_comment(comment));
-            if !full {
-                break;
-            }
-        }
-        self.tell_settings(newest.settings);
-        Ok(())
-    }
-
-    fn tell(&mut self, done: Done) {
-        done.changed.into_iter().for_each(|comment| self.tell_comment(comment));
-        if let Some(settings) = done.settings {
-            self.tell_settings(settings);
-        }
-    }
-
-    fn tell_comment(&mut self, comment: Comment) {
-        let seq = comment.seq;
-        if self.publish(&News::Comment(comment)) {
-            self.told = Some(seq);
-        }
-    }
-
-    fn tell_settings(&mut self, settings: Settings) {
-        let attendance = self.room.attendance;
-        self.publish(&News::Settings(Settings { attendance, ..settings }));
-    }
-
-    fn publish(&mut self, news: &News) -> bool {
-        let record = serde_json::to_vec(news).expect("plain");
-        match self.room.comments.write(record.into()) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(%error, "what everybody is to know was not sent out");
-                self.behind = true;
-                false
-            }
-        }
     }
 }
 

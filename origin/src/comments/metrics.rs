@@ -12,6 +12,8 @@ pub struct Metrics {
     pub(super) refused: IntCounterVec,
     /// Requests that could not be read.
     pub(super) malformed: IntCounter,
+    /// How often rooms were read, for what was stored in them by others or with an uncertain end.
+    pub(super) reads: IntCounter,
     /// From a request's arrival to its answer.
     pub(super) answered: Histogram,
     /// Edges that are listened to.
@@ -37,6 +39,10 @@ impl Metrics {
             malformed: maker.counter(
                 "lectern_comments_malformed_total",
                 "Requests of edges that could not be read.",
+            )?,
+            reads: maker.counter(
+                "lectern_comments_reads_total",
+                "How often rooms were read for what other origins, or nobody knew who, had stored in them.",
             )?,
             answered: maker.ages(
                 "lectern_comments_answer_seconds",

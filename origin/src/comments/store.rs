@@ -165,8 +165,8 @@ impl Store {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let begin = self.database.begin_sql();
-        call!(self.database, |connection| room::apply(connection, begin, changes))
+        let writer = self.database.writer();
+        call!(self.database, |connection| room::apply(connection, writer, changes))
     }
 
     /// The comments of `broadcast` that have changed since `after`, in the order of `seq`, at most

@@ -11,8 +11,9 @@ use tokio::sync::MutexGuard;
 use super::records::{Broadcast, KeyUse, StreamKey};
 use super::signing::told;
 use super::store::{Changed, Conflict, Stored};
-use super::{Control, Error, LOAD_AGAIN, Listed, NAME_HELD, lock, now};
+use super::{Control, Error, Listed, NAME_HELD, lock, now};
 use crate::broadcasts::{self, Key, Spec};
+use crate::database::news::News;
 
 impl Control {
     /// Makes a broadcast, with this account as its host.
@@ -96,6 +97,14 @@ impl Control {
         carried_out(updating).await
     }
 
+    /// Ends whoever publishes to a broadcast, at whichever origin, and lets nobody come back for half a minute.
+    pub async fn stop(self: &Arc<Self>, id: &BroadcastId) -> Result<(), Error> {
+        // First, and also where others cannot be told.
+        self.broadcasts.stop(id);
+        let (this, id) = (self.clone(), id.clone());
+        carried_out(async move { Ok(this.store.stopped(&id, now()).await?) }).await
+    }
+
     /// Removes a broadcast with all that was said in it, if it is still as `rev` says.
     pub async fn remove(self: &Arc<Self>, id: &BroadcastId, rev: u64) -> Result<(), Error> {
         let (this, id) = (self.clone(), id.clone());
@@ -148,7 +157,7 @@ impl Control {
 
     /// What came of a change that was tried, once memory is as the database says; it may have been made
     /// although the database said nothing to it.
-    async fn concluded<T>(
+    pub(super) async fn concluded<T>(
         &self,
         id: &BroadcastId,
         changed: Changed<T>,
@@ -158,43 +167,16 @@ impl Control {
             Err(error) => Err(error.into()),
         };
         if known.is_err() {
-            self.is_unsure_of(id.clone());
+            self.is_unsure(News::Broadcast(id.clone()));
         }
         changed??;
         known?.ok_or_else(|| Conflict::Missing.into())
-    }
-
-    pub(super) fn is_unsure_of(&self, id: BroadcastId) {
-        lock(&self.unsure).insert(id);
-        self.unsure_of_more.notify_one();
     }
 
     fn is_held(&self, id: &BroadcastId) -> bool {
         let mut removed = lock(&self.removed);
         removed.retain(|_, at| at.elapsed() < NAME_HELD);
         removed.contains_key(id)
-    }
-
-    /// Brings into accord what could not be.
-    pub(super) async fn make_sure(&self) {
-        let unsure = std::mem::take(&mut *lock(&self.unsure));
-        let mut still = false;
-        for id in unsure {
-            let concluded = {
-                let _changing = self.changing.lock().await;
-                self.concluded(&id, Ok(Ok(()))).await
-            };
-            match concluded {
-                Ok(_) | Err(Error::Conflict(_)) => {}
-                Err(error) => {
-                    still = true;
-                    tracing::warn!(broadcast = %id, %error, "it is not known how it stands in the database; trying again");
-                }
-            }
-        }
-        if still {
-            tokio::time::sleep(LOAD_AGAIN).await;
-        }
     }
 
     /// Makes a broadcast what the database says: there or not, about this, with these keys.

@@ -88,7 +88,7 @@ impl Control {
         Ok(newest.and_then(|(key, secret)| viewer_token::SigningKey::parse(key.kid, &secret?)))
     }
 
-    async fn tell_viewer_keys(&self) -> Result<(), Error> {
+    pub(super) async fn tell_viewer_keys(&self) -> Result<(), Error> {
         let keys = in_force(&self.store.viewer_keys().await?);
         self.write(|directory| directory.viewer_keys = keys.clone());
         let mut all_told = Ok(());

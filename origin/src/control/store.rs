@@ -1,9 +1,10 @@
 //! What the control plane knows, in the database. What is written is checked before; here is who has
-//! changed it meanwhile ([`Conflict`]) and that nothing in the tables is believed to be as this program
-//! wrote it.
+//! changed it meanwhile ([`Conflict`]), and that other origins are told. What stands in the tables is read back
+//! by [`columns`].
 
 mod accounts;
 mod broadcasts;
+mod columns;
 mod keys;
 mod members;
 mod registrations;
@@ -17,16 +18,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lectern_relay_proto::{BroadcastId, UtcTime};
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::Connection as _;
 
+use self::columns::{
+    damaged, instant, maybe_instant, millis, number, number_of, one_row, parsed, truth,
+};
 pub use self::webhooks::{Due, Happened};
 use super::records::{
     Account, ApiToken, Attempt, Broadcast, Delivery, Member, MemberRole, NewRegistration,
     Registered, Registration, Session, StreamKey, ViewerKey, Webhook,
 };
 use super::secret;
+use crate::database::news::{Heard, News};
 use crate::database::{self, Database, call};
+
+/// Makes a change in a transaction of its own, and tells other origins of it in the same.
+macro_rules! telling {
+    ($database:expr, $news:expr, |$connection:ident| $change:expr) => {{
+        let (writer, news) = ($database.writer(), $news);
+        call!($database, |connection| async {
+            let mut transaction = connection.begin_with(writer.begin).await?;
+            let $connection = &mut *transaction;
+            let changed = $change.await?;
+            writer.tell(&mut transaction, &news).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(changed)
+        })
+    }};
+}
 
 /// Where the control plane keeps what it knows. Clones share the connections.
 #[derive(Clone)]
@@ -111,6 +130,16 @@ impl Store {
         self.rights.load(Ordering::Acquire)
     }
 
+    /// It has changed through another origin.
+    pub(super) fn rights_changed(&self) {
+        drop(self.rights_change());
+    }
+
+    /// What other origins change, from now on.
+    pub(super) fn news(&self) -> Heard {
+        self.database.news()
+    }
+
     fn rights_change(&self) -> RightsChange<'_> {
         RightsChange(&self.rights)
     }
@@ -127,9 +156,9 @@ impl Store {
         password: Option<&str>,
         first: bool,
     ) -> Changed {
-        let begin = self.database.begin_sql();
+        let writer = self.database.writer();
         call!(self.database, |connection| accounts::add(
-            connection, begin, account, password, first
+            connection, writer, account, password, first
         ))
     }
 
@@ -157,24 +186,24 @@ impl Store {
     /// disabled.
     pub async fn set_account(&self, account: &Account) -> Changed<Account> {
         let _changing = self.rights_change();
-        let begin = self.database.begin_sql();
-        call!(self.database, |connection| accounts::set(connection, begin, account))
+        let writer = self.database.writer();
+        call!(self.database, |connection| accounts::set(connection, writer, account))
     }
 
     /// Sets what is kept of a password, and ends all sessions but this one; without one, all tokens too.
     pub async fn set_password(&self, id: &str, password: &str, but: Option<&str>) -> Changed {
         let _changing = self.rights_change();
-        let begin = self.database.begin_sql();
+        let writer = self.database.writer();
         call!(self.database, |connection| accounts::set_password(
-            connection, begin, id, password, but
+            connection, writer, id, password, but
         ))
     }
 
     /// Removes an account with its sessions and tokens, if it is still as `rev` says.
     pub async fn remove_account(&self, id: &str, rev: u64) -> Changed {
         let _changing = self.rights_change();
-        let begin = self.database.begin_sql();
-        call!(self.database, |connection| accounts::remove(connection, begin, id, rev))
+        let writer = self.database.writer();
+        call!(self.database, |connection| accounts::remove(connection, writer, id, rev))
     }
 
     /// Notes that somebody signed in, and lets go of their oldest sessions beyond what one may have.
@@ -200,13 +229,15 @@ impl Store {
     /// Ends a session.
     pub async fn end_session(&self, digest: &str) -> Result<(), Error> {
         let _changing = self.rights_change();
-        call!(self.database, |connection| sessions::end(connection, digest))
+        telling!(self.database, News::Rights, |connection| sessions::end(connection, digest))
     }
 
     /// Ends all sessions of an account but this one.
     pub async fn end_sessions(&self, account: &str, but: Option<&str>) -> Result<(), Error> {
         let _changing = self.rights_change();
-        call!(self.database, |connection| sessions::end_all(connection, account, but))
+        telling!(self.database, News::Rights, |connection| sessions::end_all(
+            connection, account, but
+        ))
     }
 
     /// Lets go of sessions and tokens that are over.
@@ -237,7 +268,7 @@ impl Store {
     /// Removes a token of an account.
     pub async fn remove_token(&self, account: &str, id: &str) -> Changed {
         let _changing = self.rights_change();
-        call!(self.database, |connection| tokens::remove(connection, account, id))
+        telling!(self.database, News::Rights, |connection| tokens::remove(connection, account, id))
     }
 
     /// All broadcasts, with the keys that open them.
@@ -253,19 +284,37 @@ impl Store {
     /// Adds a broadcast, with `host` as its host.
     pub async fn add_broadcast(&self, broadcast: &Broadcast, host: &str) -> Changed {
         let _changing = self.rights_change();
-        let begin = self.database.begin_sql();
-        call!(self.database, |connection| broadcasts::add(connection, begin, broadcast, host))
+        let writer = self.database.writer();
+        call!(self.database, |connection| broadcasts::add(connection, writer, broadcast, host))
     }
 
     /// Makes a broadcast as given, if it is still as `broadcast.rev` says.
     pub async fn set_broadcast(&self, broadcast: &Broadcast) -> Changed<u64> {
-        call!(self.database, |connection| broadcasts::set(connection, broadcast))
+        telling!(
+            self.database,
+            News::Broadcast(broadcast.id.clone()),
+            |connection| broadcasts::set(connection, broadcast)
+        )
     }
 
     /// Removes a broadcast, and all that was said in it, if it is still as `rev` says.
     pub async fn remove_broadcast(&self, id: &BroadcastId, rev: u64) -> Changed {
-        let begin = self.database.begin_sql();
-        call!(self.database, |connection| broadcasts::remove(connection, begin, id, rev))
+        let writer = self.database.writer();
+        call!(self.database, |connection| broadcasts::remove(connection, writer, id, rev))
+    }
+
+    /// Notes that a broadcast was stopped, for other origins; where there are none, nobody has to know.
+    pub async fn stopped(&self, id: &BroadcastId, now: UtcTime) -> Result<(), Error> {
+        if !self.database.writer().is_shared() {
+            return Ok(());
+        }
+        let news = News::Stopped(id.clone());
+        telling!(self.database, news, |connection| broadcasts::stopped(connection, id, now))
+    }
+
+    /// When broadcasts were stopped last.
+    pub async fn stops(&self) -> Result<Vec<(BroadcastId, UtcTime)>, Error> {
+        call!(self.database, |connection| broadcasts::stops(connection))
     }
 
     /// Removes what people have left in a broadcast that is not there any more.
@@ -276,8 +325,8 @@ impl Store {
 
     /// Adds a stream key.
     pub async fn add_key(&self, digest: &str, broadcast: &BroadcastId, key: &StreamKey) -> Changed {
-        let begin = self.database.begin_sql();
-        call!(self.database, |connection| keys::add(connection, begin, digest, broadcast, key))
+        let writer = self.database.writer();
+        call!(self.database, |connection| keys::add(connection, writer, digest, broadcast, key))
     }
 
     /// The keys of a broadcast, by id.
@@ -291,7 +340,9 @@ impl Store {
 
     /// Ends a key.
     pub async fn revoke_key(&self, broadcast: &BroadcastId, id: &str, now: UtcTime) -> Changed {
-        call!(self.database, |connection| keys::revoke(connection, broadcast, id, now))
+        telling!(self.database, News::Broadcast(broadcast.clone()), |connection| keys::revoke(
+            connection, broadcast, id, now
+        ))
     }
 
     /// Notes that somebody publishes with a key.
@@ -321,14 +372,18 @@ impl Store {
         role: MemberRole,
     ) -> Changed {
         let _changing = self.rights_change();
-        let begin = self.database.begin_sql();
-        call!(self.database, |connection| members::set(connection, begin, broadcast, account, role))
+        let writer = self.database.writer();
+        call!(self.database, |connection| members::set(
+            connection, writer, broadcast, account, role
+        ))
     }
 
     /// Takes it away.
     pub async fn remove_member(&self, broadcast: &BroadcastId, account: &str) -> Changed {
         let _changing = self.rights_change();
-        call!(self.database, |connection| members::remove(connection, broadcast, account))
+        telling!(self.database, News::Rights, |connection| members::remove(
+            connection, broadcast, account
+        ))
     }
 
     /// The keys by which viewer tokens are signed, by their names, with the secret part of our own.
@@ -338,13 +393,15 @@ impl Store {
 
     /// Adds one.
     pub async fn add_viewer_key(&self, key: &ViewerKey, secret: Option<&str>) -> Changed {
-        let begin = self.database.begin_sql();
-        call!(self.database, |connection| viewer_keys::add(connection, begin, key, secret))
+        let writer = self.database.writer();
+        call!(self.database, |connection| viewer_keys::add(connection, writer, key, secret))
     }
 
     /// Ends one.
     pub async fn retire_viewer_key(&self, kid: &str, now: UtcTime) -> Changed {
-        call!(self.database, |connection| viewer_keys::retire(connection, kid, now))
+        telling!(self.database, News::ViewerKeys, |connection| viewer_keys::retire(
+            connection, kid, now
+        ))
     }
 
     /// Stores what viewers answered, all of it or nothing: once for each attempt, and no more of a broadcast
@@ -461,51 +518,4 @@ impl Store {
 /// A name for something that is told.
 fn new_message() -> String {
     format!("msg_{}", secret::id())
-}
-
-/// A change that touched one row, or else found none.
-fn one_row(rows: u64) -> Result<(), Conflict> {
-    if rows == 1 { Ok(()) } else { Err(Conflict::Missing) }
-}
-
-fn millis(at: UtcTime) -> i64 {
-    number_of(at.as_millis())
-}
-
-/// Databases count no further.
-fn number_of(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn damaged(column: &'static str, value: impl ToString) -> Error {
-    Error::Damaged { column, value: value.to_string() }
-}
-
-/// Reads what stands in a column as what it is to be.
-fn parsed<T: TryFrom<String>>(row: &AnyRow, column: &'static str) -> Result<T, Error> {
-    let text: String = row.try_get(column)?;
-    T::try_from(text.clone()).map_err(|_| damaged(column, text))
-}
-
-fn number(row: &AnyRow, column: &'static str) -> Result<u64, Error> {
-    let number: i64 = row.try_get(column)?;
-    u64::try_from(number).map_err(|_| damaged(column, number))
-}
-
-fn truth(row: &AnyRow, column: &'static str) -> Result<bool, Error> {
-    match row.try_get::<i64, _>(column)? {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(damaged(column, other)),
-    }
-}
-
-fn instant(row: &AnyRow, column: &'static str) -> Result<UtcTime, Error> {
-    Ok(UtcTime::from_millis(number(row, column)?))
-}
-
-fn maybe_instant(row: &AnyRow, column: &'static str) -> Result<Option<UtcTime>, Error> {
-    let ms: Option<i64> = row.try_get(column)?;
-    let ms = ms.map(|ms| u64::try_from(ms).map_err(|_| damaged(column, ms))).transpose()?;
-    Ok(ms.map(UtcTime::from_millis))
 }

@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "control", include_str!("../../migrations/3_control.sql")),
     (4, "webhooks", include_str!("../../migrations/4_webhooks.sql")),
     (5, "registrations", include_str!("../../migrations/5_registrations.sql")),
+    (7, "stops", include_str!("../../migrations/7_stops.sql")),
 ];
 
 /// The journal is synced before a comment counts as stored: power may fail right after.
@@ -66,6 +67,16 @@ impl Server {
 
     pub(super) fn options(&self) -> AnyConnectOptions {
         (*self.options).clone()
+    }
+
+    /// How to reach it in order to listen to others, where there may be others: as for all else, encryption
+    /// included.
+    pub(super) fn listener(&self) -> Option<PgConnectOptions> {
+        match self.kind {
+            Kind::Sqlite(_) => None,
+            // It was read so before.
+            Kind::Postgres => PgConnectOptions::try_from(&*self.options).ok(),
+        }
     }
 
     /// Statements for each new connection.

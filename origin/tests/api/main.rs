@@ -1,6 +1,7 @@
 //! The API as a console and as programs use it, and as strangers try to: over SQLite and over PostgreSQL.
 //! Whatever it answers must be documented: each test's harness looks every answer up.
 
+mod news;
 mod oidc;
 #[path = "../comments_store/postgres.rs"]
 mod postgres;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use lectern_origin::api;
@@ -13,14 +13,17 @@ use lectern_origin::comments::{self, Desk};
 use lectern_origin::config::{BroadcastConfig, Secret};
 use lectern_origin::control::Control;
 use lectern_origin::control::store::Store;
-use lectern_origin::database::Database;
+use lectern_origin::database::{Database, news};
 use lectern_origin::metrics::Metrics;
 use lectern_origin::oidc::Provider;
 use lectern_origin::registrations::{self, Application, Applications, Registrar};
 use lectern_origin::store;
 use lectern_origin::webhooks::{self, Networks, Webhooks};
 use lectern_relay_proto::comment::{Attempt, AuthorId, Response};
-use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
+use lectern_relay_proto::net::{
+    Announcement, CatalogSubscription, Identity, Publisher, PublisherConfig, PublisherMetrics,
+    Subscriber, SubscriberConfig, SubscriberMetrics, Trust,
+};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -76,9 +79,11 @@ pub(crate) struct Site {
     oidc: Option<Arc<Provider>>,
     applications: Applications,
     registering: CancellationToken,
-    _relay: Publisher,
+    following: CancellationToken,
+    relay: Publisher,
     _desk: Desk,
     _telling: DropGuard,
+    _following: DropGuard,
 }
 
 impl Site {
@@ -125,7 +130,7 @@ impl Site {
         let metrics = webhooks::Metrics::register(&registry).expect("metrics");
         let networks = Networks::parse(&["127.0.0.1".to_owned()]).expect("networks");
         let webhooks = Arc::new(Webhooks::new(control.clone(), networks, metrics));
-        let telling = CancellationToken::new();
+        let (telling, following) = (CancellationToken::new(), CancellationToken::new());
         let (told, cancel) = (webhooks.clone(), telling.clone());
         tokio::spawn(async move { told.run(cancel).await });
         let router = api::routes(control.clone(), comments, webhooks, settings);
@@ -140,12 +145,55 @@ impl Site {
             oidc,
             applications,
             registering,
-            _relay: relay,
+            following: following.clone(),
+            relay,
             _desk: desk,
             _telling: telling.drop_guard(),
+            _following: following.drop_guard(),
         };
         site.document = site.get(Who::Nobody, "/openapi.json").await.body;
         site
+    }
+
+    /// Runs as an origin does, which follows what others on the same database change.
+    pub(crate) fn follow(&self) {
+        let (control, database) = (self.control.clone(), self.database.clone());
+        let (cancel, also) = (self.following.clone(), self.following.clone());
+        let metrics = news::Metrics::register(&Registry::new()).expect("metrics");
+        tokio::spawn(async move { control.run(cancel).await });
+        tokio::spawn(async move { database.listen(Box::new(|_| {}), metrics, also).await });
+    }
+
+    /// What edges are told of a broadcast, for as long as the other lives.
+    pub(crate) async fn catalogs(&self, id: &str) -> (CatalogSubscription, Subscriber) {
+        let identity = Identity::load_or_create(self.dir.path()).expect("identity");
+        let mut edge = Subscriber::start(SubscriberConfig {
+            upstreams: vec![self.relay.local_addr().expect("bound").to_string()],
+            server_name: Some("localhost".to_owned()),
+            trust: Trust::Certificates(identity.certificate_pem().to_owned()),
+            token: None,
+            relay: None,
+            metrics: SubscriberMetrics::register(&Registry::new()).expect("metrics"),
+        })
+        .expect("an edge");
+        loop {
+            match edge.next().await.expect("open") {
+                Announcement::Live(live) if live.id().as_str() == id => {
+                    return (live.catalogs().await.expect("there"), edge);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What is told over `path` as it happens.
+    pub(crate) async fn events(&self, who: Who<'_>, path: &str) -> BodyDataStream {
+        let Who::Cookie(cookie) = who else { panic!("signed in") };
+        let request = Request::get(format!("{PREFIX}{path}")).header(COOKIE, cookie);
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body().into_data_stream()
     }
 
     /// The same, begun anew.

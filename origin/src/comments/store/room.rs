@@ -14,6 +14,7 @@ use sqlx::{AnyConnection, Connection, Row};
 
 use super::rows::{self, checked, clamp, columns, comment, number, settings_columns, whom_as_str};
 use super::{Applied, Change, Done, Error, TALLY_MAX};
+use crate::database::news::{News, Writer};
 
 /// Who may be blocked in one room; more than a moderator ever names.
 const BLOCKS_MAX: i64 = 1_000;
@@ -110,13 +111,14 @@ struct Counts {
     settings: Settings,
 }
 
-/// Applies all of `changes` in their order, or none.
+/// Applies all of `changes` in their order, or none. Other origins are told of rooms in which there is something
+/// that everybody is to see.
 pub(super) async fn apply(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     changes: &[Change],
 ) -> Result<Vec<Applied>, Error> {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     let mut rooms = BTreeMap::new();
     // Always in the same order, so that two origins do not each wait for what the other holds.
     for broadcast in changes.iter().map(Change::broadcast).collect::<BTreeSet<_>>() {
@@ -132,6 +134,10 @@ pub(super) async fn apply(
     }
     for (broadcast, counts) in rooms {
         counts.save(broadcast).execute(&mut *transaction).await?;
+    }
+    let seen = changes.iter().zip(&applied).filter(|(_, applied)| applied.is_seen());
+    for broadcast in seen.map(|(change, _)| change.broadcast()).collect::<BTreeSet<_>>() {
+        writer.tell(&mut transaction, &News::Comment(broadcast.clone())).await?;
     }
     transaction.commit().await?;
     Ok(applied)
@@ -472,6 +478,16 @@ struct Found {
 
 fn done(id: u64, held: bool, changed: Vec<Comment>) -> Applied {
     Applied::Done(Done { id, held, changed, settings: None })
+}
+
+impl Applied {
+    /// Whether it changes what everybody sees.
+    fn is_seen(&self) -> bool {
+        match self {
+            Self::Done(done) => !done.changed.is_empty() || done.settings.is_some(),
+            Self::Refused(..) => false,
+        }
+    }
 }
 
 impl Change {

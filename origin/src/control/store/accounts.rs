@@ -8,6 +8,7 @@ use super::{
     parsed, sessions, tokens, truth,
 };
 use crate::control::records::{Account, Role};
+use crate::database::news::{News, Writer};
 
 /// More than any institution's hosts; a flood of sign-ins at the OpenID provider ends here.
 const ACCOUNTS_MAX: i64 = 10_000;
@@ -55,12 +56,12 @@ async fn count(connection: &mut AnyConnection) -> Result<i64, Error> {
 
 pub(super) async fn add(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     account: &Account,
     password: Option<&str>,
     first: bool,
 ) -> Changed {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     let count = count(&mut transaction).await?;
     if first && count > 0 {
         return Ok(Err(Conflict::Exists));
@@ -78,6 +79,7 @@ pub(super) async fn add(
         .bind(account.oidc.as_deref())
         .bind(millis(account.created_at.into()));
     let added = added.execute(&mut *transaction).await?.rows_affected();
+    writer.tell(&mut transaction, &News::Rights).await?;
     transaction.commit().await?;
     Ok(if added == 1 { Ok(()) } else { Err(Conflict::Exists) })
 }
@@ -116,10 +118,10 @@ pub(super) async fn list(
 
 pub(super) async fn set(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     wanted: &Account,
 ) -> Changed<Account> {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     if (wanted.disabled || wanted.role != Role::Admin)
         && let Err(conflict) = admin_left(&mut transaction, &wanted.id).await?
     {
@@ -142,6 +144,7 @@ pub(super) async fn set(
         sessions::end_all(&mut transaction, &now.id, None).await?;
         tokens::end_all(&mut transaction, &now.id).await?;
     }
+    writer.tell(&mut transaction, &News::Rights).await?;
     transaction.commit().await?;
     Ok(Ok(now))
 }
@@ -159,29 +162,30 @@ async fn admin_left(connection: &mut AnyConnection, id: &str) -> Changed {
 
 pub(super) async fn set_password(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     id: &str,
     password: &str,
     but: Option<&str>,
 ) -> Changed {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     let set = sqlx::query(SET_PASSWORD).bind(id).bind(password);
     let set = set.execute(&mut *transaction).await?.rows_affected();
     sessions::end_all(&mut transaction, id, but).await?;
     if but.is_none() {
         tokens::end_all(&mut transaction, id).await?;
     }
+    writer.tell(&mut transaction, &News::Rights).await?;
     transaction.commit().await?;
     Ok(one_row(set))
 }
 
 pub(super) async fn remove(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     id: &str,
     rev: u64,
 ) -> Changed {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     if let Err(conflict) = admin_left(&mut transaction, id).await? {
         return Ok(Err(conflict));
     }
@@ -190,6 +194,7 @@ pub(super) async fn remove(
     if removed == 0 {
         return Ok(Err(Conflict::Stale));
     }
+    writer.tell(&mut transaction, &News::Rights).await?;
     transaction.commit().await?;
     Ok(Ok(()))
 }

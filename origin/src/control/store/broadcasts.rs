@@ -1,6 +1,6 @@
 //! Broadcasts.
 
-use lectern_relay_proto::BroadcastId;
+use lectern_relay_proto::{BroadcastId, UtcTime};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection, Row};
 
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::broadcasts::BROADCASTS_MAX;
 use crate::control::records::{Broadcast, MemberRole};
+use crate::database::news::{News, Writer};
 
 const COUNT: &str = "SELECT count(*) AS broadcasts FROM broadcasts";
 
@@ -34,14 +35,20 @@ const THERE: &str = "SELECT rev FROM broadcasts WHERE id = $1";
 const REMOVE: &str = "DELETE FROM broadcasts WHERE id = $1 AND rev = $2";
 
 /// What people said and who was there goes with the broadcast; in the order of what refers to what.
-const REMOVE_WITH_IT: [&str; 6] = [
+const REMOVE_WITH_IT: [&str; 7] = [
     "DELETE FROM members WHERE broadcast = $1",
     "DELETE FROM comment_votes WHERE broadcast = $1",
     "DELETE FROM comment_blocks WHERE broadcast = $1",
     "DELETE FROM comments WHERE broadcast = $1",
     "DELETE FROM comment_rooms WHERE broadcast = $1",
     "DELETE FROM attendance WHERE broadcast = $1",
+    "DELETE FROM broadcast_stops WHERE broadcast = $1",
 ];
+
+const STOPPED: &str = "INSERT INTO broadcast_stops (broadcast, stopped_ms) VALUES ($1, $2) \
+     ON CONFLICT (broadcast) DO UPDATE SET stopped_ms = excluded.stopped_ms";
+
+const STOPS: &str = "SELECT broadcast, stopped_ms FROM broadcast_stops";
 
 /// What people have left in a broadcast of this name that the configuration file once had: whoever makes
 /// one of the same name now has no right to it.
@@ -79,11 +86,11 @@ pub(super) async fn by_id(
 
 pub(super) async fn add(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     broadcast: &Broadcast,
     host: &str,
 ) -> Changed {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     let count = sqlx::query(COUNT).fetch_one(&mut *transaction).await?;
     if count.try_get::<i64, _>("broadcasts")? >= BROADCASTS_MAX as i64 {
         return Ok(Err(Conflict::Full));
@@ -100,6 +107,8 @@ pub(super) async fn add(
         }
     }
     members::put(&mut transaction, &broadcast.id, host, MemberRole::Host).await?;
+    writer.tell(&mut transaction, &News::Broadcast(broadcast.id.clone())).await?;
+    writer.tell(&mut transaction, &News::Rights).await?;
     transaction.commit().await?;
     Ok(Ok(()))
 }
@@ -114,18 +123,35 @@ pub(super) async fn set(connection: &mut AnyConnection, broadcast: &Broadcast) -
 
 pub(super) async fn remove(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     id: &BroadcastId,
     rev: u64,
 ) -> Changed {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     let removed = sqlx::query(REMOVE).bind(id.as_str()).bind(number_of(rev));
     if removed.execute(&mut *transaction).await?.rows_affected() == 0 {
         return stale_or_missing(&mut transaction, id).await.map(Err);
     }
     remove_with_it(&mut transaction, id).await?;
+    writer.tell(&mut transaction, &News::Broadcast(id.clone())).await?;
     transaction.commit().await?;
     Ok(Ok(()))
+}
+
+pub(super) async fn stopped(
+    connection: &mut AnyConnection,
+    id: &BroadcastId,
+    now: UtcTime,
+) -> Result<(), Error> {
+    sqlx::query(STOPPED).bind(id.as_str()).bind(millis(now)).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn stops(
+    connection: &mut AnyConnection,
+) -> Result<Vec<(BroadcastId, UtcTime)>, Error> {
+    let rows = sqlx::query(STOPS).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((parsed(row, "broadcast")?, instant(row, "stopped_ms")?))).collect()
 }
 
 pub(super) async fn remove_what_is_left(

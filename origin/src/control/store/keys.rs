@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, Connection, Row};
 
 use super::{Changed, Conflict, Error, Page, instant, maybe_instant, millis, one_row, truth};
 use crate::control::records::{KeyUse, StreamKey};
+use crate::database::news::{News, Writer};
 
 /// Keys of a broadcast that open it; a revoked one makes room.
 const PER_BROADCAST_MAX: i64 = 50;
@@ -69,12 +70,12 @@ pub(super) async fn opening(
 
 pub(super) async fn add(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     digest: &str,
     broadcast: &BroadcastId,
     key: &StreamKey,
 ) -> Changed {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     let count = sqlx::query(COUNT).bind(broadcast.as_str()).fetch_one(&mut *transaction).await?;
     if count.try_get::<i64, _>("keys")? >= PER_BROADCAST_MAX {
         return Ok(Err(Conflict::Full));
@@ -96,6 +97,7 @@ pub(super) async fn add(
     }
     let forget = sqlx::query(FORGET).bind(broadcast.as_str()).bind(REVOKED_MAX);
     forget.execute(&mut *transaction).await?;
+    writer.tell(&mut transaction, &News::Broadcast(broadcast.clone())).await?;
     transaction.commit().await?;
     Ok(Ok(()))
 }

@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Connection, Row};
 
 use super::{Changed, Conflict, Error, Page, one_row, parsed};
 use crate::control::records::{Member, MemberRole, Person};
+use crate::database::news::{News, Writer};
 
 /// Members of a broadcast.
 const PER_BROADCAST_MAX: i64 = 200;
@@ -36,12 +37,12 @@ pub(super) async fn put(
 
 pub(super) async fn set(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     broadcast: &BroadcastId,
     account: &str,
     role: MemberRole,
 ) -> Changed {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     let count = sqlx::query(COUNT).bind(broadcast.as_str()).bind(account);
     let count = count.fetch_one(&mut *transaction).await?;
     if count.try_get::<i64, _>("members")? >= PER_BROADCAST_MAX {
@@ -54,6 +55,7 @@ pub(super) async fn set(
         }
         Err(error) => return Err(error.into()),
     }
+    writer.tell(&mut transaction, &News::Rights).await?;
     transaction.commit().await?;
     Ok(Ok(()))
 }

@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Connection, Row};
 
 use super::{Changed, Conflict, Error, instant, maybe_instant, millis, one_row, parsed};
 use crate::control::records::{KeySource, ViewerKey};
+use crate::database::news::{News, Writer};
 
 /// Keys in force: as many as an edge takes for one broadcast.
 const IN_FORCE_MAX: i64 = 16;
@@ -28,11 +29,11 @@ const RETIRE: &str = "UPDATE viewer_keys SET retired_ms = $2 \
 
 pub(super) async fn add(
     connection: &mut AnyConnection,
-    begin: &'static str,
+    writer: &Writer,
     key: &ViewerKey,
     secret: Option<&str>,
 ) -> Changed {
-    let mut transaction = connection.begin_with(begin).await?;
+    let mut transaction = connection.begin_with(writer.begin).await?;
     let count = sqlx::query(COUNT).fetch_one(&mut *transaction).await?;
     if count.try_get::<i64, _>("keys")? >= IN_FORCE_MAX {
         return Ok(Err(Conflict::Full));
@@ -44,6 +45,7 @@ pub(super) async fn add(
         .bind(secret)
         .bind(millis(key.created_at.into()));
     let added = add.execute(&mut *transaction).await?.rows_affected();
+    writer.tell(&mut transaction, &News::ViewerKeys).await?;
     transaction.commit().await?;
     Ok(if added == 1 { Ok(()) } else { Err(Conflict::Exists) })
 }

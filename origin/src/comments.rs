@@ -6,9 +6,11 @@ mod crowd;
 pub mod desk;
 mod listener;
 mod metrics;
+mod outlet;
 mod rules;
 pub mod store;
 
 pub use crowd::Audience;
 pub use desk::{Desk, Room, Rooms};
 pub use metrics::Metrics;
+pub use outlet::Outlet;

@@ -16,11 +16,11 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::Metrics;
 use super::crowd::{Audience, Crowd};
 use super::listener::{Asked, Heard, Listener};
 use super::rules::{For, Refused, Rules};
 use super::store::{self, Applied, Change, Done, Store, TALLY_MAX};
+use super::{Metrics, Outlet};
 use crate::broadcasts::BROADCASTS_MAX;
 use crate::registrations::Applications;
 
@@ -46,7 +46,7 @@ const CROWD_EACH: Duration = Duration::from_millis(500);
 /// A broadcast that can be commented on.
 pub struct Room {
     /// Its comments, to everybody.
-    pub comments: RecordPublisher,
+    pub comments: Outlet,
     /// Its T0, Unix ms; zero until it has begun.
     pub t0_ms: Arc<AtomicU64>,
     /// Who has this is a moderator; without it, nobody is.

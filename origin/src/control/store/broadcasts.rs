@@ -34,13 +34,14 @@ const THERE: &str = "SELECT rev FROM broadcasts WHERE id = $1";
 const REMOVE: &str = "DELETE FROM broadcasts WHERE id = $1 AND rev = $2";
 
 /// What people said and who was there goes with the broadcast; in the order of what refers to what.
-const REMOVE_WITH_IT: [&str; 6] = [
+const REMOVE_WITH_IT: [&str; 7] = [
     "DELETE FROM members WHERE broadcast = $1",
     "DELETE FROM comment_votes WHERE broadcast = $1",
     "DELETE FROM comment_blocks WHERE broadcast = $1",
     "DELETE FROM comments WHERE broadcast = $1",
     "DELETE FROM comment_rooms WHERE broadcast = $1",
     "DELETE FROM attendance WHERE broadcast = $1",
+    "DELETE FROM timelines WHERE id = $1",
 ];
 
 /// What people have left in a broadcast of this name that the configuration file once had: whoever makes

@@ -30,10 +30,11 @@ async fn the_later_publisher_wins_and_the_other_is_told_where_it_went() {
     let (epoch, away) = idle.catalog().await;
     assert_eq!((epoch, away.state), (Epoch::IDLE, PublisherState::Away));
 
-    let mut viewer = Viewer::of(&a);
+    let (mut viewer, mut everywhere) = (Viewer::of(&a), Viewer::of_all(&[&a, &b]));
     let mut first = a.publisher(KEY).await.unwrap();
     first.send(0, 10_000);
     let at_a = viewer.live().await;
+    assert_eq!(everywhere.live().await.0, at_a.0);
     let mut second = b.publisher(KEY).await.unwrap();
     b.tells(&a);
     within(first.over()).await;
@@ -51,6 +52,8 @@ async fn the_later_publisher_wins_and_the_other_is_told_where_it_went() {
     assert!(at_b.1.period.start_ms >= end_ms, "{} < {end_ms}", at_b.1.period.start_ms);
     assert!(at_b.1.period.start_ms < end_ms + 4_000, "{}", at_b.1.period.start_ms);
 
+    assert_eq!(everywhere.catalog_when(|epoch, _| epoch > at_a.0).await.0, at_b.0);
+
     // Whoever lost it says what it is about, and where it stands.
     let (epoch, away) = viewer.catalog_when(|epoch, _| epoch == Epoch::IDLE).await;
     assert_eq!((epoch, away.state, away.t0), (Epoch::IDLE, PublisherState::Away, at_a.1.t0));
@@ -61,6 +64,7 @@ async fn the_later_publisher_wins_and_the_other_is_told_where_it_went() {
     let back = viewer.live().await;
     assert!(back.0 > at_b.0 && back.1.period.id > at_b.1.period.id);
     assert_eq!(back.1.t0, at_a.1.t0);
+    assert_eq!(everywhere.catalog_when(|epoch, _| epoch > at_b.0).await.0, back.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,4 +238,34 @@ async fn a_backup_waits_for_a_publisher_at_another_origin_and_takes_over_when_it
     let live = live.await;
     assert_eq!(live.1.t0, at_a.1.t0);
     assert!(live.0 > at_a.0 && live.1.period.id > at_a.1.period.id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backup_and_primary_give_way_to_each_other_at_keyframes_and_stay_connected() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/lectern.db", dir.path().display());
+    let site = Site::start(&url, Clock::start()).await;
+    let mut viewer = Viewer::of(&site);
+    let mut primary = site.publisher(KEY).await.unwrap();
+    let mut backup = site.publisher(BACKUP).await.unwrap();
+    let (mut on_air, mut changes) = (None, Vec::new());
+    for ms in (0..16_000).step_by(40) {
+        // Frozen for six seconds.
+        if !(4_000..10_000).contains(&ms) {
+            primary.push(ms, ms % 1_000 == 0).unwrap();
+        }
+        backup.push(ms, ms % 1_000 == 520).unwrap();
+        let now = site.status().publisher.map(|publisher| publisher.key.to_string());
+        if now != on_air {
+            on_air.clone_from(&now);
+            changes.push((ms, now.unwrap()));
+        }
+    }
+    let expect = [(0, KEY), (7_520, BACKUP), (12_000, KEY)];
+    assert_eq!(changes, expect.map(|(ms, key)| (ms, key.to_owned())));
+    assert!(site.status().standby && primary.why().is_none() && backup.why().is_none());
+    // Each is a take of its own, whose first period begins with that very keyframe.
+    let (_, last) = viewer.catalog_when(|_, catalog| catalog.period.take == 2).await;
+    let expect_ms = primary.last_ms(&last) - (15_960 - 12_000);
+    assert_eq!(last.period.start_ms, expect_ms);
 }

@@ -193,7 +193,7 @@ impl Encoder {
     }
 }
 
-/// Who follows the broadcast at one origin.
+/// Who follows the broadcast.
 pub(crate) struct Viewer {
     subscriber: Subscriber,
     follows: Option<(BroadcastSubscription, CatalogSubscription)>,
@@ -201,10 +201,22 @@ pub(crate) struct Viewer {
 
 impl Viewer {
     pub(crate) fn of(site: &Site) -> Self {
+        Self::of_all(&[site])
+    }
+
+    /// Of one that announces it at each of these.
+    pub(crate) fn of_all(sites: &[&Site]) -> Self {
+        let certificates: String =
+            sites.iter().map(|site| site.identity.certificate_pem()).collect();
         let config = SubscriberConfig {
-            upstream: site.relay.local_addr().unwrap().to_string(),
+            upstreams: sites
+                .iter()
+                .map(|site| site.relay.local_addr().unwrap().to_string())
+                .collect(),
+            relay: None,
+            identity: None,
             server_name: Some("localhost".into()),
-            trust: Trust::Certificates(site.identity.certificate_pem().into()),
+            trust: Trust::Certificates(certificates),
             token: None,
             metrics: SubscriberMetrics::register(&Registry::new()).unwrap(),
         };

@@ -83,8 +83,8 @@ impl Broadcast {
         }
         if let Some(lease) = &state.lease {
             let Some(timeline) = &timeline else { return };
-            let held = lease.timeline();
-            if held.epoch() == timeline.epoch() && held.owner() == timeline.owner() {
+            // Where it is of a greater epoch, that is being granted right now.
+            if lease.timeline().owner() == timeline.owner() {
                 return;
             }
             self.lose(state);

@@ -362,9 +362,8 @@ mod tests {
             waited.push((ms - begins) / 1_000);
             now = ms;
         }
-        assert!(waited.is_sorted() || waited.iter().rev().any(|secs| *secs < 64), "{waited:?}");
         assert_eq!(waited[..4], [2, 4, 8, 16], "{waited:?}");
-        assert!(waited.iter().all(|secs| *secs <= 129), "{waited:?}");
+        assert!(waited.iter().all(|secs| *secs <= 128), "it ends: {waited:?}");
     }
 
     #[test]

@@ -41,9 +41,9 @@ CONFIGURATION
     relay_window_secs = 120          seconds of media kept for edges that start later
     relay_window_bytes_max = 536870912
                                      bytes of it, over all broadcasts
-    database = \"postgres://…\"       where accounts, broadcasts and comments are kept, or
-                                     sqlite:PATH; lectern.db in
-                                     data_dir when absent
+    database = \"postgres://…\"       where accounts, broadcasts and comments are kept, and how far
+                                     each broadcast came; origins that share it continue each
+                                     other's. Or sqlite:PATH; lectern.db in data_dir when absent
     limits.connections_max = 512     encoders connected at once
     limits.connections_per_address_max = 32
 

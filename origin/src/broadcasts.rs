@@ -1,9 +1,11 @@
 //! The broadcasts of this origin: which there are, and which stream key opens which. What happens in one
 //! is [`broadcast`]'s.
 //!
-//! A broadcast is announced from the start, with or without an encoder, and outlives every take.
+//! A broadcast is announced once the database has said how far it has come, with or without an encoder, and
+//! outlives every take. Which process may publish to it is between it and the database ([`owner`]).
 
 mod broadcast;
+mod owner;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -15,14 +17,15 @@ use lectern_relay_proto::net::Announcer;
 use lectern_relay_proto::{About, BroadcastId, UtcTime};
 use tokio::sync::broadcast as signals;
 
-use self::broadcast::Broadcast;
+use self::broadcast::{Broadcast, Means};
 pub use self::broadcast::{Publishing, Status, TakeHandle};
+use self::owner::Chores;
 use crate::comments::Room;
 use crate::config::BroadcastConfig;
 use crate::doctor;
-use crate::ingest::{self, Refusal};
+use crate::ingest::{self, Refusal, TakeError};
 use crate::metrics::Metrics;
-use crate::store::{self, Store};
+use crate::timelines::Timelines;
 use crate::transcode::video::Reencoders;
 
 /// Broadcasts of one origin. Each is announced to every edge, whether anybody publishes or not.
@@ -32,11 +35,7 @@ const SIGNALS_MAX: usize = 1_024;
 
 /// All broadcasts of this origin.
 pub struct Broadcasts {
-    relay: Announcer,
-    store: Store,
-    metrics: Metrics,
-    signals: Signals,
-    reencoders: Option<Reencoders>,
+    means: Means,
     registry: RwLock<Registry>,
 }
 
@@ -131,9 +130,6 @@ pub enum Error {
     /// There are too many.
     #[error("there are {BROADCASTS_MAX} broadcasts, which is as many as an origin announces")]
     TooMany,
-    /// What is known of a broadcast could not be read.
-    #[error(transparent)]
-    Store(#[from] store::Error),
     /// The relay refused the broadcast.
     #[error(transparent)]
     Relay(#[from] lectern_relay_proto::net::Error),
@@ -141,19 +137,20 @@ pub enum Error {
 
 impl Broadcasts {
     /// No broadcasts yet, to be announced on `relay`.
-    pub fn new(relay: Announcer, store: Store, metrics: Metrics) -> Self {
+    pub fn new(relay: Announcer, timelines: Timelines, metrics: Metrics) -> Self {
         let signals = Signals(signals::Sender::new(SIGNALS_MAX));
-        let (reencoders, registry) = (None, RwLock::default());
-        Self { relay, store, metrics, signals, reencoders, registry }
+        let (chores, reencoders) = (Chores::default(), None);
+        let means = Means { relay, timelines, metrics, signals, chores, reencoders };
+        Self { means, registry: RwLock::default() }
     }
 
     /// The same, where pictures over RTMP that WebRTC cannot carry are [mended](crate::mend).
     pub fn mending_by(self, reencoders: Option<Reencoders>) -> Self {
-        Self { reencoders, ..self }
+        Self { means: Means { reencoders, ..self.means }, ..self }
     }
 
-    /// Announces a broadcast, to which one can publish with any of `keys` and which can be commented on in
-    /// the room.
+    /// Begins a broadcast, to which one can publish with any of `keys` and which can be commented on in
+    /// the room. It is [announced](Self::announce) once the database has told of it.
     pub fn open(&self, spec: Spec, keys: &[Key]) -> Result<Room, Error> {
         let mut registry = self.write();
         let id = spec.id.clone();
@@ -166,12 +163,9 @@ impl Broadcasts {
         if keys.iter().any(|key| registry.by_key.contains_key(&key.digest)) {
             return Err(Error::DuplicateKey(id));
         }
-        let (relay, store, metrics, signals) =
-            (&self.relay, &self.store, &self.metrics, &self.signals);
-        let reencoders = self.reencoders.clone();
-        let (broadcast, room) =
-            Broadcast::announce(spec, relay, store, metrics, signals, reencoders)?;
+        let (broadcast, room) = Broadcast::open(spec, &self.means)?;
         let broadcast = Arc::new(broadcast);
+        self.means.chores.read(&id);
         registry.by_id.insert(id, broadcast.clone());
         for key in keys {
             registry.by_key.insert(key.digest, (broadcast.clone(), Grant::of(key)));
@@ -247,30 +241,53 @@ impl Broadcasts {
 
     /// Says to all who listen that something about a broadcast has changed.
     pub fn signal(&self, id: &BroadcastId) {
-        self.signals.changed(id);
+        self.means.signals.changed(id);
     }
 
     /// Hears from now on of which broadcasts something has changed: the [`Status`], or what they are to be.
     pub fn signals(&self) -> signals::Receiver<BroadcastId> {
-        self.signals.0.subscribe()
+        self.means.signals.0.subscribe()
     }
 
-    /// Who is let in with `stream_key` publishes over `protocol`.
-    pub fn claim(&self, stream_key: &str, protocol: Protocol) -> Result<TakeHandle, Refusal> {
-        // Held until it is on air: a key that is revoked meanwhile ends it then.
-        let registry = self.read();
-        let Some((broadcast, grant)) = registry.by_key.get(&key_digest(stream_key)) else {
-            self.metrics.refused.with_label_values(&["unknown_key"]).inc();
+    /// Who is let in with `stream_key` publishes over `protocol`. Answers within
+    /// [`ACQUIRE_MAX`](crate::timelines::ACQUIRE_MAX), or twice that if two claims meet.
+    pub async fn claim(&self, stream_key: &str, protocol: Protocol) -> Result<TakeHandle, Refusal> {
+        let digest = key_digest(stream_key);
+        // Between being granted and being used it may be lost again, once.
+        for _ in 0..2 {
+            let (broadcast, grant) = self.opened_by(&self.registry(), &digest, protocol)?;
+            if let Some(wish) = broadcast.needs(&grant)? {
+                broadcast.acquire(wish).await?;
+            }
+            // Held until it is on air: a key that is revoked meanwhile ends it then.
+            let registry = self.registry();
+            let (broadcast, grant) = self.opened_by(&registry, &digest, protocol)?;
+            if let Some(handle) = broadcast.claim(&grant)? {
+                return Ok(handle);
+            }
+        }
+        self.means.metrics.refused.with_label_values(&["elsewhere"]).inc();
+        Err(Refusal::Unavailable(TakeError::Elsewhere.to_string()))
+    }
+
+    fn opened_by(
+        &self,
+        registry: &Registry,
+        digest: &KeyDigest,
+        protocol: Protocol,
+    ) -> Result<(Arc<Broadcast>, Grant), Refusal> {
+        let Some((broadcast, grant)) = registry.by_key.get(digest) else {
+            self.means.metrics.refused.with_label_values(&["unknown_key"]).inc();
             return Err(Refusal::UnknownKey);
         };
-        broadcast.claim(&Grant { protocol, ..grant.clone() })
+        Ok((broadcast.clone(), Grant { protocol, ..grant.clone() }))
     }
 
     fn get(&self, id: &BroadcastId) -> Option<Arc<Broadcast>> {
-        self.read().by_id.get(id).cloned()
+        self.registry().by_id.get(id).cloned()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Registry> {
+    fn registry(&self) -> RwLockReadGuard<'_, Registry> {
         self.registry.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -290,15 +307,15 @@ impl ingest::Gate for Broadcasts {
     type Take = TakeHandle;
 
     async fn admits(&self, stream_key: &str) -> Result<(), Refusal> {
-        let known = self.read().by_key.contains_key(&key_digest(stream_key));
+        let known = self.registry().by_key.contains_key(&key_digest(stream_key));
         if !known {
-            self.metrics.refused.with_label_values(&["unknown_key"]).inc();
+            self.means.metrics.refused.with_label_values(&["unknown_key"]).inc();
         }
         known.then_some(()).ok_or(Refusal::UnknownKey)
     }
 
     async fn claim(&self, stream_key: &str, _peer: SocketAddr) -> Result<TakeHandle, Refusal> {
-        Broadcasts::claim(self, stream_key, Protocol::Rtmp)
+        Broadcasts::claim(self, stream_key, Protocol::Rtmp).await
     }
 }
 
@@ -313,7 +330,7 @@ impl ingest::Gate for OverWhip {
     }
 
     async fn claim(&self, stream_key: &str, _peer: SocketAddr) -> Result<TakeHandle, Refusal> {
-        self.0.claim(stream_key, Protocol::Whip)
+        self.0.claim(stream_key, Protocol::Whip).await
     }
 }
 

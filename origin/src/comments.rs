@@ -8,6 +8,7 @@ pub mod desk;
 mod listener;
 mod metrics;
 mod open;
+mod outlet;
 mod rules;
 pub mod store;
 
@@ -15,3 +16,4 @@ pub use crowd::Audience;
 pub use desk::{Desk, Rooms};
 pub use metrics::Metrics;
 pub use open::Room;
+pub use outlet::Outlet;

@@ -175,7 +175,7 @@ impl Database {
         ended
     }
 
-    fn timed_out(&self) -> Error {
+    pub(crate) fn timed_out(&self) -> Error {
         Error::TimedOut { database: self.server.to_string() }
     }
 }

@@ -25,8 +25,8 @@ pub mod oidc;
 mod outbound;
 pub mod package;
 pub mod registrations;
-pub mod store;
 pub mod take;
+pub mod timelines;
 pub mod transcode;
 pub mod webhooks;
 pub mod whip;
@@ -55,7 +55,7 @@ use crate::database::Database;
 use crate::ingest::rtmp;
 use crate::metrics::Metrics;
 use crate::registrations::Registrar;
-use crate::store::Store;
+use crate::timelines::Timelines;
 use crate::transcode::video::Reencoders;
 use crate::webhooks::Webhooks;
 
@@ -63,6 +63,7 @@ use crate::webhooks::Webhooks;
 pub struct Origin {
     relay: Publisher,
     relay_addr: SocketAddr,
+    broadcasts: Arc<Broadcasts>,
     rtmp: rtmp::Server<Broadcasts>,
     rtmp_addr: SocketAddr,
     certificate_pem: String,
@@ -74,7 +75,6 @@ pub struct Origin {
     control: Arc<Control>,
     database: Database,
     news: database::news::Metrics,
-    broadcasts: Arc<Broadcasts>,
     webhooks: Arc<Webhooks>,
     oidc: Option<Arc<oidc::Provider>>,
     whip: whip::Server<OverWhip>,
@@ -108,9 +108,6 @@ pub enum Error {
     /// A network that webhooks may reach is none.
     #[error("origin.webhook_networks: {0}")]
     Webhooks(#[from] webhooks::NetworksError),
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    Store(#[from] store::Error),
     /// The API's port is taken or not allowed.
     #[error("origin.http: cannot listen on {0}: {1}")]
     Http(SocketAddr, std::io::Error),
@@ -161,22 +158,23 @@ impl Origin {
             ..PublisherConfig::new(config.relay, identity, metrics)
         })?;
         let relay_addr = relay.local_addr()?;
-        let store = Store::open(data_dir)?;
         let announcer = relay.announcer().clone();
         let metrics = Metrics::register(registry)?;
         let reencoders = reencoders(config, registry).await;
-        let broadcasts = Broadcasts::new(announcer, store, metrics).mending_by(reencoders.clone());
-        let broadcasts = Arc::new(broadcasts);
         let database = config.database(data_dir);
         let database = Database::new(database.expose())?;
         match database.ready().await {
             Ok(()) => {}
-            // The lecture goes on air without it.
+            // It is there once the database is.
             Err(error) if database.is_remote() => {
-                tracing::error!(%error, "comments cannot be stored; trying again");
+                tracing::error!(%error, "nothing can be published or commented on; trying again");
             }
             Err(error) => return Err(error.into()),
         }
+        let timelines = Timelines::new(database.clone());
+        let broadcasts =
+            Broadcasts::new(announcer, timelines, metrics).mending_by(reencoders.clone());
+        let broadcasts = Arc::new(broadcasts);
         let comments = comments::store::Store::new(database.clone());
         if !answers {
             tracing::info!("without origin.relay_token edges cannot send comments");
@@ -187,12 +185,13 @@ impl Origin {
         let control = Control::new(store, broadcasts.clone(), rooms, provisioned).await?;
         match control.load().await {
             Ok(()) => {}
-            // What the configuration file provisions goes on air without it.
+            // What the configuration file provisions is known without it.
             Err(error) if database.is_remote() => {
                 tracing::error!(%error, "the broadcasts of the database cannot be read; trying again");
             }
             Err(error) => return Err(control::Error::from(error).into()),
         }
+        broadcasts.announce().await;
         let control = Arc::new(control);
         let networks = webhooks::Networks::parse(&config.webhook_networks)?;
         let metrics = webhooks::Metrics::register(registry)?;
@@ -223,6 +222,7 @@ impl Origin {
         Ok(Self {
             relay,
             relay_addr,
+            broadcasts,
             rtmp,
             rtmp_addr,
             certificate_pem,
@@ -236,7 +236,6 @@ impl Origin {
             whip,
             database,
             news: database::news::Metrics::register(registry)?,
-            broadcasts,
             oidc,
         })
     }
@@ -285,16 +284,15 @@ impl Origin {
                 cancel.run_until_cancelled(oidc.look()).await;
             }
         };
-        // Whoever shows the broadcast looks again.
-        let broadcasts = self.broadcasts;
-        let on_owner = Box::new(move |id: Option<&BroadcastId>| {
-            if let Some(id) = id {
-                broadcasts.signal(id);
-            }
+        let broadcasts = self.broadcasts.clone();
+        let on_owner = Box::new(move |id: Option<&BroadcastId>| match id {
+            Some(id) => broadcasts.owner_changed(id),
+            None => broadcasts.owners_may_have_changed(),
         });
         tokio::join!(
             look,
             self.database.listen(on_owner, self.news, cancel.clone()),
+            self.broadcasts.run(cancel.clone()),
             self.rtmp.run(cancel.clone()),
             self.api.run(cancel.clone()),
             self.control.run(cancel.clone()),
@@ -303,6 +301,8 @@ impl Origin {
             self.registrar.run(cancel.clone()),
             self.desk.run(self.edges, cancel.clone())
         );
+        // Nobody publishes any more.
+        self.broadcasts.give_back().await;
         self.database.close().await;
         self.relay.close().await;
     }

@@ -10,12 +10,14 @@ pub struct Metrics {
     pub takes: IntCounter,
     /// Publisher connections that send media now.
     pub takes_live: IntGauge,
-    /// Takes that a newer publisher on the same key put an end to.
+    /// Takes that another publisher put an end to.
     pub takeovers: IntCounter,
     /// Publish attempts refused, by reason.
     pub refused: IntCounterVec,
     /// Periods begun.
     pub periods: IntCounter,
+    /// Broadcasts that became this origin's to publish, or another's, by which.
+    pub owned: IntCounterVec,
     /// Frames left out, by reason.
     pub dropped: IntCounterVec,
     /// Broadcasts that the doctor finds something in, by its code.
@@ -39,7 +41,7 @@ impl Metrics {
             )?,
             takeovers: maker.counter(
                 "lectern_origin_takeovers_total",
-                "Takes that a newer publisher on the same key put an end to.",
+                "Takes that another publisher put an end to.",
             )?,
             refused: maker.counters(
                 "lectern_origin_publish_refused_total",
@@ -47,6 +49,11 @@ impl Metrics {
                 &["reason"],
             )?,
             periods: maker.counter("lectern_origin_periods_total", "Periods begun.")?,
+            owned: maker.counters(
+                "lectern_origin_ownership_changes_total",
+                "Broadcasts that became this origin's to publish (gained), or another's (lost).",
+                &["change"],
+            )?,
             dropped: maker.counters(
                 "lectern_origin_dropped_total",
                 "Frames left out of broadcasts, by reason.",

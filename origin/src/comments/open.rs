@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use lectern_relay_proto::comment::{Comment, ModeratorKey, News, Post, Refusal, Settings};
-use lectern_relay_proto::net::RecordPublisher;
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use tokio::sync::watch;
 
 use super::crowd::{Audience, Crowd};
 use super::desk::HISTORY_MAX;
+use super::outlet::Outlet;
 use super::rules::{Refused, Rules};
 use super::store::{self, Change, Done, Newest, Store};
 
@@ -25,7 +25,7 @@ const READ_MAX: u64 = 1_000;
 /// A broadcast that can be commented on.
 pub struct Room {
     /// Its comments, to everybody.
-    pub comments: RecordPublisher,
+    pub comments: Outlet,
     /// Its T0, Unix ms; zero until it has begun.
     pub t0_ms: Arc<AtomicU64>,
     /// Who has this is a moderator; without it, nobody is.

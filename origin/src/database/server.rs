@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "control", include_str!("../../migrations/3_control.sql")),
     (4, "webhooks", include_str!("../../migrations/4_webhooks.sql")),
     (5, "registrations", include_str!("../../migrations/5_registrations.sql")),
+    (6, "timelines", include_str!("../../migrations/6_timelines.sql")),
     (7, "stops", include_str!("../../migrations/7_stops.sql")),
 ];
 

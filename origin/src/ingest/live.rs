@@ -30,9 +30,9 @@ impl<T: Take> Live<T> {
         Some(std::time::Instant::now() + wait)
     }
 
-    /// Whether it was the host who ended it.
-    pub(crate) fn is_ended(&self) -> bool {
-        self.take.as_ref().is_some_and(Take::is_ended)
+    /// See [`Take::why_over`].
+    pub(crate) fn why_over(&self) -> Option<TakeError> {
+        self.take.as_ref()?.why_over()
     }
 
     pub(crate) fn refused(&mut self, error: &flv::Error, at: UtcTime) {

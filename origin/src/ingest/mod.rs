@@ -72,13 +72,13 @@ pub trait Take: Send + 'static {
         Ok(())
     }
 
-    /// Cancelled once a newer publisher has taken over, or the host has ended the broadcast: the
-    /// publisher is told why, and closed. Asked for once, right after the claim.
+    /// Cancelled once a newer publisher has taken over, or it is over for another reason: the publisher is
+    /// told why, and closed. Asked for once, right after the claim.
     fn superseded(&self) -> CancellationToken;
 
-    /// Whether it was the host who ended it.
-    fn is_ended(&self) -> bool {
-        false
+    /// Why it was cancelled, where it is not that a newer publisher has taken over.
+    fn why_over(&self) -> Option<TakeError> {
+        None
     }
 
     /// No tag follows. `clean` if the encoder said that it ends; otherwise it just went away, was
@@ -115,4 +115,7 @@ pub enum TakeError {
     /// The broadcast was ended by the host, elsewhere.
     #[error("The broadcast has been ended.")]
     Ended,
+    /// The broadcast goes on at another server of this site, where an encoder of its host's has connected.
+    #[error("Another server has taken over this broadcast: an encoder has connected to it there.")]
+    Elsewhere,
 }

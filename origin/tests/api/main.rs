@@ -182,11 +182,11 @@ async fn keys_are_shown_once_and_end_when_they_are_revoked(mut site: Site) {
     let listed = &listed.body["items"][0];
     assert_eq!((&listed["label"], &listed["use"]), (&json!("Hall"), &json!("backup")));
     assert!(listed.get("key").is_none() && key.ends_with(listed["hint"].as_str().expect("a hint")));
-    assert!(site.opens(&key));
+    assert!(site.opens(&key).await);
     let path = format!("/broadcasts/a/keys/{}", listed["id"].as_str().expect("an id"));
     let revoked = site.call(ada, Method::DELETE, &path, None, &[]).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT);
-    assert!(!site.opens(&key));
+    assert!(!site.opens(&key).await);
     assert_eq!(
         site.call(ada, Method::DELETE, &path, None, &[]).await.status,
         StatusCode::NOT_FOUND
@@ -194,14 +194,14 @@ async fn keys_are_shown_once_and_end_when_they_are_revoked(mut site: Site) {
     // A blocked broadcast is closed to every key.
     let made = site.post(ada, "/broadcasts/a/keys", json!({})).await;
     let key = made.body["key"].as_str().expect("the key").to_owned();
-    assert!(site.opens(&key));
+    assert!(site.opens(&key).await);
     let blocked = site.post(ada, "/broadcasts/a/stop", json!({"block": true})).await;
     assert_eq!(blocked.status, StatusCode::NO_CONTENT);
-    assert!(!site.opens(&key));
+    assert!(!site.opens(&key).await);
     let etag = site.get(ada, "/broadcasts/a").await.header("etag").to_owned();
     let open = Some(json!({"blocked": false}));
     site.call(ada, Method::PATCH, "/broadcasts/a", open, &[("if-match", &etag)]).await;
-    assert!(site.opens(&key));
+    assert!(site.opens(&key).await);
 }
 
 async fn tokens_are_good_for_what_they_say_until_they_end(mut site: Site) {
@@ -321,7 +321,7 @@ async fn what_was_made_is_there_after_a_restart(mut site: Site) {
     let ada = Who::Cookie(&cookie);
     let there = site.get(ada, "/broadcasts/a").await;
     assert_eq!((there.status, &there.body["title"]), (StatusCode::OK, &json!("Algebra")));
-    assert!(site.opens(&key));
+    assert!(site.opens(&key).await);
 }
 
 /// A console that is closed in the middle of a change.
@@ -348,7 +348,7 @@ async fn what_nobody_waits_for_is_done_all_the_same(mut site: Site) {
         let keys = site.get(ada, "/broadcasts/a/keys?limit=200").await.body;
         let kept = keys["items"].as_array().expect("a list").iter().find(|key| key["id"] == id);
         let revoked = kept.is_none_or(|kept| kept["revoked_at"].is_string());
-        assert_eq!(site.opens(&key), !revoked, "after {patience:?}");
+        assert_eq!(site.opens(&key).await, !revoked, "after {patience:?}");
         if !revoked {
             let again = site.call(ada, Method::DELETE, &path, None, &[]).await;
             assert_eq!(again.status, StatusCode::NO_CONTENT);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::BodyDataStream;
 use axum::http::{Method, StatusCode};
 use futures::StreamExt as _;
+use lectern_origin::broadcasts::TakeHandle;
 use lectern_origin::ingest::Take as _;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _};
@@ -94,7 +95,7 @@ async fn what_one_changes_the_other_does() {
     // A broadcast, and who may publish to it.
     let key = make(&one, ada, "algebra-1").await;
     seen(&other, ada, "algebra-1", |seen| seen["title"] == "Algebra").await;
-    let take = once("the key opens", async || other.opens(&key).then(|| other.publish(&key))).await;
+    let take = published(&other, &key).await;
     let over = take.superseded();
     let keys = one.get(ada, "/broadcasts/algebra-1/keys").await.body;
     let path =
@@ -102,7 +103,7 @@ async fn what_one_changes_the_other_does() {
     let revoked = one.call(ada, Method::DELETE, &path, None, &[]).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT);
     tokio::time::timeout(PATIENCE, over.cancelled()).await.expect("ended with its key");
-    once("the key opens nothing", async || (!other.opens(&key)).then_some(())).await;
+    once("the key opens nothing", async || (!other.opens(&key).await).then_some(())).await;
     // Changed at either, by who has seen what the other made of it.
     change(&one, ada, "algebra-1", json!({"title": "Algebra I"})).await;
     seen(&other, ada, "algebra-1", |seen| seen["title"] == "Algebra I").await;
@@ -124,6 +125,15 @@ async fn what_one_changes_the_other_does() {
     }
 }
 
+/// Whoever publishes with a key, once it opens.
+async fn published(site: &Site, key: &str) -> TakeHandle {
+    once("the key opens", async || match site.opens(key).await {
+        true => Some(site.publish(key).await),
+        false => None,
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_ends_whoever_publishes_wherever() {
     let server = Postgres::start();
@@ -132,23 +142,22 @@ async fn a_stop_ends_whoever_publishes_wherever() {
     let ada = Who::Cookie(&ada);
     let key = make(&one, ada, "algebra-1").await;
     for (id, key) in [("algebra-1", key.as_str()), ("provisioned", "file-key")] {
-        let take =
-            once("the key opens", async || other.opens(key).then(|| other.publish(key))).await;
+        let take = published(&other, key).await;
         let over = take.superseded();
         assert!(!over.is_cancelled());
         let stopped = one.post(ada, &format!("/broadcasts/{id}/stop"), json!({})).await;
         assert_eq!(stopped.status, StatusCode::NO_CONTENT);
         tokio::time::timeout(PATIENCE, over.cancelled()).await.expect("stopped");
-        assert!(take.is_ended(), "by the host");
-        assert!(!other.opens(key), "not at once");
+        assert!(take.why_over().is_some(), "by the host");
+        assert!(!other.opens(key).await, "not at once");
     }
     // Blocked, nobody comes back before it is unblocked.
     let blocked = one.post(ada, "/broadcasts/algebra-1/stop", json!({"block": true})).await;
     assert_eq!(blocked.status, StatusCode::NO_CONTENT);
     seen(&other, ada, "algebra-1", |seen| seen["blocked"] == true).await;
-    assert!(!other.opens(&key));
+    assert!(!other.opens(&key).await);
     change(&one, ada, "algebra-1", json!({"blocked": false})).await;
-    once("it opens again", async || other.opens(&key).then_some(())).await;
+    once("it opens again", async || other.opens(&key).await.then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,7 +171,7 @@ async fn what_was_not_heard_is_followed_once_there_is_a_connection_again() {
     for id in ["algebra-1", "gone"] {
         seen(&other, ada, id, |_| true).await;
     }
-    let take = once("the key opens", async || other.opens(&key).then(|| other.publish(&key))).await;
+    let take = published(&other, &key).await;
     let over = take.superseded();
     // Both are cut off, again and again, and each time something else is missed.
     once("both are cut off", async || (cut(&server).await == 2).then_some(())).await;

@@ -17,7 +17,7 @@ use lectern_origin::database::{Database, news};
 use lectern_origin::metrics::Metrics;
 use lectern_origin::oidc::Provider;
 use lectern_origin::registrations::{self, Application, Applications, Registrar};
-use lectern_origin::store;
+use lectern_origin::timelines::Timelines;
 use lectern_origin::webhooks::{self, Networks, Webhooks};
 use lectern_relay_proto::comment::{Attempt, AuthorId, Response};
 use lectern_relay_proto::net::{
@@ -108,9 +108,9 @@ impl Site {
         let relay = relay.expect("bind");
         let database = Database::new(&url).expect("a URL");
         database.ready().await.expect("open");
-        let files = store::Store::open(dir.path()).expect("store");
+        let timelines = Timelines::new(database.clone());
         let metrics = Metrics::register(&registry).expect("metrics");
-        let broadcasts = Broadcasts::new(relay.announcer().clone(), files, metrics);
+        let broadcasts = Broadcasts::new(relay.announcer().clone(), timelines, metrics);
         let broadcasts = Arc::new(broadcasts);
         let comments = comments::store::Store::new(database.clone());
         let metrics = comments::Metrics::register(&registry).expect("metrics");
@@ -173,6 +173,7 @@ impl Site {
             trust: Trust::Certificates(identity.certificate_pem().to_owned()),
             token: None,
             relay: None,
+            identity: None,
             metrics: SubscriberMetrics::register(&Registry::new()).expect("metrics"),
         })
         .expect("an edge");
@@ -209,13 +210,13 @@ impl Site {
     }
 
     /// Whether one may publish with this key.
-    pub(crate) fn opens(&self, key: &str) -> bool {
-        self.broadcasts.claim(key, Protocol::Rtmp).is_ok()
+    pub(crate) async fn opens(&self, key: &str) -> bool {
+        self.broadcasts.claim(key, Protocol::Rtmp).await.is_ok()
     }
 
     /// Whoever publishes with this key.
-    pub(crate) fn publish(&self, key: &str) -> TakeHandle {
-        self.broadcasts.claim(key, Protocol::Rtmp).expect("let in")
+    pub(crate) async fn publish(&self, key: &str) -> TakeHandle {
+        self.broadcasts.claim(key, Protocol::Rtmp).await.expect("let in")
     }
 
     /// The cookie of the first account.

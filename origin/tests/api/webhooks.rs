@@ -105,9 +105,9 @@ async fn a_webhook_hears_what_happens(mut site: Site) {
     assert_eq!(seen.body["last"], Value::Null);
 
     // Another broadcast is none of its business.
-    let mut other = site.publish("file-key");
+    let mut other = site.publish("file-key").await;
     publish_sound(&mut other);
-    let mut take = site.publish(&key);
+    let mut take = site.publish(&key).await;
     publish_sound(&mut take);
     let (name, body) = listener.next(&secret).await;
     assert_eq!(body["type"], "broadcast.live");

@@ -32,13 +32,22 @@ impl Postgres {
             "initdb",
             &["--username=postgres", "--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8"],
         );
-        // Nothing here outlives the server, so nothing need be synced.
-        let options =
-            format!("-c listen_addresses= -c fsync=off -k {}", server.dir.path().display());
-        let log = server.dir.path().join("log");
-        let log = log.to_str().expect("UTF-8");
-        server.run("pg_ctl", &["start", "--wait", "--silent", "--log", log, "--options", &options]);
+        server.resume();
         server
+    }
+
+    /// Stops it: whoever is connected is cut off.
+    pub(crate) fn stop(&self) {
+        self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode=immediate"]);
+    }
+
+    /// Starts it again.
+    pub(crate) fn resume(&self) {
+        // Nothing here outlives the server, so nothing need be synced.
+        let options = format!("-c listen_addresses= -c fsync=off -k {}", self.dir.path().display());
+        let log = self.dir.path().join("log");
+        let log = log.to_str().expect("UTF-8");
+        self.run("pg_ctl", &["start", "--wait", "--silent", "--log", log, "--options", &options]);
     }
 
     /// Where it is.
@@ -67,7 +76,7 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if self.dir.path().join("data/postmaster.pid").exists() {
-            self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode=immediate"]);
+            self.stop();
         }
     }
 }

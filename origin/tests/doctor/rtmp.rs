@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use lectern_origin::broadcasts::{Broadcasts, Key, Spec, key_digest};
 use lectern_origin::config::{BroadcastConfig, Secret};
+use lectern_origin::database::Database;
 use lectern_origin::doctor::{Report, Severity, code};
 use lectern_origin::ingest::rtmp;
 use lectern_origin::metrics::Metrics;
-use lectern_origin::store::Store;
+use lectern_origin::timelines::Timelines;
 use lectern_origin::transcode::video::Reencoders;
 use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
 use lectern_relay_proto::{BroadcastId, UtcTime};
@@ -48,9 +49,10 @@ impl Origin {
         let relay = PublisherConfig::new(loopback.parse().unwrap(), identity, relay_metrics);
         let relay = Publisher::bind(relay).unwrap();
         let id: BroadcastId = "lecture".parse().unwrap();
-        let (metrics, store) =
-            (Metrics::register(&registry).unwrap(), Store::open(data.path()).unwrap());
-        let broadcasts = Broadcasts::new(relay.announcer().clone(), store, metrics.clone());
+        let metrics = Metrics::register(&registry).unwrap();
+        let url = format!("sqlite:{}/lectern.db", data.path().display());
+        let timelines = Timelines::new(Database::new(&url).unwrap());
+        let broadcasts = Broadcasts::new(relay.announcer().clone(), timelines, metrics.clone());
         let broadcasts = broadcasts.mending_by(reencoders);
         let config = BroadcastConfig::new(id.clone(), Secret::new("key"));
         let key = Key { id: "key".into(), digest: key_digest("key"), backup: false };

@@ -70,6 +70,7 @@ impl At {
             trust: Trust::Certificates(origin.certificate_pem().to_owned()),
             token: Some(TOKEN.parse().expect("a token")),
             relay: None,
+            identity: None,
             metrics: SubscriberMetrics::register(&Registry::new()).expect("metrics"),
         })
         .expect("an edge");

@@ -49,7 +49,10 @@ impl Tokens {
     pub(super) fn presented_by(&self, path: &str) -> Option<Token> {
         // Each is compared, so that the time says nothing about which of them it is.
         let good = self.good.borrow();
-        good.iter().filter(|token| token.is_presented_by(path)).last().cloned()
+        let presented = |found: Option<Token>, token: &Token| {
+            if token.is_presented_by(path) { Some(token.clone()) } else { found }
+        };
+        good.iter().fold(None, presented)
     }
 
     /// Once `token` is good no longer.

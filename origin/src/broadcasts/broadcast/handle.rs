@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use lectern_relay_proto::UtcTime;
 use tokio_util::sync::CancellationToken;
 
+use super::succession::{Heard, Over};
 use super::{Broadcast, Failure, State};
 use crate::ingest::{self, Tag, TakeError, flv};
 use crate::mend::{Left, Mend, Out};
@@ -16,7 +17,7 @@ use crate::transcode::video::Reencoders;
 pub struct TakeHandle {
     broadcast: Arc<Broadcast>,
     claim: u64,
-    over: CancellationToken,
+    over: Over,
     prelude: Prelude,
     mend: Mend,
     /// What the mend gives out, in use only within a call.
@@ -45,6 +46,14 @@ impl Prelude {
         true
     }
 
+    /// Whether a take may begin with this media: with a picture that needs no other, if there are pictures.
+    fn is_start(&self, tag: &Tag) -> bool {
+        match tag {
+            Tag::Video { keyframe, .. } => *keyframe,
+            _ => self.video.is_none(),
+        }
+    }
+
     fn tags(&self) -> impl Iterator<Item = Tag> {
         [&self.metadata, &self.video, &self.audio].into_iter().flatten().cloned()
     }
@@ -54,7 +63,7 @@ impl TakeHandle {
     pub(super) fn new(
         broadcast: Arc<Broadcast>,
         claim: u64,
-        over: CancellationToken,
+        over: Over,
         reencoders: Option<Reencoders>,
         span: tracing::Span,
     ) -> Self {
@@ -68,10 +77,14 @@ impl TakeHandle {
         state: &mut State,
         work: impl FnOnce(&mut Desk<'_>, &mut State) -> Result<(), Failure>,
     ) -> Result<(), TakeError> {
-        if !state.is_on_air(self.claim) {
+        if !state.succession.is_on_air(self.claim) {
             // Whoever is not needs no ffmpeg.
             self.mend.stop();
-            return if state.is_standby(self.claim) { Ok(()) } else { Err(over(state)) };
+            return if state.succession.is_waiting(self.claim) {
+                Ok(())
+            } else {
+                Err(self.over.why().unwrap_or_else(superseded))
+            };
         }
         let Self { broadcast, prelude, mend, mended, .. } = self;
         let mut desk = Desk { broadcast, prelude, mend, mended };
@@ -106,7 +119,7 @@ impl Desk<'_> {
         let Left { behind, late } = self.mend.take_left();
         for (reason, count) in [("reencoder_behind", behind), ("reencoder_late", late)] {
             if count > 0 {
-                self.broadcast.metrics.dropped.with_label_values(&[reason]).inc_by(count);
+                self.broadcast.means.metrics.dropped.with_label_values(&[reason]).inc_by(count);
             }
         }
         state.doctor.mending(self.mend.state());
@@ -114,12 +127,8 @@ impl Desk<'_> {
     }
 }
 
-/// Why a publisher has no claim any more.
-fn over(state: &State) -> TakeError {
-    match &state.on_air {
-        Some(_) => TakeError::Unacceptable("a newer publisher has taken over".to_owned()),
-        None => TakeError::Ended,
-    }
+fn superseded() -> TakeError {
+    TakeError::Unacceptable("a newer publisher has taken over".to_owned())
 }
 
 impl ingest::Take for TakeHandle {
@@ -129,13 +138,14 @@ impl ingest::Take for TakeHandle {
         let kept = self.prelude.keep(&tag);
         let broadcast = self.broadcast.clone();
         let mut state = broadcast.lock();
-        if state.is_standby(self.claim) {
-            self.broadcast.promote(&mut state, arrived);
+        if tag.media().is_some() {
+            let is_start = self.prelude.is_start(&tag);
+            let heard = state.succession.media(self.claim, arrived, is_start);
+            if heard == Heard::GoesOnAir {
+                broadcast.change_over(&mut state, arrived);
+            }
         }
         self.drive(&mut state, |desk, state| {
-            if let Some(on_air) = &mut state.on_air {
-                on_air.heard = arrived;
-            }
             // Nothing is missing from a take that begins with the publisher's first tag; but one that stood
             // by begins later.
             if state.take.is_none() {
@@ -153,7 +163,7 @@ impl ingest::Take for TakeHandle {
 
     fn poll_timeout(&self) -> Option<UtcTime> {
         let state = self.broadcast.lock();
-        let take = state.take.as_ref().filter(|_| state.is_on_air(self.claim))?;
+        let take = state.take.as_ref().filter(|_| state.succession.is_on_air(self.claim))?;
         let due = [take.poll_timeout(), state.doctor.poll_timeout(), self.mend.timeout()];
         due.into_iter().flatten().min()
     }
@@ -161,7 +171,7 @@ impl ingest::Take for TakeHandle {
     fn refused(&mut self, error: &flv::Error, at: UtcTime) {
         let _entered = self.span.enter();
         let mut state = self.broadcast.lock();
-        if state.is_on_air(self.claim) {
+        if state.succession.is_on_air(self.claim) {
             state.doctor.refused(error, at);
             self.broadcast.say_findings(&mut state);
         }
@@ -197,11 +207,11 @@ impl ingest::Take for TakeHandle {
     }
 
     fn superseded(&self) -> CancellationToken {
-        self.over.clone()
+        self.over.token()
     }
 
-    fn is_ended(&self) -> bool {
-        over(&self.broadcast.lock()) == TakeError::Ended
+    fn why_over(&self) -> Option<TakeError> {
+        self.over.why()
     }
 
     fn end(mut self, clean: bool) {
@@ -209,7 +219,7 @@ impl ingest::Take for TakeHandle {
         let _entered = span.enter();
         let broadcast = self.broadcast.clone();
         let mut state = broadcast.lock();
-        if state.is_on_air(self.claim) {
+        if state.succession.is_on_air(self.claim) {
             let last = self.drive(&mut state, |desk, state| {
                 desk.mend.end(SystemTime::now().into(), desk.mended);
                 desk.publish(state)
@@ -218,13 +228,11 @@ impl ingest::Take for TakeHandle {
                 tracing::warn!(%error, "what was held of the take was not published");
             }
             self.broadcast.end_take(&mut state, clean);
-            state.on_air = None;
-        } else if state.is_standby(self.claim) {
-            state.standby = None;
-        } else {
+        } else if !state.succession.is_waiting(self.claim) {
             return;
         }
+        state.succession.leave(self.claim);
         drop(state);
-        self.broadcast.signals.changed(&self.broadcast.id);
+        self.broadcast.means.signals.changed(&self.broadcast.id);
     }
 }

@@ -35,7 +35,7 @@ const THERE: &str = "SELECT rev FROM broadcasts WHERE id = $1";
 const REMOVE: &str = "DELETE FROM broadcasts WHERE id = $1 AND rev = $2";
 
 /// What people said and who was there goes with the broadcast; in the order of what refers to what.
-const REMOVE_WITH_IT: [&str; 7] = [
+const REMOVE_WITH_IT: [&str; 8] = [
     "DELETE FROM members WHERE broadcast = $1",
     "DELETE FROM comment_votes WHERE broadcast = $1",
     "DELETE FROM comment_blocks WHERE broadcast = $1",
@@ -43,6 +43,7 @@ const REMOVE_WITH_IT: [&str; 7] = [
     "DELETE FROM comment_rooms WHERE broadcast = $1",
     "DELETE FROM attendance WHERE broadcast = $1",
     "DELETE FROM broadcast_stops WHERE broadcast = $1",
+    "DELETE FROM timelines WHERE id = $1",
 ];
 
 const STOPPED: &str = "INSERT INTO broadcast_stops (broadcast, stopped_ms) VALUES ($1, $2) \

@@ -189,9 +189,9 @@ impl<'a, G: Gate> Connection<'a, G> {
                     Ok(())
                 }
                 () = cancelled(superseded) => {
-                    if self.live.as_ref().is_some_and(Live::is_ended) {
-                        self.session.fail_publish(&TakeError::Ended.to_string());
-                        return Err(Ended::Take(TakeError::Ended));
+                    if let Some(why) = self.live.as_ref().and_then(Live::why_over) {
+                        self.session.fail_publish(&why.to_string());
+                        return Err(Ended::Take(why));
                     }
                     self.session.supersede();
                     return Err(Ended::Superseded);

@@ -1,6 +1,9 @@
 //! The relay's port: a QUIC server that lets sessions in and serves them what there is. An origin has one,
 //! and so has an edge that other edges have for their upstream.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

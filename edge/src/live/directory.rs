@@ -12,8 +12,9 @@ use super::{HELD_MAX, Live, hold};
 use crate::siblings::Siblings;
 use crate::timeline::{Config, Timeline};
 
-/// The most broadcasts at once. Memory is bounded by this times [`Config::bytes_max`].
-const BROADCASTS_MAX: usize = 1_024;
+/// The most broadcasts at once, as many as a relay announces. One that nobody watches is its catalog, a
+/// few kilobytes; how many have media is [`crate::demand`]'s to bound.
+const BROADCASTS_MAX: usize = 4_096;
 
 /// The edge holds [`BROADCASTS_MAX`] broadcasts and takes no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +138,22 @@ impl Directory {
         match self.get(id) {
             Some(live) => Some(Ok(live)),
             None => informed.then_some(Err(Absent::Unknown)),
+        }
+    }
+
+    /// Waits until it is known for whom `id` is; for ever if that will not be.
+    pub(crate) async fn described(&self, id: &BroadcastId) {
+        let mut news = self.informed.subscribe();
+        loop {
+            news.mark_unchanged();
+            if let Some(live) = self.get(id) {
+                let mut follow = live.follow();
+                while live.about().is_none() && follow.changed().await.is_ok() {}
+                return;
+            }
+            if news.changed().await.is_err() {
+                std::future::pending().await
+            }
         }
     }
 

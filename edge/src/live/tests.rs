@@ -571,8 +571,8 @@ fn a_directory_is_bounded() {
     let metrics = Metrics::register(&Registry::new()).unwrap();
     let directory = Directory::new(Config::default(), metrics);
     let opened =
-        (0..2_000).take_while(|n| directory.open(format!("b{n}").parse().unwrap()).is_ok());
-    assert_eq!(opened.count(), 1_024);
+        (0..5_000).take_while(|n| directory.open(format!("b{n}").parse().unwrap()).is_ok());
+    assert_eq!(opened.count(), 4_096);
     assert!(directory.open("b7".parse().unwrap()).is_ok(), "it is open already");
     directory.close(&"b7".parse().unwrap());
     assert!(directory.open("another".parse().unwrap()).is_ok());

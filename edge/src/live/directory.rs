@@ -12,9 +12,10 @@ use super::{HELD_MAX, Live, hold};
 use crate::siblings::Siblings;
 use crate::timeline::{Config, Timeline};
 
-/// The most broadcasts at once, as many as a relay announces. One that nobody watches is its catalog, a
-/// few kilobytes; how many have media is [`crate::demand`]'s to bound.
-const BROADCASTS_MAX: usize = 4_096;
+/// The most broadcasts at once. One that nobody watches is its catalog, a few kilobytes and one of the
+/// 4,096 streams that a relay lets an edge have, so half of these stay for media; how many of them have
+/// that is [`crate::demand`]'s to bound.
+const BROADCASTS_MAX: usize = 2_048;
 
 /// The edge holds [`BROADCASTS_MAX`] broadcasts and takes no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -59,6 +59,7 @@ impl Broadcast {
         renewed: CancellationToken,
     ) -> Option<BroadcastId> {
         let following = async {
+            self.progress.announced();
             // Of this announcement: what the one before listed may not be there any more.
             let (list, listed) = watch::channel(Vec::new());
             tokio::select! {

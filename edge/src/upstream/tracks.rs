@@ -30,6 +30,9 @@ pub(super) struct Progress {
     /// Those that have arrived over the current subscription. What is fetched on a connection before
     /// a track's subscription arrives would be taken for live.
     heard: Mutex<HashSet<TrackName>>,
+    /// The newest group of each when all was let go of. The relay's client keeps it for half a minute and
+    /// begins with it whoever subscribes again, long after it was live.
+    stale: Mutex<HashMap<TrackName, GroupId>>,
     /// Wakes the fetcher: a track has come that may miss what was before.
     pub(super) joined: Notify,
 }
@@ -43,6 +46,11 @@ struct Newest {
 }
 
 impl Progress {
+    /// The broadcast is announced anew: nothing has come over this announcement.
+    pub(super) fn announced(&self) {
+        self.stale().clear();
+    }
+
     /// Tracks are subscribed to anew.
     pub(super) fn begin(&self) {
         self.heard().clear();
@@ -51,7 +59,18 @@ impl Progress {
     /// What came is not here any more, so that nothing is missing of it.
     pub(super) fn forget(&self) {
         self.heard().clear();
-        self.newest().clear();
+        let newest = std::mem::take(&mut *self.newest());
+        self.stale().extend(newest.into_iter().map(|(name, newest)| (name, newest.group)));
+    }
+
+    /// Whether a group is what was left of a track when it was let go of, or is older.
+    fn is_stale(&self, name: &TrackName, group: GroupId) -> bool {
+        let stale = self.stale();
+        stale.get(name).is_some_and(|last| last.period == group.period && group <= *last)
+    }
+
+    fn stale(&self) -> MutexGuard<'_, HashMap<TrackName, GroupId>> {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a track has arrived.
@@ -154,6 +173,11 @@ impl Broadcast {
                 self.live.lose_group(name, group);
             }
             match event {
+                Ok(
+                    TrackEvent::Chunk { group, .. }
+                    | TrackEvent::GroupEnd(group)
+                    | TrackEvent::Skipped(group),
+                ) if period.is_none() && self.progress.is_stale(name, group) => {}
                 Ok(TrackEvent::Chunk { group, chunk, .. }) => {
                     let joining = period != Some(group.period);
                     if joining {
@@ -256,4 +280,25 @@ pub(super) fn wanted_tracks(catalog: &Catalog) -> Vec<WantedTrack> {
         priority: Priority::video(index),
     });
     audio.chain(video).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_when_all_was_let_go_of_is_not_taken_for_live() {
+        let (progress, track) = (Progress::default(), TrackName::new("video/main").unwrap());
+        let group = |period, index| GroupId { period, index };
+        progress.note(&track, group(1, 7));
+        assert!(!progress.is_stale(&track, group(1, 7)), "it is live");
+        progress.forget();
+        let stale = |period, index| progress.is_stale(&track, group(period, index));
+        assert_eq!([stale(1, 6), stale(1, 7), stale(1, 8)], [true, true, false]);
+        // Those of another origin's are counted anew.
+        assert_eq!([stale(0, 0), stale(2, 0)], [false, false]);
+        assert!(progress.note(&track, group(1, 8)).is_none(), "nothing is missing before it");
+        progress.announced();
+        assert!(!stale(1, 7));
+    }
 }

@@ -103,6 +103,11 @@ CONFIGURATION
                                      other edges, where players go when this one is lost or stops
     drain_secs = 15                  seconds to let them go there before it stops, or less if nobody is
                                      left; none without siblings unless it is said
+    prewarm = [\"algebra-1\"]          broadcasts that are always subscribed to, or [\"*\"] for all; others
+                                     are while somebody watches. All in `all`, none in `edge`. A HEAD
+                                     of /live/<id>/manifest.mpd warms one for now
+    linger_secs = 60                 seconds for which one stays after its last viewer
+    broadcasts_max = 256             broadcasts subscribed to at once
     window_secs = 120                seconds that viewers over HTTP can seek back; 20 or more for plain HLS
     window_bytes_max = 134217728     bytes kept per broadcast, whatever the window
     window_fetch_mbps_max = 50       Mbit/s at which a new edge fetches what was before it

@@ -124,6 +124,8 @@ mod tests {
     /// That of RFC 8032 §7.1.
     const VIEWER_KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
+    use lectern_edge::demand::Prewarm;
+
     use super::*;
 
     fn load(toml: &str) -> anyhow::Result<Config> {
@@ -194,6 +196,9 @@ mod tests {
         check("[edge]\nhttp = \"nowhere\"", "lectern.toml: edge.http: invalid socket address");
         check("[edge]\nhttp_connections_max = 0", "edge.http_connections_max: ");
         check("[edge]\nwindow_fetch_mbps_max = 0", "edge.window_fetch_mbps_max: ");
+        check("[edge]\nlinger_secs = 0", "edge.linger_secs: ");
+        check("[edge]\nprewarm = [\"a/b\"]", "\"a/b\" is neither the id of a broadcast nor \"*\"");
+        check("[edge]\nprewarm = [\"*\", \"a\"]", "stands alone");
         check("[[edge.ice_servers]]\nurl = \"turn:host\"", "no such setting; there are urls");
         check("[edge]\nmedia_addresses = [\"edge.example\"]", "no address that viewers can reach");
         check("[[broadcast]]\nid = \"a/b\"\nstream_key = \"x\"", "a-z A-Z 0-9");
@@ -205,6 +210,16 @@ mod tests {
         check("[[viewer_key]]\nkid = \"a\"\npublic_key = \"AAAA\"", "32 bytes");
         let key = format!("[[viewer_key]]\nkid = \"a\"\npublic_key = \"{}\"\n", VIEWER_KEY);
         check(&key.repeat(2), "viewer_key: \"a\" is there twice");
+    }
+
+    #[test]
+    fn nothing_is_warm_unless_the_file_or_the_role_says_so() {
+        let prewarm = |toml: &str| load(toml).expect("valid").edge.prewarm;
+        assert_eq!(prewarm(""), None);
+        assert_eq!(prewarm("[edge]\nprewarm = []"), Some(Prewarm::default()));
+        assert_eq!(prewarm("[edge]\nprewarm = [\"*\"]"), Some(Prewarm::All));
+        let listed = load("[edge]\nprewarm = [\"a\", \"b\"]").expect("valid").edge.demand();
+        assert_eq!((listed.prewarm.reserved(), listed.subscribed_max), (2, 256));
     }
 
     #[test]

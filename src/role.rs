@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::Router;
+use lectern_edge::demand::Prewarm;
 use lectern_edge::{Edge, Upstream, pages};
 use lectern_origin::{Origin, demo};
 use lectern_relay_proto::net::{Token, Tokens, Trust};
@@ -67,6 +68,8 @@ async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow:
         identity: None,
     };
     config.edge.data_dir = Some(config.data_dir.clone());
+    // Between the two nothing has to be saved, and the first viewer need not wait.
+    config.edge.prewarm.get_or_insert(Prewarm::All);
     let beside = pages::console(false, None).merge(origin.routes);
     let watch = start_edge(&config, upstream, beside, parts).await?;
     if demo {

@@ -10,6 +10,7 @@ use prometheus::Registry;
 use serde::{Deserialize, Deserializer};
 
 use crate::client::{Proxies, ProxyError};
+use crate::demand::{self, Prewarm};
 use crate::server::{self, tls};
 use crate::siblings::Sibling;
 use crate::{Error, Upstream, timeline, whep};
@@ -119,8 +120,19 @@ pub struct Config {
     pub egress_mbps_max: Option<u32>,
     /// STUN and TURN servers that players are told of; the edge itself needs none.
     pub ice_servers: Vec<whep::IceServer>,
+    /// Broadcasts that are subscribed to as soon as they are announced, by their ids, or `["*"]` for as
+    /// many as there is room for. Others are once somebody asks. Without it, none; or all where the
+    /// origin is in the same process.
+    pub prewarm: Option<Prewarm>,
+    /// Seconds for which a broadcast stays subscribed to after the last who watched it, read its comments
+    /// or asked for anything of it. Then its media goes from memory.
+    pub linger_secs: NonZeroU32,
+    /// The most broadcasts that are subscribed to at once; each takes what `window_bytes_max` says, and up
+    /// to 16 MiB for each rendition that WebRTC viewers may have. One more has the place of one that
+    /// nobody watches, or is refused for now.
+    pub broadcasts_max: NonZeroUsize,
     /// Seconds that a viewer of LL-DASH can seek back; each costs the bitrate of all tracks, of every
-    /// live broadcast. What was sent before this edge joined is fetched from the origin, as far as
+    /// broadcast that is subscribed to. What was sent before this edge joined is fetched from the origin, as far as
     /// its `relay_window_secs` reach.
     pub window_secs: u32,
     /// The most bytes of media kept per broadcast, whatever the window.
@@ -216,6 +228,9 @@ impl Default for Config {
             joins_per_sec_max: whep.joins_per_sec_max,
             egress_mbps_max: None,
             ice_servers: Vec::new(),
+            prewarm: None,
+            linger_secs: const { NonZeroU32::new(60).unwrap() },
+            broadcasts_max: const { NonZeroUsize::new(256).unwrap() },
             window_secs: 120,
             window_bytes_max: timeline::Config::default().bytes_max,
             window_fetch_mbps_max: const { NonZeroU32::new(50).unwrap() },
@@ -314,6 +329,15 @@ impl Config {
             connections_per_client_max: self.http_connections_per_client_max.get(),
             proxies: Proxies::parse(&self.trusted_proxies)?,
         })
+    }
+
+    /// Which broadcasts are subscribed to, and for how long.
+    pub fn demand(&self) -> demand::Config {
+        demand::Config {
+            linger: Duration::from_secs(self.linger_secs.get().into()),
+            subscribed_max: self.broadcasts_max.get(),
+            prewarm: self.prewarm.clone().unwrap_or_default(),
+        }
     }
 
     /// How fast older media is fetched.

@@ -3,7 +3,7 @@
 //! One module per concern: [`upstream`] (relay to cache), [`timeline`] (groups to segments),
 //! [`live`] (the timeline over HTTP), [`dash`] (the manifest), [`whep`] (WebRTC), [`pages`] (the
 //! player and its pages), [`experience`] (what viewers say of it), [`audience`] (how many they are),
-//! [`server`] (the HTTP listeners), [`client`] (whom a request comes from), [`comments`] (what viewers
+//! [`demand`] (what of the upstream is wanted), [`server`] (the HTTP listeners), [`client`] (whom a request comes from), [`comments`] (what viewers
 //! say), [`access`] (who may watch), [`siblings`] (where else they may go).
 
 pub mod access;
@@ -12,6 +12,7 @@ pub mod client;
 pub mod comments;
 pub mod config;
 pub mod dash;
+pub mod demand;
 pub mod experience;
 mod floods;
 pub mod hls;
@@ -43,6 +44,7 @@ use crate::access::Access;
 use crate::audience::Audience;
 use crate::comments::Comments;
 use crate::config::Config;
+use crate::demand::Demand;
 use crate::live::Directory;
 use crate::siblings::Siblings;
 
@@ -67,6 +69,7 @@ pub struct Edge {
     subscriber: Subscriber,
     directory: Arc<Directory>,
     engine: whep::Engine,
+    demand: Arc<Demand>,
     fetcher: upstream::Fetcher,
     comments: Arc<Comments>,
     audience: Arc<Audience>,
@@ -107,6 +110,14 @@ pub enum Error {
         secs: u32,
         /// `window_bytes_max`.
         bytes: usize,
+    },
+    /// More broadcasts to be warm than there may be.
+    #[error("edge.prewarm lists {listed} broadcasts, and edge.broadcasts_max is {max}")]
+    Prewarm {
+        /// How many are listed.
+        listed: usize,
+        /// `broadcasts_max`.
+        max: usize,
     },
     /// A proxy that is to be trusted.
     #[error("edge.trusted_proxies: {0}")]
@@ -167,6 +178,12 @@ impl Edge {
         if secs < WINDOW_SECS_MIN || bytes < WINDOW_BYTES_MIN {
             return Err(Error::Window { secs, bytes });
         }
+        let demand = config.demand();
+        let (listed, max) = (demand.prewarm.reserved(), demand.subscribed_max);
+        if listed > max {
+            return Err(Error::Prewarm { listed, max });
+        }
+        let demand = Demand::new(demand, demand::Metrics::register(registry)?);
         let limits = config.http_limits()?;
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
@@ -198,6 +215,7 @@ impl Edge {
             directory.clone(),
             audience.clone(),
             engine.clone(),
+            demand.clone(),
             config.shared_cache,
             access::Metrics::register(registry)?,
         );
@@ -231,6 +249,7 @@ impl Edge {
             subscriber,
             directory,
             engine,
+            demand,
             fetcher,
             comments,
             audience,
@@ -297,6 +316,7 @@ impl Edge {
             directory: self.directory,
             engine: self.engine,
             comments: self.comments.clone(),
+            demand: self.demand,
         };
         let follow = upstream::run(self.subscriber, consumers, self.fetcher, cancelled);
         let following = tokio::spawn(follow);

@@ -4,12 +4,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Between two lines of one kind.
+/// Between two lines of most kinds.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Lets one line through per [`PAUSE`], and counts those in between.
-#[derive(Default)]
-pub(crate) struct Throttle(Mutex<State>);
+/// Lets one line through per pause, and counts those in between.
+pub(crate) struct Throttle {
+    pause: Duration,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -17,15 +19,26 @@ struct State {
     suppressed: u64,
 }
 
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::every(PAUSE)
+    }
+}
+
 impl Throttle {
+    /// With so long a pause between two lines.
+    pub(crate) fn every(pause: Duration) -> Self {
+        Self { pause, state: Mutex::default() }
+    }
+
     /// How many lines were held back before the one that may be written now; `None` to hold it back.
     pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.quiet_until.is_some_and(|until| now < until) {
             state.suppressed += 1;
             return None;
         }
-        state.quiet_until = Some(now + PAUSE);
+        state.quiet_until = Some(now + self.pause);
         Some(std::mem::take(&mut state.suppressed))
     }
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod comments;
+mod demand;
 mod late_edge;
 mod lip_sync;
 mod mend;
@@ -14,3 +15,4 @@ mod restarts;
 mod sample_rates;
 mod stack;
 mod tracks;
+mod way;

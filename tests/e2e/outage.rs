@@ -1,76 +1,9 @@
 //! Promise: what an edge could not hear while its way to the origin was gone, it has once it is back.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use serde_json::Value;
-use tokio::net::UdpSocket;
-use tokio::task::JoinSet;
 
 use crate::stack::{AAC, AUDIO, H264, Stack, VIDEO, representations};
-
-/// A way to the relay that can be cut.
-struct Way {
-    address: SocketAddr,
-    is_cut: Arc<AtomicBool>,
-    _task: JoinSet<()>,
-}
-
-impl Way {
-    async fn to(relay: SocketAddr) -> Self {
-        let front = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-        let address = front.local_addr().unwrap();
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let mut task = JoinSet::new();
-        task.spawn(forward(front, relay, is_cut.clone()));
-        Self { address, is_cut, _task: task }
-    }
-
-    fn cut(&self, is_cut: bool) {
-        self.is_cut.store(is_cut, Ordering::Relaxed);
-    }
-}
-
-/// Carries datagrams both ways, each client's from a socket of its own.
-async fn forward(front: Arc<UdpSocket>, relay: SocketAddr, is_cut: Arc<AtomicBool>) {
-    let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
-    let mut returning = JoinSet::new();
-    let mut datagram = vec![0; 65_536];
-    loop {
-        let Ok((len, client)) = front.recv_from(&mut datagram).await else { continue };
-        let back = match backs.entry(client) {
-            Entry::Occupied(back) => back.into_mut(),
-            Entry::Vacant(new) => {
-                let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-                back.connect(relay).await.unwrap();
-                let (front, is_cut) = (front.clone(), is_cut.clone());
-                returning.spawn(give_back(back.clone(), front, client, is_cut));
-                new.insert(back)
-            }
-        };
-        if !is_cut.load(Ordering::Relaxed) {
-            let _ = back.send(&datagram[..len]).await;
-        }
-    }
-}
-
-async fn give_back(
-    back: Arc<UdpSocket>,
-    front: Arc<UdpSocket>,
-    client: SocketAddr,
-    is_cut: Arc<AtomicBool>,
-) {
-    let mut datagram = vec![0; 65_536];
-    loop {
-        let Ok(len) = back.recv(&mut datagram).await else { continue };
-        if !is_cut.load(Ordering::Relaxed) {
-            let _ = front.send_to(&datagram[..len], client).await;
-        }
-    }
-}
+use crate::way::Way;
 
 /// The last segment of the track that has the fewest.
 fn last(status: &Value) -> Option<u64> {

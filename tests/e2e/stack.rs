@@ -6,6 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use axum::Router;
+use lectern_edge::config::Config as EdgeConfig;
+use lectern_edge::demand::Prewarm;
 use lectern_edge::{Edge, Upstream};
 use lectern_origin::Origin;
 use lectern_origin::config::{BroadcastConfig, Config, Secret};
@@ -42,6 +44,8 @@ pub(crate) struct Stack {
     broadcasts: Vec<BroadcastConfig>,
     config: Config,
     origin: Option<Running>,
+    /// What the edge counts.
+    registry: Registry,
     _edge: Running,
     client: reqwest::Client,
 }
@@ -73,11 +77,22 @@ impl Stack {
         let data_dir = tempfile::tempdir().unwrap();
         let (origin, rtmp, relay, certificate) =
             start_origin(&config, ANY, ANY, data_dir.path().into(), &broadcasts).await;
-        let (edge, http) = start_edge(relay, &certificate).await;
+        let (_edge, http, registry) = start_edge(relay, &certificate, warm()).await;
         let client = client();
         let origin = Some(origin);
-        let _edge = edge;
-        Self { rtmp, relay, certificate, http, data_dir, broadcasts, config, origin, _edge, client }
+        Self {
+            rtmp,
+            relay,
+            certificate,
+            http,
+            data_dir,
+            broadcasts,
+            config,
+            origin,
+            registry,
+            _edge,
+            client,
+        }
     }
 
     /// Another edge of the same origin.
@@ -87,7 +102,12 @@ impl Stack {
 
     /// The same, which finds the origin's relay at `relay`.
     pub(crate) async fn another_edge_by(&self, relay: SocketAddr) -> Self {
-        let (edge, http) = start_edge(relay, &self.certificate).await;
+        self.another_edge_as(relay, warm()).await
+    }
+
+    /// The same, set up so but for its ports.
+    pub(crate) async fn another_edge_as(&self, relay: SocketAddr, config: EdgeConfig) -> Self {
+        let (_edge, http, registry) = start_edge(relay, &self.certificate, config).await;
         Self {
             certificate: self.certificate.clone(),
             http,
@@ -95,7 +115,8 @@ impl Stack {
             broadcasts: Vec::new(),
             config: self.config.clone(),
             origin: None,
-            _edge: edge,
+            registry,
+            _edge,
             client: self.client.clone(),
             ..*self
         }
@@ -125,12 +146,21 @@ impl Stack {
             .expect("ffmpeg is installed")
     }
 
+    /// What the edge counts.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.http)
     }
 
     pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.client.get(self.url(path)).timeout(DEADLINE).send().await.unwrap()
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> reqwest::Response {
+        self.client.delete(self.url(path)).timeout(DEADLINE).send().await.unwrap()
     }
 
     /// Posts a WHEP offer.
@@ -204,12 +234,18 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAddr) {
-    let config = lectern_edge::config::Config {
-        http: ANY,
-        media: ANY,
-        ..lectern_edge::config::Config::default()
-    };
+/// As in one process with its origin: it subscribes to everything.
+fn warm() -> EdgeConfig {
+    EdgeConfig { prewarm: Some(Prewarm::All), ..EdgeConfig::default() }
+}
+
+/// An edge of the relay that presents this certificate; where it serves, and what it counts.
+pub(crate) async fn start_edge(
+    relay: SocketAddr,
+    certificate: &str,
+    config: EdgeConfig,
+) -> (Running, SocketAddr, Registry) {
+    let config = EdgeConfig { http: ANY, media: ANY, ..config };
     let upstream = Upstream {
         addresses: vec![relay.to_string()],
         name: Some("localhost".to_owned()),
@@ -217,9 +253,31 @@ async fn start_edge(relay: SocketAddr, certificate: &str) -> (Running, SocketAdd
         token: None,
         identity: None,
     };
-    let edge = Edge::start(&config, upstream, Router::new(), &Registry::new()).await.unwrap();
+    let registry = Registry::new();
+    let edge = Edge::start(&config, upstream, Router::new(), &registry).await.unwrap();
     let http = edge.http_addr();
-    (Running::spawn(async |cancel| edge.run(cancel).await), http)
+    (Running::spawn(async |cancel| edge.run(cancel).await), http, registry)
+}
+
+/// The sum of a metric over its labels.
+pub(crate) fn metric(registry: &Registry, name: &str) -> f64 {
+    let families = registry.gather();
+    let of = families.iter().filter(|family| family.name() == name);
+    let metrics = of.flat_map(|family| family.get_metric());
+    metrics.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value()).sum()
+}
+
+/// Waits until a metric is as wanted.
+pub(crate) async fn metric_when(registry: &Registry, name: &str, wanted: impl Fn(f64) -> bool) {
+    let began = tokio::time::Instant::now();
+    loop {
+        let value = metric(registry, name);
+        if wanted(value) {
+            return;
+        }
+        assert!(began.elapsed() < DEADLINE, "{name} was {value} at the end");
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 async fn start_origin(

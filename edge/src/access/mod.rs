@@ -43,6 +43,7 @@ use self::known::Known;
 use self::refusal::Refusal;
 use crate::audience::{Audience, Newcomer, client_of};
 use crate::client::Secured;
+use crate::demand::{self, Demand, Watching};
 use crate::floods::Floods;
 use crate::live::Directory;
 use crate::whep::{Engine, SessionId};
@@ -66,6 +67,7 @@ pub struct Access {
     directory: Arc<Directory>,
     audience: Arc<Audience>,
     engine: Engine,
+    demand: Arc<Demand>,
     known: Mutex<Known>,
     floods: Mutex<Floods>,
     /// Somebody who checks tokens as well stands before this edge and keeps media for all viewers.
@@ -127,6 +129,8 @@ enum Route {
     Offer,
     /// What every player over HTTP asks for first.
     Manifest,
+    /// How a broadcast stands, and what viewers say of it: nothing that has to be subscribed to.
+    About,
     /// Anything else of a broadcast.
     Other,
 }
@@ -136,10 +140,20 @@ impl Route {
         let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         match path {
             "/live/{id}/access" => Self::Free,
+            "/live/{id}" | "/live/{id}/experience" => Self::About,
             "/whep/{id}" => Self::Offer,
             "/live/{id}/manifest.mpd" | "/live/{id}/index.m3u8" => Self::Manifest,
             _ if path.starts_with("/live/{id}") => Self::Other,
             _ => Self::Free,
+        }
+    }
+
+    /// Whether what is asked for has to be subscribed to.
+    fn wants(self, method: &Method) -> bool {
+        match self {
+            Self::Offer => *method == Method::POST,
+            Self::Manifest | Self::Other => matches!(*method, Method::GET | Method::HEAD),
+            Self::About | Self::Free => false,
         }
     }
 }
@@ -150,6 +164,7 @@ impl Access {
         directory: Arc<Directory>,
         audience: Arc<Audience>,
         engine: Engine,
+        demand: Arc<Demand>,
         shared_cache: bool,
         metrics: Metrics,
     ) -> Arc<Self> {
@@ -157,6 +172,7 @@ impl Access {
             directory,
             audience,
             engine,
+            demand,
             known: Mutex::default(),
             floods: Mutex::new(Floods::new(CLIENT)),
             shared_cache,
@@ -237,7 +253,7 @@ impl Access {
         let begins = match route {
             Route::Offer => request.method() == Method::POST,
             Route::Manifest => matches!(*request.method(), Method::GET | Method::HEAD),
-            Route::Other | Route::Free => false,
+            Route::About | Route::Other | Route::Free => false,
         };
         let Some(max) = about.viewers_max.filter(|_| begins) else { return Ok(()) };
         let newcomer = Newcomer::of(id, request, route == Route::Offer);
@@ -255,6 +271,41 @@ impl Access {
         let max = about.viewers_max.filter(|_| session.is_some());
         let over = max.is_some_and(|max| self.engine.watching(id) > max);
         if over { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    /// Has a broadcast subscribed to while somebody who may watch it is answered. Where that is not
+    /// `known` yet, it is judged as soon as it is.
+    async fn watch(
+        &self,
+        asker: &Asker,
+        known: bool,
+        watching: &Watching,
+        answering: impl Future<Output = Response>,
+    ) -> Result<Response, Refusal> {
+        if known {
+            watching.begin().await.map_err(|_| Refusal::NoRoom)?;
+            return Ok(answering.await);
+        }
+        let watched = async {
+            self.directory.described(&asker.id).await;
+            match self.judge(asker) {
+                Verdict::Open(_) | Verdict::Granted(..) => {
+                    watching.begin().await.map_err(|_| Refusal::NoRoom)
+                }
+                Verdict::Refused(refusal) => Err(refusal),
+                Verdict::Unknown => Ok(()),
+            }
+        };
+        let mut answering = std::pin::pin!(answering);
+        tokio::select! {
+            // First what has an answer: a session may have begun with it.
+            biased;
+            answer = &mut answering => Ok(answer),
+            watched = watched => {
+                watched?;
+                Ok(answering.await)
+            }
+        }
     }
 
     fn refuse(&self, refusal: Refusal) -> Response {
@@ -307,7 +358,19 @@ async fn guard(
     if let Verdict::Granted(_, until_ms) = &verdict {
         request.extensions_mut().insert(grant(*until_ms));
     }
-    let answer = next.run(request).await;
+    let watching =
+        route.wants(request.method()).then(|| access.demand.interest(&asker.id).watching());
+    let answer = match watching {
+        None => next.run(request).await,
+        Some(watching) => {
+            request.extensions_mut().insert(watching.clone());
+            let known = !matches!(verdict, Verdict::Unknown);
+            match access.watch(&asker, known, &watching, next.run(request)).await {
+                Ok(answer) => demand::keep(answer, watching),
+                Err(refusal) => return access.refuse(refusal),
+            }
+        }
+    };
     match verdict {
         Verdict::Open(_) | Verdict::Refused(_) => answer,
         Verdict::Granted(_, until_ms) => access.hand_out(answer, &asker, until_ms, secure),

@@ -35,6 +35,8 @@ pub(super) enum Refusal {
     TooMany(Duration),
     /// As many watch as the host lets in.
     Full,
+    /// The edge carries as many broadcasts as it may.
+    NoRoom,
     /// Nobody knows yet for whom the broadcast is.
     NotReady,
     /// There is no such broadcast.
@@ -72,6 +74,8 @@ impl Refusal {
             Self::Invalid => "token-invalid",
             Self::TooMany(_) => "too-many-requests",
             Self::Full => "broadcast-full",
+            // As of an edge that is full of viewers: players go to another.
+            Self::NoRoom => "full",
             Self::NotReady => "no-media",
             Self::Unknown => "unknown",
         }
@@ -85,7 +89,7 @@ impl Refusal {
             | Self::WrongBroadcast
             | Self::Invalid => StatusCode::UNAUTHORIZED,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Full | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::NoRoom | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unknown => StatusCode::NOT_FOUND,
         }
     }
@@ -113,6 +117,10 @@ impl Refusal {
             Self::Full => {
                 ("No place", "As many people are watching as the host of this broadcast lets in.")
             }
+            Self::NoRoom => (
+                "Edge full",
+                "This edge carries as many broadcasts as it may. Others may have room.",
+            ),
             Self::NotReady => {
                 ("Not ready", "The broadcast has not begun, or this edge is just joining it.")
             }
@@ -123,7 +131,9 @@ impl Refusal {
     fn retry_after_s(self) -> Option<u64> {
         match self {
             Self::TooMany(after) => Some(after.as_secs() + 1),
-            Self::Full => Some(rand::rng().random_range(RETRY_FULL_S.0..=RETRY_FULL_S.1)),
+            Self::Full | Self::NoRoom => {
+                Some(rand::rng().random_range(RETRY_FULL_S.0..=RETRY_FULL_S.1))
+            }
             Self::NotReady => Some(1),
             _ => None,
         }

@@ -1,6 +1,8 @@
 //! Who gets in at which route, with an edge's own router and made-up broadcasts: `talk` is for holders of
 //! a token, `open` for everybody, and what else is of them is the same.
 
+mod demanding;
+
 use std::net::Ipv4Addr;
 
 use axum::http::header::AUTHORIZATION;
@@ -19,6 +21,7 @@ struct Edge {
     router: Router,
     directory: Arc<Directory>,
     audience: Arc<Audience>,
+    demand: Arc<Demand>,
     issuer: Issuer,
     registry: Registry,
 }
@@ -37,16 +40,27 @@ impl Edge {
         let metrics = comments::Metrics::register(&registry).unwrap();
         let comments = comments::Comments::new(None, audience.clone(), metrics);
         let experience = experience::Metrics::register(&registry).unwrap();
-        let metrics = Metrics::register(&registry).unwrap();
-        let access =
-            Access::new(directory.clone(), audience.clone(), engine.clone(), shared_cache, metrics);
+        let metrics = demand::Metrics::register(&registry).unwrap();
+        let linger = std::time::Duration::from_secs(60);
+        let config =
+            demand::Config { linger, subscribed_max: 2, prewarm: demand::Prewarm::default() };
+        let demand = Demand::new(config, metrics);
+        let access = Access::new(
+            directory.clone(),
+            audience.clone(),
+            engine.clone(),
+            demand.clone(),
+            shared_cache,
+            Metrics::register(&registry).unwrap(),
+        );
         let broadcasts = Router::new()
             .merge(live::routes(directory.clone(), audience.clone(), true))
             .merge(experience::routes(directory.clone(), audience.clone(), experience))
             .merge(comments::routes(comments, directory.clone(), Vec::new()))
             .merge(whep::routes(engine));
         let router = access.guard(broadcasts);
-        let edge = Self { router, directory, audience, issuer: Issuer::new("k1"), registry };
+        let issuer = Issuer::new("k1");
+        let edge = Self { router, directory, audience, demand, issuer, registry };
         edge.describe("talk", Visibility::Token);
         edge.describe("open", Visibility::Public);
         edge

@@ -17,11 +17,12 @@ use lectern_relay_proto::{BroadcastId, UtcTime};
 
 use super::rendition::{self, Place};
 use super::room::Room;
-use super::socket::Viewer;
+use super::socket::{SETTLE_MAX, Viewer};
 use super::{Comments, sidecar};
 use crate::access::Grant;
 use crate::access::carried::PROTOCOL;
 use crate::client::Client;
+use crate::demand::Watching;
 use crate::live::{Directory, Live};
 use crate::negotiation::{etag_of, matches_etag};
 use crate::preflight::{READING, preflight};
@@ -53,11 +54,14 @@ pub fn routes(comments: Arc<Comments>, directory: Arc<Directory>, origins: Vec<S
         .with_state(Arc::new(Site { comments, directory, origins }))
 }
 
+/// What a connection has for as long as it lasts: that it counts as one, and wants the broadcast.
+type Kept = (Option<Extension<Seat>>, Option<Extension<Arc<Watching>>>);
+
 async fn read_along(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
     client: Option<Extension<Client>>,
-    seat: Option<Extension<Seat>>,
+    kept: Kept,
     grant: Option<Extension<Grant>>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
@@ -86,8 +90,7 @@ async fn read_along(
             let viewers = site.comments.viewers.clone();
             viewers.track_future(async move {
                 viewer.serve(socket, over).await;
-                // The connection counts as one for as long as it lasts.
-                drop(seat);
+                drop(kept);
             })
         })
 }
@@ -98,7 +101,7 @@ async fn file(
     headers: HeaderMap,
 ) -> Response {
     if let Some(place) = Place::parse(&file) {
-        return site.subtitles(&id, place, &headers);
+        return site.subtitles(&id, place, &headers).await;
     }
     // One name for each file, or caches would keep it under many.
     let number = file.strip_suffix(".jsonl").and_then(|k| Some((k, k.parse::<u64>().ok()?)));
@@ -110,6 +113,7 @@ async fn file(
     site.file(&id, "application/jsonl", &headers, |room| {
         room.shown(|comment| comment.mt / sidecar::BUCKET_MS == k, sidecar::lines).into()
     })
+    .await
 }
 
 async fn webvtt(
@@ -117,7 +121,7 @@ async fn webvtt(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    site.file(&id, VTT, &headers, |room| room.webvtt(sidecar::webvtt))
+    site.file(&id, VTT, &headers, |room| room.webvtt(sidecar::webvtt)).await
 }
 
 impl Site {
@@ -126,14 +130,15 @@ impl Site {
     }
 
     /// The comments that are shown in a segment.
-    fn subtitles(&self, id: &str, place: Place, request: &HeaderMap) -> Response {
+    async fn subtitles(&self, id: &str, place: Place, request: &HeaderMap) -> Response {
         let snapshot = self.live(id).and_then(|live| live.snapshot());
         let Some(snapshot) = snapshot.filter(|snapshot| snapshot.comments) else {
             return absent(self);
         };
         let (status, cache) = match place.span(&snapshot, UtcTime::from(SystemTime::now())) {
             Ok(span) => {
-                return self.file(id, VTT, request, |room| room.subtitles.get(room, place, span));
+                let render = |room: &Room| room.subtitles.get(room, place, span);
+                return self.file(id, VTT, request, render).await;
             }
             Err(rendition::Absent::Gone) => (StatusCode::GONE, LONG_GONE),
             Err(rendition::Absent::Unknown) => (StatusCode::NOT_FOUND, "no-store"),
@@ -142,7 +147,7 @@ impl Site {
         (status, headers, "there is no such segment\n").into_response()
     }
 
-    fn file(
+    async fn file(
         &self,
         id: &str,
         content_type: &'static str,
@@ -151,6 +156,10 @@ impl Site {
     ) -> Response {
         let Some(live) = self.live(id) else { return absent(self) };
         let (room, _) = self.comments.open(live.id());
+        if self.comments.upward.is_some() {
+            // Somebody may be the first to ask, whose answer is on its way.
+            room.settle(SETTLE_MAX).await;
+        }
         let text = render(&room);
         let etag = etag_of(&text);
         let headers = [

@@ -16,8 +16,8 @@ use super::writing::Writing;
 
 /// How long a player may take to say who it is.
 const JOIN_MAX: Duration = Duration::from_secs(5);
-/// How long a joiner waits for an edge that does not know yet what was said.
-const SETTLE_MAX: Duration = Duration::from_secs(3);
+/// How long a joiner, or who asks for a file, waits for an edge that does not know yet what was said.
+pub(super) const SETTLE_MAX: Duration = Duration::from_secs(3);
 /// How often a silent player is asked whether it is there, and how long it may be silent.
 const PING_EACH: Duration = Duration::from_secs(25);
 const SILENCE_MAX: Duration = Duration::from_secs(80);

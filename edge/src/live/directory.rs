@@ -12,8 +12,10 @@ use super::{HELD_MAX, Live, hold};
 use crate::siblings::Siblings;
 use crate::timeline::{Config, Timeline};
 
-/// The most broadcasts at once. Memory is bounded by this times [`Config::bytes_max`].
-const BROADCASTS_MAX: usize = 1_024;
+/// The most broadcasts at once. One that nobody watches is its catalog, a few kilobytes and one of the
+/// 4,096 streams that a relay lets an edge have, so half of these stay for media; how many of them have
+/// that is [`crate::demand`]'s to bound.
+const BROADCASTS_MAX: usize = 2_048;
 
 /// The edge holds [`BROADCASTS_MAX`] broadcasts and takes no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +139,22 @@ impl Directory {
         match self.get(id) {
             Some(live) => Some(Ok(live)),
             None => informed.then_some(Err(Absent::Unknown)),
+        }
+    }
+
+    /// Waits until it is known for whom `id` is; for ever if that will not be.
+    pub(crate) async fn described(&self, id: &BroadcastId) {
+        let mut news = self.informed.subscribe();
+        loop {
+            news.mark_unchanged();
+            if let Some(live) = self.get(id) {
+                let mut follow = live.follow();
+                while live.about().is_none() && follow.changed().await.is_ok() {}
+                return;
+            }
+            if news.changed().await.is_err() {
+                std::future::pending().await
+            }
         }
     }
 

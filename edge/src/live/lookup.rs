@@ -76,8 +76,11 @@ pub(super) fn segment(snapshot: &Snapshot, locator: &Locator, number: u64, now: 
         Some(first) => number < first,
         None => period.last_number.is_some_and(|last| number <= last),
     };
-    // An edge that has just joined knows of no segment, and players ask for those that they saw.
-    let unheard = first.is_none() && period.last_number.is_none();
+    // An edge that has just joined knows of no segment, or of none of this track, and players ask for those
+    // that they saw.
+    let live = snapshot.state == PublisherState::Live
+        && snapshot.current().is_some_and(|current| current.info.id == period.info.id);
+    let unheard = first.is_none() && period.last_number.is_none_or(|last| live && number < last);
     // By the clock, and the next one may be early; the first of the period is what to begin with.
     let passed = number <= nominal(snapshot, period, now).saturating_add(1)
         && number > period.info.first_number();
@@ -162,5 +165,15 @@ mod tests {
         );
         let snapshot = timeline.snapshot().unwrap();
         assert!(matches!(segment(&snapshot, &locator, 5, now), Answer::Found(_)));
+        // Another track may come later.
+        let mut timeline = Timeline::new(Config::default());
+        timeline.set_catalog(&script.catalog());
+        let joined = script.events().into_iter().filter(|event| event.group.index >= 4);
+        let joined = joined.filter(|event| event.track == video && event.at_ms < 11_000);
+        joined.for_each(|event| feed(&mut timeline, &event));
+        let snapshot = timeline.snapshot().unwrap();
+        let sound = Locator::new(&snapshot.current().unwrap().tracks[1].name, T0, 0);
+        let answer = segment(&snapshot, &sound, 4, now);
+        assert!(matches!(answer, Answer::Older(_)), "{answer:?}");
     }
 }

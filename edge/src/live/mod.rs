@@ -194,14 +194,25 @@ impl Live {
         self.snapshot.subscribe()
     }
 
-    /// Drops all media and tells the readers.
-    fn close(&self) {
+    /// Drops all media and what was made of it. `catalog`, the newest one, still describes it, as to an
+    /// edge that has just joined.
+    pub fn empty(&self, catalog: Option<&Catalog>) {
         if let Some(settling) = lock(&self.settling).take() {
             settling.abort();
         }
-        self.update(Timeline::clear);
+        self.update(|timeline| {
+            timeline.clear();
+            if let Some(catalog) = catalog {
+                timeline.set_catalog(catalog);
+            }
+        });
         *lock(&self.manifest) = None;
         self.playlists.clear();
+    }
+
+    /// Drops all media and tells the readers.
+    fn close(&self) {
+        self.empty(None);
     }
 
     fn update(&self, change: impl FnOnce(&mut Timeline)) {

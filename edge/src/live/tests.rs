@@ -566,13 +566,41 @@ async fn a_segment_from_before_this_edge_joined_is_waited_for_while_it_may_be_fe
     assert_eq!(edge.get(&video("0.m4s")).await.status, StatusCode::NOT_FOUND);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_after_media_was_let_go_of_is_held_and_finds_what_there_was() {
+    let edge = Edge::at(Script::new(&[2_000; 6]), 9_000);
+    let (segment_1, playlist) = (video("1.m4s"), "/live/talk/video-main/index.m3u8");
+    let (segment, listed) = (edge.get(&segment_1).await, edge.get(playlist).await);
+    edge.live.empty(Some(&edge.script.catalog()));
+    let snapshot = edge.live.snapshot().unwrap();
+    assert!(
+        snapshot.periods.iter().flat_map(|period| &period.tracks).all(|t| t.segments.is_empty())
+    );
+    assert_eq!(edge.get(&video("init.mp4")).await.status, StatusCode::OK);
+    // Held, while nobody fetches it; and not said to be gone for good.
+    assert_eq!(edge.get(&segment_1).await.status, StatusCode::NOT_FOUND);
+    let blocking = format!("{playlist}?_HLS_msn=3&_HLS_part=0");
+    let (manifest, again, reloaded, ()) = tokio::join!(
+        edge.get("/live/talk/manifest.mpd"),
+        edge.get(&segment_1),
+        edge.get(&blocking),
+        async {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            edge.play(0..9_000);
+        }
+    );
+    assert_eq!(manifest.status, StatusCode::OK);
+    assert_eq!((again.status, again.body), (StatusCode::OK, segment.body));
+    assert_eq!((reloaded.status, reloaded.body), (StatusCode::OK, listed.body));
+}
+
 #[test]
 fn a_directory_is_bounded() {
     let metrics = Metrics::register(&Registry::new()).unwrap();
     let directory = Directory::new(Config::default(), metrics);
     let opened =
-        (0..2_000).take_while(|n| directory.open(format!("b{n}").parse().unwrap()).is_ok());
-    assert_eq!(opened.count(), 1_024);
+        (0..5_000).take_while(|n| directory.open(format!("b{n}").parse().unwrap()).is_ok());
+    assert_eq!(opened.count(), 2_048);
     assert!(directory.open("b7".parse().unwrap()).is_ok(), "it is open already");
     directory.close(&"b7".parse().unwrap());
     assert!(directory.open("another".parse().unwrap()).is_ok());

@@ -21,6 +21,7 @@ use super::packetize::{self, Payloads};
 use super::renditions::{RENDITIONS_MAX, Renditions};
 use super::sdp::{Kind, Wanted};
 use super::waiting::News;
+use crate::demand::{Interest, Watching};
 
 /// Video frames of all renditions that are held while the catalog of their period is on its way: it
 /// overtakes them or follows within a round trip of the relay. Past this the period's start is lost.
@@ -58,6 +59,9 @@ struct Inner {
     held_bytes: usize,
     /// Viewers by worker.
     viewers: Vec<usize>,
+    /// By which they want the broadcast, and that they do while there is any.
+    interest: Option<Interest>,
+    watching: Option<Arc<Watching>>,
     feeds: usize,
     /// Whether nobody watches without a viewer token, as of the newest catalog.
     needs_token: bool,
@@ -134,13 +138,28 @@ impl Broadcast {
 
     /// A session of `worker` begins: from now on the worker gets every frame.
     pub(super) fn enter(&self, worker: usize) {
-        self.lock().viewers[worker] += 1;
+        let mut inner = self.lock();
+        inner.viewers[worker] += 1;
+        inner.watch();
     }
 
     /// A session of `worker` is over.
     pub(super) fn leave(&self, worker: usize) {
-        let viewers = &mut self.lock().viewers[worker];
-        *viewers = viewers.saturating_sub(1);
+        let mut inner = self.lock();
+        inner.viewers[worker] = inner.viewers[worker].saturating_sub(1);
+        let last = if inner.has_viewers() { None } else { inner.watching.take() };
+        drop(inner);
+        drop(last);
+    }
+
+    /// By which viewers say that they want the broadcast, from now on.
+    pub(super) fn set_interest(&self, interest: Interest) {
+        let mut inner = self.lock();
+        inner.interest = Some(interest);
+        let former = inner.watching.take();
+        inner.watch();
+        drop(inner);
+        drop(former);
     }
 
     /// How many viewers there are, those included whose handshake is not done.
@@ -406,7 +425,21 @@ impl Broadcast {
 
 impl Inner {
     fn is_idle(&self) -> bool {
-        self.feeds == 0 && self.viewers.iter().all(|viewers| *viewers == 0)
+        self.feeds == 0 && !self.has_viewers()
+    }
+
+    fn has_viewers(&self) -> bool {
+        self.viewers.iter().any(|viewers| *viewers > 0)
+    }
+
+    /// Says that the broadcast is wanted if it has viewers, and has not been said yet.
+    fn watch(&mut self) {
+        if self.watching.is_some() || !self.has_viewers() {
+            return;
+        }
+        let watching = self.interest.as_ref().map(Interest::watching);
+        // Whoever asked for the session wants it as well, so that there is room.
+        self.watching = watching.filter(|watching| watching.begin_now().is_ok());
     }
 
     fn clear(&mut self) {

@@ -13,6 +13,7 @@
 //!
 //! A POST with `Prefer: wait=N` (RFC 7240 §4.3) to a broadcast without media is held for up to
 //! `N` seconds, [`WAIT_MAX`] at most; players need not poll. What was held has `Preference-Applied`.
+//! One that nobody watched before is held for its first picture in any case, for a few seconds.
 //!
 //! Every refusal is plain text for people and has `Lectern-Reason` for the player.
 
@@ -23,6 +24,7 @@ mod prefer;
 mod refusal;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -40,6 +42,7 @@ use super::sdp::{self, OFFER_BYTES_MAX};
 use super::{Engine, Joiner, OfferError, SessionId, layer};
 use crate::access::Grant;
 use crate::client::Client;
+use crate::demand::Watching;
 pub(super) use refusal::{no_method, no_session, refuse};
 
 /// The longest that an offer is held: shorter than what proxies usually grant an answer.
@@ -86,6 +89,7 @@ async fn offer(
     Query(asked): Query<Asked>,
     client: Option<Extension<Client>>,
     grant: Option<Extension<Grant>>,
+    watching: Option<Extension<Arc<Watching>>>,
     request: Request,
 ) -> Result<Response, Response> {
     let wait = prefer::wait(request.headers()).map(|wait| wait.min(WAIT_MAX));
@@ -96,7 +100,10 @@ async fn offer(
     let began = Instant::now();
     let until = grant.map(|Extension(Grant { until })| until);
     let joiner = Joiner { offer: &offer, client, rendition: asked.rendition.as_deref(), until };
-    let opened = engine.open_within(&id, &joiner, wait.unwrap_or_default()).await;
+    // Whoever woke the broadcast has its first picture a round trip later, and need not come back for it.
+    let warm_up = watching.map(|Extension(watching)| watching.warms_up_within());
+    let patience = wait.unwrap_or_default().max(warm_up.unwrap_or_default());
+    let opened = engine.open_within(&id, &joiner, patience).await;
     let applied = wait.filter(|wait| opened.is_ok() || began.elapsed() >= *wait);
     let mut response = match opened {
         Ok(answer) => {

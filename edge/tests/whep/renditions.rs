@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use lectern_edge::audience::{self, Audience};
 use lectern_edge::comments::{self, Comments};
+use lectern_edge::demand::{self, Demand, Prewarm};
 use lectern_edge::live::{self, Directory};
 use lectern_edge::timeline;
 use lectern_edge::upstream;
@@ -432,7 +433,10 @@ async fn renditions_that_a_publisher_sends_over_the_relay_reach_viewers() {
         Audience::new(audience::Metrics::register(&Registry::new()).unwrap()),
         comments::Metrics::register(&Registry::new()).unwrap(),
     );
-    let consumers = upstream::Consumers { directory, engine: engine.clone(), comments };
+    let prewarm = Prewarm::All;
+    let config = demand::Config { linger: Duration::ZERO, subscribed_max: 1, prewarm };
+    let demand = Demand::new(config, demand::Metrics::register(&Registry::new()).unwrap());
+    let consumers = upstream::Consumers { directory, engine: engine.clone(), comments, demand };
     tokio::spawn(upstream::run(subscriber, consumers, fetcher, cancel));
 
     let mut broadcast = publisher.broadcast(&"demo".parse().unwrap(), Epoch::IDLE).unwrap();

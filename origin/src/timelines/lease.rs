@@ -13,7 +13,7 @@ use crate::take::LEAD_MAX;
 
 /// Ids of periods, and numbers of takes, that an owner may use beyond those which are stored as used: while
 /// the database is away an encoder may come back so often. Whoever continues begins behind them.
-pub const RESERVED: u32 = 256;
+pub const RESERVED: u32 = 32;
 /// How often it is stored how far media has come, where another process may have to continue it.
 pub const PROGRESS_EACH: Duration = Duration::from_secs(2);
 /// How far media may have come since, for all that anybody else can know: that long, and what a transaction

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lectern_relay_proto::{Catalog, Frame, GroupId, TrackName};
 
 use super::Shared;
+use crate::demand::Interest;
 use crate::whep::broadcast::Broadcast;
 
 /// The media side of a broadcast, for the task that receives it from upstream.
@@ -17,6 +18,12 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// The same, whose viewers say that they want the broadcast.
+    pub(crate) fn wanted_by(self, interest: Interest) -> Self {
+        self.broadcast.set_interest(interest);
+        self
+    }
+
     /// Says what the broadcast consists of now: `T0`, the parameter sets of the period, which codecs
     /// there are. Frames of a period wait, within bounds, for its catalog.
     pub fn set_catalog(&self, catalog: &Catalog) {

@@ -102,7 +102,7 @@ int gettimeofday(struct timeval *restrict at, void *restrict zone)
     struct timespec now;
     NEED_REAL();
     int done = zone ? real_gettimeofday(at, zone) : 0;
-    if (done == 0 && at && clock_gettime(CLOCK_REALTIME, &now) == 0) {
+    if (done == 0 && clock_gettime(CLOCK_REALTIME, &now) == 0) {
         at->tv_sec = now.tv_sec;
         at->tv_usec = now.tv_nsec / 1000;
     }

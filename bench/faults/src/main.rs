@@ -20,14 +20,15 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     };
     let mut rows = Vec::new();
     for fault in faults {
-        eprintln!("{fault} …");
-        rows.push(Row::new(fault, lectern_bench_faults::run(fault, &options).await));
+        let row = Row::new(fault, lectern_bench_faults::run(fault, &options).await);
+        eprintln!("{}", row.brief());
+        rows.push(row);
     }
     if options.random > 0 {
         let seed = options.seed.unwrap_or_else(rand::random);
         eprintln!("{} at random, --seed {seed} …", options.random);
         let told = |row: Row| {
-            eprintln!("{} …", row.fault);
+            eprintln!("{}", row.brief());
             rows.push(row);
         };
         lectern_bench_faults::random(seed, &options, told).await?;

@@ -39,6 +39,12 @@ pub struct Options {
     pub common: Common,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self::parse_from(["faults"])
+    }
+}
+
 fn origins(text: &str) -> Result<usize, String> {
     let within = text.parse().ok().filter(|count| (1..=ORIGINS_MAX).contains(count));
     within.ok_or_else(|| format!("from 1 to {ORIGINS_MAX}"))

@@ -90,6 +90,14 @@ impl Row {
         Self { fault: fault.to_string(), outcome, missed }
     }
 
+    /// In a line, for who waits for the table.
+    pub fn brief(&self) -> String {
+        let Ok(outcome) = &self.outcome else { return format!("{}: not measured", self.fault) };
+        let gaps = outcome.gaps().map(|(path, gap)| format!("{path} {gap:.1?}"));
+        let (lost, missed) = (outcome.comments.lost, self.missed.len());
+        format!("{}: {}; {lost} comments lost; {missed} aims missed", self.fault, gaps.join(", "))
+    }
+
     /// Whether it was measured, and nothing was lost nor needs a reload.
     pub fn is_well(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|outcome| !outcome.is_failure())

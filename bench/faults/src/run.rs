@@ -14,6 +14,8 @@ use crate::world::World;
 
 /// How long nothing is done, so that what is seen then is seen as well.
 const BEFORE: Duration = Duration::from_secs(4);
+/// How long it may take until what was done shows.
+const SHOWS: Duration = Duration::from_secs(4);
 /// How long viewers may take to have a steady picture again. Whoever has none then would reload.
 const BACK_MAX: Duration = Duration::from_secs(40);
 const DELAY: Duration = Duration::from_millis(100);
@@ -62,6 +64,7 @@ async fn suffer(world: &mut World, fault: Fault, options: &Options) -> anyhow::R
         _ => fault.lasts(),
     };
     act(world, fault, lasts).await.with_context(|| format!("{fault} cannot be done"))?;
+    sleep(SHOWS).await;
     let back = world.viewers.settle(BACK_MAX).await;
     let mut outcome = world.viewers.outcome();
     outcome.source_gap = world.source.longest();
@@ -84,9 +87,10 @@ async fn act(world: &mut World, fault: Fault, lasts: Duration) -> anyhow::Result
             world.start_origin(n).await?;
         }
         Fault::EdgeKill => {
-            world.edges[0].kill().await?;
+            let n = world.viewers.edge();
+            world.edges[n].kill().await?;
             sleep(lasts).await;
-            world.start_edge(0).await?;
+            world.start_edge(n).await?;
         }
         Fault::DatabaseKill => {
             world.database.kill().await?;
@@ -94,11 +98,13 @@ async fn act(world: &mut World, fault: Fault, lasts: Duration) -> anyhow::Result
             world.start_database().await?;
         }
         Fault::EdgeDrain => {
-            world.edges[0].stop().await?;
-            world.start_edge(0).await?;
+            let n = world.viewers.edge();
+            world.edges[n].stop().await?;
+            world.start_edge(n).await?;
         }
         Fault::Cut(_) => {
-            world.network.cut(0)?;
+            let n = world.viewers.edge();
+            world.network.cut(n)?;
             sleep(lasts).await;
             world.network.mend()?;
         }
@@ -143,9 +149,10 @@ async fn act(world: &mut World, fault: Fault, lasts: Duration) -> anyhow::Result
             world.origins[n].shim.shift(0)?;
         }
         Fault::EdgeClock(seconds) => {
-            world.edges[0].shim.shift(seconds)?;
+            let n = world.viewers.edge();
+            world.edges[n].shim.shift(seconds)?;
             sleep(lasts).await;
-            world.edges[0].shim.shift(0)?;
+            world.edges[n].shim.shift(0)?;
         }
     }
     Ok(())

@@ -52,8 +52,8 @@ pub(crate) struct Viewers {
 }
 
 impl Viewers {
-    /// They begin to watch at the first of `edges`, from `namespace`.
-    pub(crate) fn start(namespace: &Namespace, edges: Vec<String>) -> anyhow::Result<Self> {
+    /// They are there, in `namespace`.
+    pub(crate) fn start(namespace: &Namespace) -> anyhow::Result<Self> {
         let client = servers::client()?;
         let over = CancellationToken::new();
         let ended = over.clone();
@@ -73,9 +73,15 @@ impl Viewers {
             runtime.block_on(ended.cancelled());
         })?;
         let handle = told.recv().context("the viewers' thread ended")?;
-        let watcher = Watcher::new(client.clone())?;
         let [webrtc, dash, hls] = [Seen::default(), Seen::default(), Seen::default()];
-        let room = Room::new();
+        let thread = Some(thread);
+        Ok(Self { client, handle, over, thread, webrtc, dash, hls, room: Room::new() })
+    }
+
+    /// They begin to watch at the first of `edges`, and to read what is written.
+    pub(crate) fn watch(&self, edges: &[String]) -> anyhow::Result<()> {
+        let Self { client, handle, webrtc, dash, hls, room, .. } = self;
+        let watcher = Watcher::new(client.clone())?;
         let by_webrtc: Engine = Arc::new(move |setting| {
             let watcher = watcher.clone();
             Box::pin(webrtc::play(watcher, setting))
@@ -83,16 +89,21 @@ impl Viewers {
         let by_dash: Engine = Arc::new(|setting| Box::pin(dash::play(setting)));
         let by_hls: Engine = Arc::new(|setting| Box::pin(hls::play(setting)));
         for (engine, seen, first) in [
-            (by_webrtc, &webrtc, WEBRTC_FIRST),
-            (by_dash, &dash, SEGMENTS_FIRST),
-            (by_hls, &hls, SEGMENTS_FIRST),
+            (by_webrtc, webrtc, WEBRTC_FIRST),
+            (by_dash, dash, SEGMENTS_FIRST),
+            (by_hls, hls, SEGMENTS_FIRST),
         ] {
-            handle.spawn(watch(client.clone(), edges.clone(), first, engine, seen.clone()));
+            handle.spawn(watch(client.clone(), edges.to_vec(), first, engine, seen.clone()));
         }
         for number in 0..WRITERS {
-            handle.spawn(comment(room.clone(), number, edges.clone()));
+            handle.spawn(comment(room.clone(), number, edges.to_vec()));
         }
-        Ok(Self { client, handle, over, thread: Some(thread), webrtc, dash, hls, room })
+        Ok(())
+    }
+
+    /// The edge that who watches over WebRTC is at.
+    pub(crate) fn edge(&self) -> usize {
+        self.webrtc.edge()
     }
 
     /// Runs something among them, whose sockets are in their namespace.

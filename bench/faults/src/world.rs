@@ -113,8 +113,7 @@ impl World {
             links(&network, options.origins, &delay, &over)?,
             balancer(&network, options.origins, &source, &over)?,
         ];
-        let bases = (0..EDGES).map(base).collect();
-        let viewers = Viewers::start(network.at(Place::Viewers)?, bases)?;
+        let viewers = Viewers::start(network.at(Place::Viewers)?)?;
         let url = format!("rtmp://127.0.0.1:{RTMP_PORT}/live/{STREAM_KEY}");
         let studio = network.at(Place::Encoder)?.name().to_owned();
         let encoder = Encoder::start(&studio, url, dir.path().join("encoder.log"));
@@ -149,6 +148,7 @@ impl World {
             self.start_edge(n).await?;
         }
         self.encoder.run(true);
+        self.viewers.watch(&(0..EDGES).map(base).collect::<Vec<_>>())?;
         let settled = self.viewers.settle(START_MAX * 2).await;
         settled.map_err(|without| anyhow::anyhow!("no picture on {without} in the beginning"))
     }

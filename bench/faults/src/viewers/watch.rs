@@ -31,6 +31,7 @@ pub(crate) struct Seen(Arc<Mutex<Notes>>);
 #[derive(Debug, Default)]
 struct Notes {
     screen: Screen,
+    edge: usize,
     anew: usize,
     moved: usize,
     /// Those until the fault.
@@ -65,6 +66,11 @@ impl Seen {
     /// What no viewer would have come back from without a reload.
     pub(crate) fn reloads(&self) -> Vec<String> {
         self.lock().reloads.clone()
+    }
+
+    /// The edge that it asks.
+    pub(crate) fn edge(&self) -> usize {
+        self.lock().edge
     }
 
     /// For how long it has played without a gap.
@@ -160,6 +166,7 @@ pub(crate) async fn watch(
         {
             let mut notes = seen.lock();
             (notes.anew, notes.moved) = (ladder.anew, ladder.moved);
+            notes.edge = ladder.edge();
         }
         let due = ladder.deadline();
         let timer = async {

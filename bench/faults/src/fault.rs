@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::outcome::Outcome;
 
-/// What issue and operators call for: how much longer than the source itself a picture may be gone.
+/// How much longer than the source itself a picture may be gone.
 const BEYOND_SOURCE: Duration = Duration::from_secs(1);
 /// Until a player plays elsewhere.
 const ELSEWHERE: Duration = Duration::from_secs(3);
@@ -93,8 +93,8 @@ impl Fault {
                 outcome.source_gap + BEYOND_SOURCE
             }
             Self::EdgeKill | Self::EdgeDrain => ELSEWHERE,
-            // Nothing passes that link, and the viewers of another edge are no matter.
-            Self::Cut(seconds) if seconds > 1 => Duration::from_secs(seconds) + ELSEWHERE,
+            // Nothing passes that link. LL-DASH bridges a second of it.
+            Self::Cut(seconds) => Duration::from_secs(seconds) + BEYOND_SOURCE,
             _ => BEYOND_SOURCE,
         };
         for (path, gap) in outcome.gaps() {

@@ -87,7 +87,7 @@ impl Playhead {
         // The last track to have something that far back decides.
         let begin = self.tracks.iter().filter_map(|ranges| ranges.last()).map(|range| range.start);
         let start = begin.max().map_or(start, |begin| begin.max(start));
-        if end.saturating_sub(start) < AIM.min(RESUME * 3) {
+        if end.saturating_sub(start) < AIM {
             return false;
         }
         self.go_to(start)

@@ -4,8 +4,10 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use lectern_bench_rig::servers::died_with_us;
 
 use crate::network::Place;
 
@@ -13,6 +15,8 @@ const MISSING: &str = "PostgreSQL's server is missing: `scripts/install.sh test`
 /// It refuses to run as root; Debian's package makes this user.
 const USER: &str = "postgres";
 const PORT: u16 = 5_432;
+/// How long the server may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// What origins are told.
 pub(crate) fn url() -> String {
@@ -57,6 +61,25 @@ pub(crate) fn make(dir: &Path) -> anyhow::Result<Vec<String>> {
     ];
     settings.into_iter().for_each(|setting| words.extend(["-c".to_owned(), setting]));
     Ok(words)
+}
+
+/// Has the server begin a new file of its log, as it does by itself every 16 MB: only then does it notice that
+/// its disk is full. `namespace` is its own.
+pub(crate) async fn begin_log(namespace: &str) -> anyhow::Result<()> {
+    let host = Place::Database.address().to_string();
+    // Twice, and something between, since a file that nothing was written to is gone on with.
+    let commands = ["CREATE TABLE IF NOT EXISTS filler ()", "SELECT pg_switch_wal()"];
+    for command in commands.iter().chain(&commands) {
+        let mut psql = died_with_us(&["ip", "netns", "exec", namespace]);
+        psql.arg(bin()?.join("psql")).args(["--host", &host, "--username", USER]);
+        psql.args(["--quiet", "--command", command, "postgres"]);
+        let done = tokio::time::timeout(ANSWER_MAX, psql.output()).await;
+        // That it fails, or does not answer, is what a full disk is for.
+        if !matches!(done, Ok(Ok(output)) if output.status.success()) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Where the programs of the newest version are: Debian keeps them off the PATH.

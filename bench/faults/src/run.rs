@@ -7,7 +7,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::sleep;
 
+use crate::database;
 use crate::fault::Fault;
+use crate::network::Place;
 use crate::options::Options;
 use crate::outcome::{Outcome, Row};
 use crate::world::World;
@@ -137,6 +139,7 @@ async fn act(world: &mut World, fault: Fault, lasts: Duration) -> anyhow::Result
         }
         Fault::DatabaseFull => {
             world.database_disk.fill()?;
+            database::begin_log(world.network.at(Place::Database)?.name()).await?;
             sleep(lasts).await;
             world.database_disk.clear()?;
             // It ends by itself when it cannot write what it must.

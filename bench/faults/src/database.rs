@@ -63,22 +63,17 @@ pub(crate) fn make(dir: &Path) -> anyhow::Result<Vec<String>> {
     Ok(words)
 }
 
-/// Has the server begin a new file of its log, as it does by itself every 16 MB: only then does it notice that
-/// its disk is full. `namespace` is its own.
-pub(crate) async fn begin_log(namespace: &str) -> anyhow::Result<()> {
+/// Has the server end the file of its log, as it does by itself every 16 MB: the next thing that it stores needs
+/// a new one, which a full disk does not have. `namespace` is its own.
+pub(crate) async fn end_log(namespace: &str) -> anyhow::Result<()> {
     let host = Place::Database.address().to_string();
-    // Twice, and something between, since a file that nothing was written to is gone on with.
-    let commands = ["CREATE TABLE IF NOT EXISTS filler ()", "SELECT pg_switch_wal()"];
-    for command in commands.iter().chain(&commands) {
-        let mut psql = died_with_us(&["ip", "netns", "exec", namespace]);
-        psql.arg(bin()?.join("psql")).args(["--host", &host, "--username", USER]);
-        psql.args(["--quiet", "--command", command, "postgres"]);
-        let done = tokio::time::timeout(ANSWER_MAX, psql.output()).await;
-        // That it fails, or does not answer, is what a full disk is for.
-        if !matches!(done, Ok(Ok(output)) if output.status.success()) {
-            break;
-        }
-    }
+    let mut psql = died_with_us(&["ip", "netns", "exec", namespace]);
+    psql.arg(bin()?.join("psql")).args(["--host", &host, "--username", USER]);
+    psql.args(["--quiet", "--command", "SELECT pg_switch_wal()", "postgres"]);
+    let output = tokio::time::timeout(ANSWER_MAX, psql.output()).await;
+    let output = output.context("the database does not answer")??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "psql: {}", said.trim());
     Ok(())
 }
 

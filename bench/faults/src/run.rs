@@ -22,6 +22,10 @@ const SHOWS: Duration = Duration::from_secs(4);
 const BACK_MAX: Duration = Duration::from_secs(40);
 const DELAY: Duration = Duration::from_millis(100);
 const LOSS_PERCENT: u64 = 5;
+/// Files of its log that the database may have made beforehand.
+const SPARE_FILES: usize = 4;
+/// Until something was stored: comments come twice a second.
+const STORED: Duration = Duration::from_secs(1);
 const SYNC_MS: i64 = 300;
 
 /// Makes a cluster, does `fault` to it, and tells what its viewers saw. Must be called on a runtime of one
@@ -139,7 +143,14 @@ async fn act(world: &mut World, fault: Fault, lasts: Duration) -> anyhow::Result
         }
         Fault::DatabaseFull => {
             world.database_disk.fill()?;
-            database::begin_log(world.network.at(Place::Database)?.name()).await?;
+            // It may have a file or two to spare. Once it fails, the disk has been noticed to be full.
+            let namespace = world.network.at(Place::Database)?.name();
+            for _ in 0..SPARE_FILES {
+                if database::end_log(namespace).await.is_err() {
+                    break;
+                }
+                sleep(STORED).await;
+            }
             sleep(lasts).await;
             world.database_disk.clear()?;
             // It ends by itself when it cannot write what it must.

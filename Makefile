@@ -4,8 +4,8 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 say = @printf '\033[1m==> %s\033[0m\n'
 
-.PHONY: run test check fuzz bench-comments bench-latency bench-webrtc bench-http bench-relay audit web web-deps install-run install-test \
-	install-fuzz install-bench-http clean
+.PHONY: run test check fuzz bench-comments bench-faults bench-latency bench-webrtc bench-http bench-relay \
+	audit web web-deps install-run install-test install-fuzz install-bench-http clean
 
 ## run: build everything and start `lectern all` with the demo broadcast
 run: install-run web
@@ -60,6 +60,12 @@ bench-relay: install-run
 	$(say) "Building the relay's load client (release)"
 	@$(CARGO) build --release --locked -p lectern-bench-relay
 	@$(TARGET_DIR)/release/lectern-bench-relay $(ARGS)
+
+## bench-faults: what viewers notice when nodes die, links break and disks fill (needs root); ARGS may name faults
+bench-faults: install-test web
+	$(say) "Building lectern and what breaks it (release)"
+	@$(CARGO) build --release --locked -p lectern -p lectern-bench-faults
+	@$(TARGET_DIR)/release/lectern-bench-faults $(ARGS)
 
 ## fuzz: each reader of a stranger's bytes for a minute (FUZZ_SECONDS); ARGS may name some
 fuzz: install-fuzz web

@@ -1,7 +1,9 @@
 //! What the load benchmarks share: their [`options`], [`servers`] to measure, the [`clip`] that [`publish`] sends them
-//! in real time, what the system says of processes ([`proc`]), how a benchmark ends ([`run`]), and how figures are made and shown.
+//! in real time, what the system says of processes ([`proc`]),
+//! [`namespace`]s of the network, how a benchmark ends ([`run`]), and how figures are made and shown.
 
 pub mod clip;
+pub mod namespace;
 pub mod options;
 pub mod proc;
 pub mod publish;

@@ -168,7 +168,7 @@ fn known(help: &str, settings: &[(&str, usize)], lines: &[String]) -> String {
 }
 
 /// The program to measure.
-fn binary(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub fn binary(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let beside = || Ok(std::env::current_exe()?.with_file_name("lectern"));
     let bin = given.map_or_else(beside, |bin| anyhow::Ok(bin.to_owned()))?;
     if !bin.is_file() {
@@ -193,13 +193,17 @@ fn spawn(mut command: Command, config: &Path, verbose: bool) -> anyhow::Result<C
     } else {
         command.args(["--log", "error"]).stdout(Stdio::null());
     }
-    // The servers' own variables are for other servers.
+    without_settings(&mut command);
+    command.spawn().context("a server cannot be started (setpriv and taskset are of util-linux)")
+}
+
+/// Takes out of a command's environment what would set servers up: ours is for other servers.
+pub fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LECTERN_") {
             command.env_remove(name);
         }
     }
-    command.spawn().context("a server cannot be started (setpriv and taskset are of util-linux)")
 }
 
 async fn ready(

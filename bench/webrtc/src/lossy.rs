@@ -28,7 +28,7 @@ const JOIN_RATE: u64 = 10;
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Lossy> {
     let namespaces = Namespaces::make(bench.loss_percent)
         .context("the run with loss needs root, iproute2 and nftables")?;
-    let mut command = died_with_us(&["ip", "netns", "exec", &namespaces.viewers]);
+    let mut command = died_with_us(&["ip", "netns", "exec", namespaces.viewers.name()]);
     command.arg(std::env::current_exe()?).args([
         "--loss-viewers".to_owned(),
         bench.loss_viewers.to_string(),
@@ -48,7 +48,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Lossy> {
     for line in &bench.common.edge {
         command.arg("--edge").arg(line);
     }
-    command.arg("lossy").arg(&namespaces.edge);
+    command.arg("lossy").arg(namespaces.edge.name());
     let output = command.stdout(Stdio::piped()).spawn()?.wait_with_output().await?;
     ensure!(output.status.success(), "it ended: {}", output.status);
     Ok(serde_json::from_slice(&output.stdout)?)

@@ -1,0 +1,369 @@
+//! What a viewer does when pictures stop: when it asks the edge, begins anew, or goes to another edge. It is the
+//! policy of our own player (`web/src/ladder.ts`, `session.ts` and `edges.ts`) with one path pinned, and
+//! with its figures. Pure: moments go in, actions come out.
+
+use std::time::{Duration, Instant};
+
+/// Without a picture for so long, the edge is asked.
+const STALL_ASK: Duration = Duration::from_secs(2);
+/// Without a picture for so long, though the edge has some, the connection is dead.
+const STALL_DEAD: Duration = Duration::from_secs(5);
+/// From one question to the next.
+const PROBE: Duration = Duration::from_millis(1_500);
+const RETRY: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// An edge that was lost is not asked again for so long.
+const LOST: Duration = Duration::from_secs(20);
+/// Viewers leave an edge that is lost, or about to go, within so long.
+const LEAVE_LOST: Duration = Duration::from_millis(400);
+const LEAVE_DRAINING: Duration = Duration::from_secs(3);
+
+/// What the edge says of the broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Live,
+    /// Away, ended, or unknown to it: nothing to be had here now.
+    Away,
+    Unreachable,
+}
+
+/// Why an attempt came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Of the edge, which another may not have.
+    Edge,
+    /// There is no media.
+    Absent,
+    /// Of this attempt.
+    Attempt,
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Picture(u64),
+    Failed(u64, Failure),
+    Standing(Standing),
+    /// The edge is about to stop.
+    Draining,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// An attempt at an edge.
+    Start(u64, usize),
+    Stop(u64),
+    /// Ask that edge how the broadcast stands.
+    Ask(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Front {
+    id: u64,
+    edge: usize,
+    last: Instant,
+    dead: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trying {
+    id: u64,
+    edge: usize,
+    deadline: Instant,
+}
+
+/// One viewer.
+#[derive(Debug)]
+pub(crate) struct Ladder {
+    /// How long an attempt may take to its first picture.
+    first_picture: Duration,
+    /// When each edge was lost last.
+    lost: Vec<Option<Instant>>,
+    current: usize,
+    front: Option<Front>,
+    trying: Option<Trying>,
+    retry: Option<Instant>,
+    probe: Option<Instant>,
+    asking: bool,
+    /// When to go, and where.
+    leaving: Option<(Instant, usize)>,
+    failures: u32,
+    ids: u64,
+    actions: Vec<Action>,
+    /// What it watched had to be begun anew at the same edge, and at another.
+    pub(crate) anew: usize,
+    pub(crate) moved: usize,
+}
+
+impl Ladder {
+    /// A viewer of the first of so many edges, who begins at once.
+    pub(crate) fn new(edges: usize, first_picture: Duration, now: Instant) -> Self {
+        let mut ladder = Self {
+            first_picture,
+            lost: vec![None; edges],
+            current: 0,
+            front: None,
+            trying: None,
+            retry: None,
+            probe: None,
+            asking: false,
+            leaving: None,
+            failures: 0,
+            ids: 0,
+            actions: Vec::new(),
+            anew: 0,
+            moved: 0,
+        };
+        ladder.start(now);
+        ladder
+    }
+
+    /// What is to be done since the last call.
+    pub(crate) fn drain(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The edge that is asked.
+    pub(crate) fn edge(&self) -> usize {
+        self.current
+    }
+
+    /// When [`Self::timeout`] is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let trying = self.trying.map(|trying| trying.deadline);
+        let leaving = self.leaving.map(|(at, _)| at);
+        [trying, leaving, self.retry, self.probe_due()].into_iter().flatten().min()
+    }
+
+    /// Takes what happens; `random` is from 0 to 1.
+    pub(crate) fn handle(&mut self, event: Event, random: f64, now: Instant) {
+        match event {
+            Event::Picture(id) => self.picture(id, now),
+            Event::Failed(id, failure) => self.failed(id, failure, random, now),
+            Event::Standing(standing) => self.stands(standing, random, now),
+            Event::Draining => self.leave(LEAVE_DRAINING, random, now),
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn timeout(&mut self, random: f64, now: Instant) {
+        if let Some((_, edge)) = self.leaving.filter(|(at, _)| now >= *at) {
+            self.leaving = None;
+            self.current = edge;
+            self.asking = false;
+            self.start(now);
+        }
+        if let Some(trying) = self.trying.filter(|trying| now >= trying.deadline) {
+            self.failed(trying.id, Failure::Attempt, random, now);
+        }
+        if self.retry.is_some_and(|at| now >= at) {
+            self.start(now);
+        }
+        if self.probe_due().is_some_and(|at| now >= at) {
+            self.ask();
+        }
+    }
+
+    fn probe_due(&self) -> Option<Instant> {
+        if self.asking {
+            return None;
+        }
+        if self.probe.is_some() {
+            return self.probe;
+        }
+        let idle = self.trying.is_none() && self.retry.is_none();
+        let front = self.front.filter(|front| !front.dead && idle)?;
+        Some(front.last + STALL_ASK)
+    }
+
+    fn start(&mut self, now: Instant) {
+        if let Some(before) = self.trying.take() {
+            self.actions.push(Action::Stop(before.id));
+        }
+        self.ids += 1;
+        (self.retry, self.probe) = (None, None);
+        let deadline = now + self.first_picture;
+        self.trying = Some(Trying { id: self.ids, edge: self.current, deadline });
+        self.actions.push(Action::Start(self.ids, self.current));
+    }
+
+    fn picture(&mut self, id: u64, now: Instant) {
+        if let Some(trying) = self.trying.filter(|trying| trying.id == id) {
+            self.trying = None;
+            let front = Front { id, edge: trying.edge, last: now, dead: false };
+            if let Some(before) = self.front.replace(front) {
+                self.actions.push(Action::Stop(before.id));
+                *(if before.edge == trying.edge { &mut self.anew } else { &mut self.moved }) += 1;
+            }
+        } else if let Some(front) = self.front.as_mut().filter(|f| f.id == id && !f.dead) {
+            front.last = now;
+            // It moves again by itself: no replacement at the same edge is needed.
+            let (edge, trying) = (front.edge, self.trying);
+            if let Some(trying) = trying.filter(|trying| trying.edge == edge) {
+                self.actions.push(Action::Stop(trying.id));
+                self.trying = None;
+            }
+        } else {
+            return;
+        }
+        (self.retry, self.probe, self.failures) = (None, None, 0);
+    }
+
+    fn failed(&mut self, id: u64, failure: Failure, random: f64, now: Instant) {
+        if self.trying.is_some_and(|trying| trying.id == id) {
+            self.trying = None;
+            self.actions.push(Action::Stop(id));
+            let wait = match failure {
+                Failure::Absent => PROBE,
+                _ => (RETRY * 2_u32.saturating_pow(self.failures)).min(RETRY_MAX),
+            };
+            if !self.is_alive(now) {
+                self.failures = if failure == Failure::Absent { 0 } else { self.failures + 1 };
+                self.retry = Some(now + jittered(wait, random));
+            }
+        } else if let Some(front) = self.front.as_mut().filter(|f| f.id == id && !f.dead) {
+            front.dead = true;
+            self.probe = None;
+            if self.trying.is_none() && self.retry.is_none() {
+                self.ask();
+            }
+        } else {
+            return;
+        }
+        if failure == Failure::Edge {
+            self.leave(LEAVE_LOST, random, now);
+        }
+    }
+
+    fn is_alive(&self, now: Instant) -> bool {
+        self.front.is_some_and(|f| !f.dead && now.saturating_duration_since(f.last) < STALL_DEAD)
+    }
+
+    fn ask(&mut self) {
+        (self.asking, self.probe) = (true, None);
+        self.actions.push(Action::Ask(self.current));
+    }
+
+    fn stands(&mut self, standing: Standing, random: f64, now: Instant) {
+        self.asking = false;
+        let silent = self.front.map(|front| now.saturating_duration_since(front.last));
+        let dead = self.front.is_none_or(|front| front.dead);
+        if standing == Standing::Unreachable {
+            self.leave(LEAVE_LOST, random, now);
+        }
+        if self.retry.is_some() || (!dead && silent.is_some_and(|silent| silent < STALL_ASK)) {
+            return;
+        }
+        if self.trying.is_some() {
+            return;
+        }
+        match standing {
+            Standing::Live if dead || silent.is_none_or(|silent| silent >= STALL_DEAD) => {
+                self.start(now);
+            }
+            Standing::Away if dead => self.retry = Some(now + jittered(PROBE, random)),
+            _ => self.probe = Some(now + jittered(PROBE * 2, random)),
+        }
+    }
+
+    /// Goes to another edge, if there is one that was not lost a moment ago, within so long.
+    fn leave(&mut self, within: Duration, random: f64, now: Instant) {
+        if self.leaving.is_some() {
+            return;
+        }
+        self.lost[self.current] = Some(now);
+        let left: Vec<usize> = (0..self.lost.len())
+            .filter(|edge| self.lost[*edge].is_none_or(|at| now.duration_since(at) >= LOST))
+            .collect();
+        let at = (random * left.len() as f64) as usize;
+        let Some(next) = left.get(at.min(left.len().saturating_sub(1))) else { return };
+        self.leaving = Some((now + within.mul_f64(random), *next));
+    }
+}
+
+/// Half fixed, half random.
+fn jittered(wait: Duration, random: f64) -> Duration {
+    wait / 2 + (wait / 2).mul_f64(random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Rig {
+        ladder: Ladder,
+        now: Instant,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let now = Instant::now();
+            let mut ladder = Ladder::new(2, Duration::from_secs(4), now);
+            assert_eq!(ladder.drain(), [Action::Start(1, 0)]);
+            ladder.handle(Event::Picture(1), 0.5, now);
+            Self { ladder, now }
+        }
+
+        fn handle(&mut self, event: Event) -> Vec<Action> {
+            self.ladder.handle(event, 0.5, self.now);
+            self.ladder.drain()
+        }
+
+        /// Waits until something is due; returns what is done then, and after how long.
+        fn wait(&mut self) -> (Vec<Action>, u128) {
+            let at = self.ladder.deadline().expect("nothing is due");
+            let waited = at.saturating_duration_since(self.now).as_millis();
+            self.now = at.max(self.now);
+            self.ladder.timeout(0.5, self.now);
+            (self.ladder.drain(), waited)
+        }
+    }
+
+    #[test]
+    fn an_edge_that_is_gone_is_left_and_not_gone_back_to_at_once() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.wait(), (vec![Action::Ask(0)], 2_000));
+        assert_eq!(rig.handle(Event::Standing(Standing::Unreachable)), []);
+        assert_eq!(rig.wait(), (vec![Action::Start(2, 1)], 200));
+        assert_eq!(rig.handle(Event::Picture(2)), [Action::Stop(1)]);
+        assert_eq!((rig.ladder.anew, rig.ladder.moved), (0, 1));
+        assert_eq!(rig.wait().0, [Action::Ask(1)]);
+        rig.handle(Event::Standing(Standing::Unreachable));
+        assert!(rig.ladder.leaving.is_none(), "the first was lost two seconds ago");
+    }
+
+    #[test]
+    fn a_pause_of_the_host_is_waited_for() {
+        let mut rig = Rig::new();
+        rig.wait();
+        for _ in 0..5 {
+            assert_eq!(rig.handle(Event::Standing(Standing::Away)), []);
+            assert_eq!(rig.wait().0, [Action::Ask(0)]);
+        }
+        rig.handle(Event::Picture(1));
+        assert_eq!((rig.ladder.anew, rig.ladder.moved), (0, 0));
+    }
+
+    #[test]
+    fn a_session_that_is_dead_is_begun_anew() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.handle(Event::Failed(1, Failure::Attempt)), [Action::Ask(0)]);
+        assert_eq!(rig.handle(Event::Standing(Standing::Live)), [Action::Start(2, 0)]);
+        assert_eq!(rig.handle(Event::Failed(2, Failure::Attempt)), [Action::Stop(2)]);
+        let (done, waited) = rig.wait();
+        assert_eq!((done, waited), (vec![Action::Start(3, 0)], 375));
+        rig.handle(Event::Picture(3));
+        assert_eq!((rig.ladder.anew, rig.ladder.moved), (1, 0));
+    }
+
+    #[test]
+    fn an_edge_that_is_about_to_stop_is_left_without_a_gap() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.handle(Event::Draining), []);
+        assert_eq!(rig.wait(), (vec![Action::Start(2, 1)], 1_500));
+        // The former picture goes on meanwhile.
+        rig.handle(Event::Picture(1));
+        assert_eq!(rig.handle(Event::Picture(2)), [Action::Stop(1)]);
+    }
+}

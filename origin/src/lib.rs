@@ -28,6 +28,7 @@ pub mod registrations;
 pub mod take;
 pub mod timelines;
 pub mod transcode;
+mod wall;
 pub mod webhooks;
 pub mod whip;
 

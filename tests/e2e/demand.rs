@@ -50,6 +50,22 @@ async fn shows_a_picture(url: &str) {
     assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// What the edge has fetched of what it missed, and what failed.
+fn fetched(registry: &Registry) -> Vec<String> {
+    let families = registry.gather();
+    let of = families
+        .iter()
+        .filter(|family| family.name().contains("backfill") || family.name().contains("fault"));
+    let metrics = of.flat_map(|family| {
+        family.get_metric().iter().map(move |metric| {
+            let labels = metric.get_label().iter().map(|label| label.value());
+            let labels = labels.collect::<Vec<_>>().join(" ");
+            format!("{} {labels} {}", family.name(), metric.get_counter().get_value())
+        })
+    });
+    metrics.collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_viewer_on_each_path_gets_a_picture_and_so_does_the_next_first() {
     let near = Stack::start().await;
@@ -86,7 +102,8 @@ async fn the_first_viewer_on_each_path_gets_a_picture_and_so_does_the_next_first
             let last = status["tracks"][0]["last_segment"].as_u64().unwrap();
             for number in [last - 1, last, last + 1] {
                 let segment = edge.get(&format!("/live/a/{locator}/{number}.m4s")).await;
-                assert_eq!(segment.status(), 200, "{locator}/{number}");
+                let status = segment.status();
+                assert_eq!(status, 200, "{locator}/{number}: {:#?}", fetched(edge.registry()));
                 assert!(!segment.bytes().await.unwrap().is_empty());
             }
             nobody_watches().await;

@@ -40,6 +40,7 @@ async fn connect(
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             identity: identity.clone(),
             token: None,
+            client_ca: None,
             sessions_max: SESSIONS_MAX,
             keep: Duration::from_secs(keep.secs),
             keep_bytes_max: keep.bytes_max,
@@ -48,6 +49,7 @@ async fn connect(
     };
     let subscriber = Subscriber::start(SubscriberConfig {
         upstreams: vec![upstream.to_string()],
+        identity: None,
         relay,
         server_name: Some("localhost".into()),
         trust: Trust::Certificates(identity.certificate_pem().into()),

@@ -80,11 +80,17 @@ impl Broadcast {
         subscription: &BroadcastSubscription,
         list: &watch::Sender<Vec<WantedTrack>>,
     ) {
+        let mut said = false;
         while let Err(error) = self.take_catalogs(subscription, list).await {
             if matches!(error, Error::Closed) {
                 return;
             }
-            tracing::warn!(%error, "the catalog was lost; asking again");
+            // Once: while the way there is cut it fails several times a second.
+            if std::mem::replace(&mut said, true) {
+                tracing::debug!(%error, "the catalog cannot be had");
+            } else {
+                tracing::warn!(%error, "the catalog was lost; asking again");
+            }
             tokio::time::sleep(RESUBSCRIBE_AFTER).await;
         }
     }

@@ -10,7 +10,7 @@ mod succession;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use lectern_relay_proto::net::{Announcer, Epoch};
 use lectern_relay_proto::{About, BroadcastId, Catalog, PublisherState, SegmentGrid, UtcTime};
@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::take::{Output, Take};
 use crate::timelines::{Lease, Timeline, Timelines, UsedUp, Wish};
 use crate::transcode::video::Reencoders;
+use crate::wall;
 
 pub use self::handle::TakeHandle;
 
@@ -176,7 +177,7 @@ impl Broadcast {
         if let Some(why) = state.closed_to_publishers(now) {
             return Err(why);
         }
-        let at = UtcTime::from(SystemTime::now());
+        let at = wall::now();
         let waits = state.succession.waits(grant) || (grant.backup && state.lease.is_none());
         let (number, over) = if waits {
             tracing::info!("a publisher with a backup key stands by");

@@ -1,13 +1,12 @@
 //! A take in the hands of the task that has the publisher's connection: told of its end in any case, also
 //! when the task panics, and counted for as long as it lives.
 
-use std::time::SystemTime;
-
 use lectern_relay_proto::UtcTime;
 use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 
 use super::{Tag, Take, TakeError, flv};
+use crate::wall;
 
 /// A take that is told of its end in any case.
 pub(crate) struct Live<T: Take> {
@@ -26,7 +25,7 @@ impl<T: Take> Live<T> {
     /// When the take wants to be called, on the clock that timers use.
     pub(crate) fn due(&self) -> Option<std::time::Instant> {
         let due = self.take.as_ref()?.poll_timeout()?;
-        let wait = due.saturating_since(SystemTime::now().into());
+        let wait = due.saturating_since(wall::now());
         Some(std::time::Instant::now() + wait)
     }
 

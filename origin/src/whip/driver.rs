@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use lectern_relay_proto::UtcTime;
 use prometheus::IntGauge;
@@ -18,6 +18,7 @@ use super::socket::{Path, Socket};
 use crate::ingest::live::{Live, sleep_until};
 use crate::ingest::{Tag, Take, TakeError};
 use crate::transcode::video::{Interleave, Reencoded, Reencoder};
+use crate::wall;
 
 /// Ways to the publisher whose end on our side is remembered; as many as a session may use, and some
 /// that it left.
@@ -136,7 +137,7 @@ impl<T: Take> Running<T> {
                 () = superseded.cancelled() => return Ended::Superseded,
                 () = stop.cancelled() => return Ended::Deleted,
                 () = sleep_until(self.live.due()) => {
-                    self.live.handle_timeout(SystemTime::now().into()).map_err(Ended::Take)
+                    self.live.handle_timeout(wall::now()).map_err(Ended::Take)
                 }
                 made = next(&mut self.reencoder) => self.handle_reencoded(made),
                 // Ours is in the registry for as long as the place is.
@@ -168,7 +169,7 @@ impl<T: Take> Running<T> {
     }
 
     fn handle_timeout(&mut self) -> Result<(), Ended> {
-        let arrived = SystemTime::now().into();
+        let arrived = wall::now();
         self.session.handle_timeout(Instant::now(), arrived, &mut self.out);
         self.handle_outputs(arrived)
     }
@@ -218,15 +219,13 @@ impl<T: Take> Running<T> {
 
     fn handle_reencoded(&mut self, made: Option<Reencoded>) -> Result<(), Ended> {
         match made {
-            Some(Reencoded::Tag(tag)) => {
-                match self.interleave.made(tag, SystemTime::now().into()) {
-                    Some((tag, arrived)) => self.push(tag, arrived),
-                    None => {
-                        self.metrics.pictures_left_out.with_label_values(&["late"]).inc();
-                        Ok(())
-                    }
+            Some(Reencoded::Tag(tag)) => match self.interleave.made(tag, wall::now()) {
+                Some((tag, arrived)) => self.push(tag, arrived),
+                None => {
+                    self.metrics.pictures_left_out.with_label_values(&["late"]).inc();
+                    Ok(())
                 }
-            }
+            },
             Some(Reencoded::BrokeOff) => {
                 self.interleave.break_off();
                 Ok(())
@@ -244,7 +243,7 @@ impl<T: Take> Running<T> {
 
     /// Hands on sound that waits for no picture any more.
     fn release_sound(&mut self) -> Result<(), Ended> {
-        while let Some((tag, arrived)) = self.interleave.pop(SystemTime::now().into()) {
+        while let Some((tag, arrived)) = self.interleave.pop(wall::now()) {
             self.push(tag, arrived)?;
         }
         Ok(())
@@ -263,7 +262,7 @@ impl<T: Take> Running<T> {
 
 /// An instant of the wall clock on the clock that timers use.
 fn due(at: Option<UtcTime>) -> Option<Instant> {
-    Some(Instant::now() + at?.saturating_since(SystemTime::now().into()))
+    Some(Instant::now() + at?.saturating_since(wall::now()))
 }
 
 async fn next(reencoder: &mut Option<Reencoder>) -> Option<Reencoded> {

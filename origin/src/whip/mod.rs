@@ -18,7 +18,7 @@ mod socket;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use lectern_relay_proto::net::{PublicAddress, media_candidates};
@@ -35,6 +35,7 @@ use self::session::{Answered, Identity, Session};
 use self::socket::{Buffers, Socket};
 use crate::ingest::{Gate, Refusal};
 use crate::transcode::video::{Codec, Reencoders};
+use crate::wall;
 
 /// How long the gate may think about a stream key: it looks in a database.
 const CLAIM_MAX: Duration = Duration::from_secs(5);
@@ -203,7 +204,7 @@ impl<G: Gate> Server<G> {
 impl<G: Gate> Shared<G> {
     async fn receive(&self, buffers: &mut Buffers) -> io::Result<()> {
         let take = |path, bytes: &[u8]| {
-            let (at, arrived) = (Instant::now(), SystemTime::now().into());
+            let (at, arrived) = (Instant::now(), wall::now());
             let datagram = Datagram { path, bytes: bytes.to_vec(), at, arrived };
             if let Err(reason) = self.registry.post(datagram) {
                 self.metrics.dropped.with_label_values(&[reason]).inc();

@@ -35,6 +35,8 @@ async fn the_later_publisher_wins_and_the_other_is_told_where_it_went() {
     first.send(0, 10_000);
     let at_a = viewer.live().await;
     assert_eq!(everywhere.live().await.0, at_a.0);
+    // Ten seconds of media in none are more than anybody would allow for.
+    a.stored(first.last_ms(&at_a.1)).await;
     let mut second = b.publisher(KEY).await.unwrap();
     b.tells(&a);
     within(first.over()).await;

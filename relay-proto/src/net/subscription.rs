@@ -46,10 +46,30 @@ impl Priority {
         Self(224 - rank(index))
     }
 
-    /// The `index`-th video rendition of the catalog, from zero.
+    /// The `index`-th video rendition of the catalog, from zero, before it has had a [turn](Self::turn).
     pub fn video(index: usize) -> Self {
-        Self(96 - rank(index))
+        Self(Self::VIDEO - rank(index).min(15))
     }
+
+    const VIDEO: u8 = 48;
+
+    /// Where video stands for one group. Between equals one gets all that there is and another nothing, for as
+    /// long as the path is short of room; so broadcasts take turns, group by group, at going first. In one
+    /// broadcast renditions stay in their order.
+    fn turn(self, lot: u32, group: u32) -> Self {
+        if self.0 > Self::VIDEO {
+            return self;
+        }
+        // The upper bits of a product with the golden ratio: evenly spread, and another order with each group.
+        let turn = lot.wrapping_add(group).wrapping_mul(0x9e37_79b1) >> 30;
+        Self(self.0 + 16 * turn as u8)
+    }
+}
+
+/// A number of the broadcast's own (FNV-1a), by which it takes turns.
+fn lot(id: &BroadcastId) -> u32 {
+    let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    id.as_str().bytes().fold(0x811c_9dc5, mix)
 }
 
 /// An index as a step down in priority; catalogs list fewer than 64 tracks of a kind.
@@ -300,6 +320,9 @@ struct Reader {
     /// Whence the rest of a group is fetched when the way that it came by ends.
     track: track::Consumer,
     priority: Priority,
+    /// What it was said to be last.
+    said: Priority,
+    lot: u32,
     end: End,
     metrics: SubscriberMetrics,
     joined: bool,
@@ -349,7 +372,8 @@ impl Reader {
     ) -> Self {
         let (end, metrics) = (of.end.clone(), of.metrics.clone());
         let (joined, failed, open) = (false, false, None);
-        Self { groups, track, priority, end, metrics, joined, failed, open }
+        let lot = lot(&of.id);
+        Self { groups, track, priority, said: priority, lot, end, metrics, joined, failed, open }
     }
 
     async fn next(&mut self) -> Option<Result<Step, Error>> {
@@ -455,12 +479,13 @@ impl Reader {
     }
 
     fn begin(&mut self, group: group::Consumer) {
-        if !self.joined {
-            self.joined = true;
+        let priority = self.priority.turn(self.lot, group.sequence as u32);
+        if !self.joined || self.said != priority {
+            (self.joined, self.said) = (true, priority);
             // Joining asked for the current group alone. From here on groups may overlap: an
             // unfinished one is worth waiting for, but nothing before this one is.
             let wanted = Subscription::default()
-                .with_priority(self.priority.0)
+                .with_priority(priority.0)
                 .with_max_age(GROUP_AGE_MAX)
                 .with_start(Position::group(group.sequence));
             // Fails only if the track has ended, after which nothing can be late.

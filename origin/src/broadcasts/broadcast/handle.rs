@@ -2,7 +2,6 @@
 //! take, while the publisher is on air.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use lectern_relay_proto::UtcTime;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +11,7 @@ use super::{Broadcast, Failure, State};
 use crate::ingest::{self, Tag, TakeError, flv};
 use crate::mend::{Left, Mend, Out};
 use crate::transcode::video::Reencoders;
+use crate::wall;
 
 /// A publisher's hold on a broadcast, until a newer one takes it or the host ends it.
 pub struct TakeHandle {
@@ -221,7 +221,7 @@ impl ingest::Take for TakeHandle {
         let mut state = broadcast.lock();
         if state.succession.is_on_air(self.claim) {
             let last = self.drive(&mut state, |desk, state| {
-                desk.mend.end(SystemTime::now().into(), desk.mended);
+                desk.mend.end(wall::now(), desk.mended);
                 desk.publish(state)
             });
             if let Err(error) = last {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use lectern_relay_proto::net::Epoch;
 use lectern_relay_proto::{About, Catalog, Period, PublisherState, SegmentGrid, UtcTime};
@@ -16,6 +16,7 @@ use super::{Broadcast, State};
 use crate::ingest::Refusal;
 use crate::take::Take;
 use crate::timelines::{Acquired, Lease, Timeline, Wish};
+use crate::wall;
 
 /// How often one who waits asks whether it may publish.
 const WISH_EACH: Duration = Duration::from_secs(2);
@@ -30,7 +31,10 @@ impl Broadcast {
     }
 
     async fn acquire_now(&self, wish: Wish) -> Result<(), Refusal> {
-        let at = UtcTime::from(SystemTime::now());
+        if self.means.metrics.takes_live.get() == 0 {
+            wall::settle();
+        }
+        let at = wall::now();
         let acquired = self.means.timelines.acquire(&self.id, wish, at).await;
         let mut state = self.lock();
         match acquired {
@@ -120,7 +124,7 @@ impl Broadcast {
     fn lose(&self, state: &mut State) {
         self.end_take(state, false);
         state.lease = None;
-        if state.succession.lose(SystemTime::now().into()) {
+        if state.succession.lose(wall::now()) {
             state.succession.note_takeover(Instant::now());
             tracing::warn!(broadcast = %self.id, "another server has taken over from the publisher");
         }

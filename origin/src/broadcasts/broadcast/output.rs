@@ -1,7 +1,5 @@
 //! The way of a take: begun and ended on the lease of its broadcast, its output published on the relay.
 
-use std::time::SystemTime;
-
 use lectern_relay_proto::net::Error as RelayError;
 use lectern_relay_proto::{Catalog, PublisherState, UtcTime};
 
@@ -11,6 +9,7 @@ use crate::ingest::Tag;
 use crate::package::{Lane, Packaged};
 use crate::take::{Continuation, Output, Take};
 use crate::timelines::Start;
+use crate::wall;
 
 impl Broadcast {
     /// Looks at a tag as the publisher sent it. The first begins a take.
@@ -83,7 +82,7 @@ impl Broadcast {
         }
         // Or edges would take the last group for one whose end was lost, and cut off its readers.
         state.publication.finish_groups();
-        state.doctor.end(SystemTime::now().into());
+        state.doctor.end(wall::now());
         if let Some(take) = state.take.take() {
             state.grid = take.grid();
             if let Some(lease) = &mut state.lease {
@@ -152,7 +151,7 @@ impl Broadcast {
         state.announced = true;
         let was = std::mem::replace(&mut state.catalog, catalog).state;
         if was != state.catalog.state {
-            state.since = Some(SystemTime::now().into());
+            state.since = Some(wall::now());
             self.means.signals.changed(&self.id);
         }
         Ok(())
@@ -170,7 +169,7 @@ impl Broadcast {
             Err(error) => return Err(error.into()),
         }
         if lane == Lane::Video {
-            let age = UtcTime::from(SystemTime::now()).saturating_since(arrived);
+            let age = wall::now().saturating_since(arrived);
             self.means.metrics.publish_age.observe(age.as_secs_f64());
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use lectern_relay_proto::UtcTime;
@@ -18,6 +18,7 @@ use super::metrics::Metrics;
 use super::session::{self, Output, PublishRequest, Session};
 use crate::ingest::live::{Live, cancelled, sleep_until};
 use crate::ingest::{Gate, Refusal, Tag, Take, TakeError};
+use crate::wall;
 
 /// One read: a fortieth of a second of 10 Mb/s, and two thirds of what the kernel holds.
 const READ_BYTES: usize = 32 << 10;
@@ -214,7 +215,7 @@ impl<'a, G: Gate> Connection<'a, G> {
     }
 
     fn handle_input(&mut self, input: &[u8]) -> Result<(), session::Error> {
-        self.arrived = SystemTime::now().into();
+        self.arrived = wall::now();
         self.metrics.received_bytes.inc_by(input.len() as u64);
         self.session.handle_input(Instant::now().into_std(), input)
     }
@@ -286,7 +287,7 @@ impl<'a, G: Gate> Connection<'a, G> {
         work: impl FnOnce(&mut Live<G::Take>, UtcTime) -> Result<(), TakeError>,
     ) -> Result<(), Ended> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        work(live, SystemTime::now().into()).map_err(|error| {
+        work(live, wall::now()).map_err(|error| {
             self.session.fail_publish(&error.to_string());
             Ended::Take(error)
         })

@@ -21,6 +21,28 @@ fn audio_goes_before_comments_and_comments_before_video() {
     assert!(Priority::CATALOG > priorities[0]);
 }
 
+#[test]
+fn broadcasts_take_turns_and_renditions_stay_in_order() {
+    let ids = (0..32).map(|n| format!("talk-{n}").parse().expect("valid"));
+    let lots: Vec<u32> = ids.map(|id: BroadcastId| lot(&id)).collect();
+    for group in 0..64 {
+        for &lot in &lots {
+            let videos: Vec<_> = (0..16).map(|n| Priority::video(n).turn(lot, group)).collect();
+            assert!(videos.is_sorted_by(|a, b| a > b));
+            assert!(videos.iter().all(|video| *video < Priority::COMMENTS && video.0 > 32));
+            assert_eq!(Priority::audio(0).turn(lot, group), Priority::audio(0));
+        }
+    }
+    // Of any two, each goes before the other at times.
+    for (n, &one) in lots.iter().enumerate() {
+        for &other in &lots[..n] {
+            let of = |lot, group| Priority::video(0).turn(lot, group);
+            let before = |a, b| (0..64).any(|group| of(a, group) > of(b, group));
+            assert!(before(one, other) && before(other, one), "{one} and {other}");
+        }
+    }
+}
+
 fn chunk(seconds: u64) -> (moq_net::Timestamp, Bytes) {
     let frame = Frame {
         dts: MediaTime::new(seconds * 90_000, Timescale::VIDEO),

@@ -1,0 +1,106 @@
+//! UTC by which media is stamped: that of the machine's clock, without its jumps. An encoder that sends in real
+//! time would otherwise seem to have stood still, or to have sent a minute in a second, when somebody sets the
+//! clock; and media time never runs back. A difference is made up for slowly, or at once when nobody publishes.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use lectern_relay_proto::UtcTime;
+
+/// Of a second, how much may be made up for in each: as much as systems themselves slew by.
+const SLEW: f64 = 0.000_5;
+/// A smaller difference is nobody's jump.
+const JUMP: Duration = Duration::from_secs(1);
+
+static WALL: Mutex<Option<Wall>> = Mutex::new(None);
+
+/// What the time is.
+pub(crate) fn now() -> UtcTime {
+    let (at, system) = (Instant::now(), SystemTime::now().into());
+    lock().get_or_insert_with(|| Wall::new(at, system)).read(at, system)
+}
+
+/// Nobody publishes: from now on it is what the machine's clock says.
+pub(crate) fn settle() {
+    let (at, system) = (Instant::now(), SystemTime::now().into());
+    *lock() = Some(Wall::new(at, system));
+}
+
+fn lock() -> MutexGuard<'static, Option<Wall>> {
+    WALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A clock that was right once and runs evenly.
+#[derive(Debug)]
+struct Wall {
+    /// When it was read last, and what it said, in microseconds of Unix time.
+    read: Instant,
+    said_us: f64,
+    /// The machine's clock has jumped, and that was said.
+    apart: bool,
+}
+
+impl Wall {
+    fn new(at: Instant, system: UtcTime) -> Self {
+        Self { read: at, said_us: us(system), apart: false }
+    }
+
+    fn read(&mut self, at: Instant, system: UtcTime) -> UtcTime {
+        let elapsed_us = at.saturating_duration_since(self.read).as_secs_f64() * 1e6;
+        let behind_us = us(system) - (self.said_us + elapsed_us);
+        let slewed_us = behind_us.clamp(-elapsed_us * SLEW, elapsed_us * SLEW);
+        self.said_us += elapsed_us + slewed_us;
+        self.read = self.read.max(at);
+        let apart = behind_us.abs() > JUMP.as_secs_f64() * 1e6;
+        if apart && !self.apart {
+            let secs = behind_us / 1e6;
+            tracing::warn!(secs, "the machine's clock was set; media goes on as it was");
+        }
+        self.apart = apart;
+        UtcTime::from_millis((self.said_us / 1e3) as u64)
+    }
+}
+
+fn us(at: UtcTime) -> f64 {
+    at.as_millis() as f64 * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: UtcTime = UtcTime::from_millis(1_795_000_000_000);
+
+    /// What it says after each second, beside the machine's clock that is off by so much from the first on.
+    fn differences(offset_ms: i64, secs: u64) -> Vec<i64> {
+        let began = Instant::now();
+        let mut wall = Wall::new(began, START);
+        let read = |second: u64| {
+            let true_ms = START.as_millis() + second * 1_000;
+            let system = UtcTime::from_millis(true_ms.saturating_add_signed(offset_ms));
+            let said = wall.read(began + Duration::from_secs(second), system);
+            said.as_millis() as i64 - true_ms as i64
+        };
+        (1..=secs).map(read).collect()
+    }
+
+    #[test]
+    fn a_jump_is_not_followed_but_slowly() {
+        for offset_ms in [30_000, -30_000] {
+            let differences = differences(offset_ms, 3_600);
+            let before = std::iter::once(&0).chain(&differences);
+            for (before, now) in before.zip(&differences) {
+                let step = (now - before) * offset_ms.signum();
+                assert!((0..=1).contains(&step), "{step} ms in a second");
+            }
+            let made_up = differences[3_599].abs();
+            assert!((1_700..=1_800).contains(&made_up), "{made_up} ms in an hour");
+        }
+    }
+
+    #[test]
+    fn what_is_small_is_made_up_for() {
+        assert_eq!(differences(20, 60).last(), Some(&20));
+        assert_eq!(differences(0, 60).last(), Some(&0));
+    }
+}

@@ -205,6 +205,12 @@ impl Front {
         self.over || self.first.is_some_and(|(first, _)| first == 0)
     }
 
+    /// Whether segments may yet come of it: of groups that are to be fetched, or of those that are here and
+    /// wait for the main track to say where their segments begin.
+    pub(super) fn may_give(&self) -> bool {
+        !self.is_over() || !self.groups.is_empty()
+    }
+
     /// Drops what waits here, since its beginning will not come; returns how many chunks that were.
     pub(super) fn close(&mut self) -> u64 {
         self.over = true;

@@ -374,7 +374,7 @@ impl Described {
             init: self.init.clone(),
             timescale: self.timescale,
             bitrate: self.bitrate(),
-            older_to_come: self.track.first().is_some() && !self.track.front().is_over(),
+            older_to_come: self.track.first().is_some() && self.track.front().may_give(),
             chunk_ticks_max: self.track.chunk_ticks_max(),
             part_target: parts::target(&self.kind),
             segments: self.track.segments().iter().map(SegmentView::new).collect(),

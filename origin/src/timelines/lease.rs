@@ -389,7 +389,7 @@ mod tests {
         (timeline.sequence, timeline.counting_since_ms) = (5, Some(700_000));
         assert_eq!(timeline.next_sequence(at(0)), 12);
         let taken = timeline.acquire(&process("b"), at(0), AT_ONCE);
-        assert_eq!((taken.sequence, taken.counting_since_ms), (12 + 512, None));
+        assert_eq!((taken.sequence, taken.counting_since_ms), (12 + 2 * u64::from(RESERVED), None));
     }
 
     #[test]

@@ -60,9 +60,13 @@ impl Priority {
         if self.0 > Self::VIDEO {
             return self;
         }
-        // The upper bits of a product with the golden ratio: evenly spread, and another order with each group.
-        let turn = lot.wrapping_add(group).wrapping_mul(0x9e37_79b1) >> 30;
-        Self(self.0 + 16 * turn as u8)
+        // Mixed well (the finalizer of MurmurHash3), so that no two broadcasts go in step.
+        let mut mixed = lot ^ group.wrapping_mul(0x9e37_79b1);
+        for factor in [0x85eb_ca6b, 0xc2b2_ae35] {
+            mixed = (mixed ^ (mixed >> 15)).wrapping_mul(factor);
+        }
+        let turn = (mixed >> 30) as u8;
+        Self(self.0 + 16 * turn)
     }
 }
 

@@ -16,14 +16,19 @@ static WALL: Mutex<Option<Wall>> = Mutex::new(None);
 
 /// What the time is.
 pub(crate) fn now() -> UtcTime {
-    let (at, system) = (Instant::now(), SystemTime::now().into());
-    lock().get_or_insert_with(|| Wall::new(at, system)).read(at, system)
+    let (at, system_us) = (Instant::now(), system_us());
+    lock().get_or_insert_with(|| Wall::new(at, system_us)).read(at, system_us)
 }
 
 /// Nobody publishes: from now on it is what the machine's clock says.
 pub(crate) fn settle() {
-    let (at, system) = (Instant::now(), SystemTime::now().into());
-    *lock() = Some(Wall::new(at, system));
+    *lock() = Some(Wall::new(Instant::now(), system_us()));
+}
+
+/// What the machine's clock says, in microseconds of Unix time.
+fn system_us() -> f64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64() * 1e6)
 }
 
 fn lock() -> MutexGuard<'static, Option<Wall>> {
@@ -41,13 +46,13 @@ struct Wall {
 }
 
 impl Wall {
-    fn new(at: Instant, system: UtcTime) -> Self {
-        Self { read: at, said_us: us(system), apart: false }
+    fn new(at: Instant, system_us: f64) -> Self {
+        Self { read: at, said_us: system_us, apart: false }
     }
 
-    fn read(&mut self, at: Instant, system: UtcTime) -> UtcTime {
+    fn read(&mut self, at: Instant, system_us: f64) -> UtcTime {
         let elapsed_us = at.saturating_duration_since(self.read).as_secs_f64() * 1e6;
-        let behind_us = us(system) - (self.said_us + elapsed_us);
+        let behind_us = system_us - (self.said_us + elapsed_us);
         let slewed_us = behind_us.clamp(-elapsed_us * SLEW, elapsed_us * SLEW);
         self.said_us += elapsed_us + slewed_us;
         self.read = self.read.max(at);
@@ -61,24 +66,20 @@ impl Wall {
     }
 }
 
-fn us(at: UtcTime) -> f64 {
-    at.as_millis() as f64 * 1e3
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const START: UtcTime = UtcTime::from_millis(1_795_000_000_000);
+    const START_MS: u64 = 1_795_000_000_000;
 
     /// What it says after each second, beside the machine's clock that is off by so much from the first on.
     fn differences(offset_ms: i64, secs: u64) -> Vec<i64> {
         let began = Instant::now();
-        let mut wall = Wall::new(began, START);
+        let mut wall = Wall::new(began, START_MS as f64 * 1e3);
         let read = |second: u64| {
-            let true_ms = START.as_millis() + second * 1_000;
-            let system = UtcTime::from_millis(true_ms.saturating_add_signed(offset_ms));
-            let said = wall.read(began + Duration::from_secs(second), system);
+            let true_ms = START_MS + second * 1_000;
+            let system_us = true_ms.saturating_add_signed(offset_ms) as f64 * 1e3;
+            let said = wall.read(began + Duration::from_secs(second), system_us);
             said.as_millis() as i64 - true_ms as i64
         };
         (1..=secs).map(read).collect()

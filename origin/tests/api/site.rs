@@ -160,7 +160,9 @@ impl Site {
         let (control, database) = (self.control.clone(), self.database.clone());
         let (cancel, also) = (self.following.clone(), self.following.clone());
         let metrics = news::Metrics::register(&Registry::new()).expect("metrics");
+        let (broadcasts, over) = (self.broadcasts.clone(), self.following.clone());
         tokio::spawn(async move { control.run(cancel).await });
+        tokio::spawn(async move { broadcasts.run(over).await });
         tokio::spawn(async move { database.listen(Box::new(|_| {}), metrics, also).await });
     }
 

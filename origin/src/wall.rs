@@ -62,7 +62,7 @@ impl Wall {
             tracing::warn!(secs, "the machine's clock was set; media goes on as it was");
         }
         self.apart = apart;
-        UtcTime::from_millis((self.said_us / 1e3) as u64)
+        (SystemTime::UNIX_EPOCH + Duration::from_micros(self.said_us as u64)).into()
     }
 }
 

@@ -22,15 +22,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser as _;
-use lectern_bench_rig::run;
+use lectern_bench_rig::run::{self, bounded, noted};
 
 use link::Path;
 use options::{Bench, Part, Role};
 use plan::{BROADCAST_BPS, Keep};
 use report::Results;
 
-/// More than anything of a run takes that is not measuring or filling.
-const RUN_OVERHEAD: Duration = Duration::from_secs(180);
 /// Bytes of media that a relay keeps by default, over all broadcasts.
 const KEEP_BYTES_MAX: u64 = 512 << 20;
 /// Comments a second of each broadcast on a bad path.
@@ -58,7 +56,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
     if bench.has(Part::Hops) {
         eprintln!("{} hops …", bench.hops);
         let run = bounded(bench.hop_seconds, hops::run(bench)).await.context("hops");
-        results.hops = note(run, &mut results.not_measured);
+        results.hops = noted(run, &mut results.not_measured);
     }
     if bench.has(Part::Cost) {
         let numbers: Vec<_> = bench.broadcasts.iter().copied().map(usize::from).collect();
@@ -77,7 +75,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         let fill = Duration::from_secs(bench.window_secs * 3 / 2);
         let plans = cost::Plans { keep, fill, ..plans(bench, bench.window_broadcasts.into()) };
         let run = bounded(fill.as_secs() + bench.seconds, cost::run(&plans)).await;
-        results.window = note(run.context("the window"), &mut results.not_measured);
+        results.window = noted(run.context("the window"), &mut results.not_measured);
     }
     if bench.has(Part::Announced) {
         let watched = usize::from(bench.watched);
@@ -87,7 +85,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
             let plans = cost::Plans { announced, watched, ..plans(bench, live) };
             let run = bounded(bench.seconds, cost::run(&plans)).await;
             let run = run.with_context(|| format!("{announced} announced"));
-            results.announced.extend(note(run, &mut results.not_measured));
+            results.announced.extend(noted(run, &mut results.not_measured));
         }
     }
     if bench.has(Part::Loss) {
@@ -100,7 +98,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
             queue_max: Duration::ZERO,
         };
         let run = badly(bench, 1, path).await.context("loss");
-        results.loss = note(run, &mut results.not_measured);
+        results.loss = noted(run, &mut results.not_measured);
     }
     if bench.has(Part::Narrow) {
         eprintln!("a narrow path …");
@@ -113,7 +111,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
             queue_max: NARROW_QUEUE,
         };
         let run = badly(bench, bench.narrow_broadcasts.into(), path).await;
-        results.narrow = note(run.context("a narrow path"), &mut results.not_measured);
+        results.narrow = noted(run.context("a narrow path"), &mut results.not_measured);
     }
     println!("{}", report::render(&results));
     if let Some(file) = &bench.json {
@@ -142,22 +140,4 @@ async fn badly(bench: &Bench, broadcasts: usize, path: Path) -> anyhow::Result<b
     let verbose = bench.verbose;
     let plans = badly::Plans { broadcasts, comments_hz: COMMENTS_HZ, path, window, verbose };
     bounded(bench.path_seconds, badly::run(&plans)).await
-}
-
-/// Gives a run as long as it measures, and some time around that.
-async fn bounded<T>(
-    seconds: u64,
-    run: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    let limit = RUN_OVERHEAD + Duration::from_secs(seconds);
-    tokio::time::timeout(limit, run).await.context("took too long")?
-}
-
-/// One run that fails leaves the others what they are.
-fn note<T>(run: anyhow::Result<T>, failures: &mut Vec<String>) -> Option<T> {
-    run.inspect_err(|error| {
-        eprintln!("{error:#}");
-        failures.push(format!("{error:#}"));
-    })
-    .ok()
 }

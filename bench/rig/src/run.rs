@@ -2,9 +2,13 @@
 //! it started is left.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// More than anything of a run takes that is not measuring, joining or filling.
+const OVERHEAD: Duration = Duration::from_secs(180);
 
 /// Runs `bench` on one thread, because children end with the thread that started them. What is dropped
 /// when it is told to stop ends its processes.
@@ -18,6 +22,24 @@ pub fn to_the_end(bench: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
             _ = terminated.recv() => bail!("terminated"),
         }
     })
+}
+
+/// Gives a run as long as it measures, and some time around that.
+pub async fn bounded<T>(
+    seconds: u64,
+    run: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let limit = OVERHEAD + Duration::from_secs(seconds);
+    tokio::time::timeout(limit, run).await.context("took too long")?
+}
+
+/// What a run measured; one that fails is said and noted, and leaves the others what they are.
+pub fn noted<T>(run: anyhow::Result<T>, failures: &mut Vec<String>) -> Option<T> {
+    run.inspect_err(|error| {
+        eprintln!("{error:#}");
+        failures.push(format!("{error:#}"));
+    })
+    .ok()
 }
 
 /// Says what went wrong with the benchmark `name`, if something did.

@@ -30,18 +30,15 @@ mod window;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser as _;
 
 use lectern_bench_rig::clip::Clip;
+use lectern_bench_rig::run::{bounded, noted};
 use lectern_bench_rig::{CLIENT_CORE, proc, run};
 use options::{Bench, Options, Part};
 use report::Results;
-
-/// More than anything of a run takes that is not measuring or joining.
-const RUN_OVERHEAD: Duration = Duration::from_secs(180);
 
 /// The benchmark, as its command line says.
 pub fn main() -> ExitCode {
@@ -71,43 +68,23 @@ async fn measure(bench: Bench, part: Option<Part>) -> anyhow::Result<()> {
         let seconds = 3 * bench.seconds + viewers as u64 / bench.join_rate;
         let run = bounded(seconds, steady::run(&bench, clip.clone(), viewers)).await;
         let run = run.with_context(|| format!("the run with {viewers} viewers"));
-        note(run, &mut results.not_measured, |run| results.runs.push(run));
+        results.runs.extend(noted(run, &mut results.not_measured));
     }
     if bench.storm_rate > 0 {
         eprintln!("join storm …");
         let seconds = bench.storm_seconds + bench.storm_onto as u64 / bench.join_rate;
         let run = bounded(seconds, storm::run(&bench, clip.clone())).await;
         let run = run.context("the join storm");
-        note(run, &mut results.not_measured, |run| results.storm = Some(run));
+        results.storm = noted(run, &mut results.not_measured);
     }
     if bench.loss_viewers > 0 {
         eprintln!("loss …");
         let run = bounded(bench.loss_seconds, lossy::run(&bench)).await;
         let run = run.context("the run with loss");
-        note(run, &mut results.not_measured, |run| results.loss = Some(run));
+        results.loss = noted(run, &mut results.not_measured);
     }
     println!("{}", report::render(&results));
     bench.common.write(&results)?;
     ensure!(results.not_measured.is_empty(), "not everything could be measured");
     Ok(())
-}
-
-/// Gives a run as long as it measures, and some time around that.
-async fn bounded<T>(
-    seconds: u64,
-    run: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    let limit = RUN_OVERHEAD + Duration::from_secs(seconds);
-    tokio::time::timeout(limit, run).await.context("took too long")?
-}
-
-/// One run that fails leaves the others what they are.
-fn note<T>(run: anyhow::Result<T>, failures: &mut Vec<String>, keep: impl FnOnce(T)) {
-    match run {
-        Ok(run) => keep(run),
-        Err(error) => {
-            eprintln!("{error:#}");
-            failures.push(format!("{error:#}"));
-        }
-    }
 }

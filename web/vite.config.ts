@@ -90,6 +90,10 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 90_000,
           hookTimeout: 90_000,
+          // What comes by itself comes when the machine gets to it: a deadline, and no measurement.
+          expect: { poll: { timeout: 10_000 } },
+          // A list that should be empty is shown, not counted.
+          chaiConfig: { truncateThreshold: 400 },
         },
       },
     ],

@@ -196,13 +196,14 @@ impl Role {
 }
 
 impl Cli {
-    /// The log filter; ours at the level asked for, the libraries' warnings beside it.
+    /// The log filter; ours at the level asked for, the libraries' warnings beside it, but for those of which a
+    /// stranger may cause any number.
     pub(crate) fn log_filter(&self) -> anyhow::Result<EnvFilter> {
         let bare_level = self.log.parse::<tracing::Level>().is_ok();
         let filter = if bare_level {
             let level = &self.log;
             format!(
-                "warn,lectern={level},lectern_origin={level},lectern_edge={level},lectern_relay_proto={level}"
+                "warn,moq_net=error,lectern={level},lectern_origin={level},lectern_edge={level},lectern_relay_proto={level}"
             )
         } else {
             self.log.clone()

@@ -60,7 +60,7 @@ impl<'a> MediaPlaylist<'a> {
     pub fn new(snapshot: &'a Snapshot, track: &'a TrackName) -> Option<Self> {
         let entries = entries(snapshot, track);
         // Players take a playlist that has parts alone for an empty one.
-        let longest = entries.iter().filter(|entry| entry.is_whole()).map(Entry::duration).max()?;
+        let longest = entries.iter().filter(|entry| !entry.is_open()).map(Entry::duration).max()?;
         // No segment is as long as two of the grid's but the last of a take that ended in the middle of
         // a long GOP, and none may be longer than the target.
         let grid_ms = entries.iter().map(|entry| entry.period.info.grid.duration_ms()).max()?;
@@ -296,8 +296,8 @@ impl MediaPlaylist<'_> {
 }
 
 impl Entry<'_> {
-    fn is_whole(&self) -> bool {
-        matches!(self.media, Media::Whole { .. })
+    fn is_open(&self) -> bool {
+        matches!(self.media, Media::Open { .. })
     }
 
     fn duration(&self) -> Duration {
@@ -327,15 +327,16 @@ fn entries<'a>(snapshot: &'a Snapshot, track: &TrackName) -> Vec<Entry<'a>> {
         let run = run(period, track);
         let Some(first) = run.first() else { continue };
         if let Some(former) = runs.last().and_then(|run| run.last()) {
-            // It is whole in a moment; a playlist has parts at its end only.
-            if matches!(former.media, Media::Open { .. }) {
-                break;
-            }
             match bridge(former, first) {
+                // It is whole in a moment; a playlist has parts at its end only.
+                Some(_) if former.is_open() => break,
                 Some(gaps) => runs.push(gaps),
-                // What there was is kept until there is something to go on with.
-                None if run.iter().any(Entry::is_whole) => runs.clear(),
-                None => break,
+                // Nobody waits for what of a killed origin is not whole.
+                None => {
+                    let gap = missed(former, first);
+                    runs.clear();
+                    runs.extend(gap.map(|gap| vec![gap]));
+                }
             }
         }
         runs.push(run);
@@ -366,6 +367,23 @@ fn bridge<'a>(former: &Entry<'a>, first: &Entry<'a>) -> Option<Vec<Entry<'a>>> {
         media: Media::Gap { duration },
     };
     Some((0..missing).map(gap).collect())
+}
+
+/// What stands for all that is missing where the sequence does not go on, right before what there is again:
+/// with it there is a segment, and not parts alone, as soon as there is a part.
+fn missed<'a>(former: &Entry<'a>, first: &Entry<'a>) -> Option<Entry<'a>> {
+    let sequence = first.sequence.checked_sub(1)?;
+    let grid = Duration::from_millis(first.period.info.grid.duration_ms().into());
+    let duration = first.start.saturating_since(former.end()).min(grid);
+    let start = first.start.as_duration().saturating_sub(duration).as_millis();
+    Some(Entry {
+        sequence,
+        number: first.number.saturating_sub(1),
+        period: first.period,
+        track: first.track,
+        start: MediaTime::from_millis(u64::try_from(start).unwrap_or(u64::MAX)),
+        media: Media::Gap { duration },
+    })
 }
 
 /// The segments of one period.

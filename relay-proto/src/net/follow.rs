@@ -148,7 +148,10 @@ impl Follower {
                 let (end, ends) = watch::channel(None);
                 let followed = Followed { publication: newest, end };
                 if let Some(former) = known.followed.replace(followed) {
-                    tracing::info!(broadcast = %id, publication = %newest, "a newer publication");
+                    let gone = former.publication > newest;
+                    let what =
+                        if gone { "it has ended; one before it" } else { "a newer publication" };
+                    tracing::info!(broadcast = %id, publication = %newest, "{what} is followed");
                     former.end();
                 }
                 let (epoch, metrics) = (newest.epoch, self.metrics.clone());

@@ -4,9 +4,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use moq_net::{Pattern, Patterns, cache, origin};
@@ -17,11 +17,14 @@ use tokio_util::task::TaskTracker;
 use super::link::EDGE;
 use super::renew::{self, Look};
 use super::{Error, Identity, PublisherMetrics, Token, Tokens, transport, vital};
+use crate::client::Tally;
 
 /// How long a stranger may take from the first packet to a valid token.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Handshakes that may be in progress; further ones are refused, established sessions never.
 const HANDSHAKES_MAX: usize = 64;
+/// Of these, those of one address.
+const HANDSHAKES_OF_ONE_MAX: usize = 16;
 /// From this many handshakes on, a stranger first proves its address (RFC 9000 §8.1.2).
 const HANDSHAKES_UNVALIDATED_MAX: usize = 16;
 /// What is kept of what edges and origins say to each other, all of them together.
@@ -169,6 +172,7 @@ impl Shown {
 /// bytes do to one, a panic included, does not reach the others.
 async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let strangers = Arc::<Mutex<Tally>>::default();
     let sessions = Arc::new(Semaphore::new(doors.sessions_max));
     let mut tasks = JoinSet::new();
     loop {
@@ -191,12 +195,14 @@ async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
             let _ = incoming.retry();
             continue;
         }
-        let Ok(handshake) = handshakes.clone().try_acquire_owned() else {
+        let (remote, doors) = (incoming.remote_address(), doors.clone());
+        let place = Place::take(&strangers, remote.ip());
+        let handshake = handshakes.clone().try_acquire_owned().ok().zip(place);
+        let Some(handshake) = handshake else {
             doors.metrics.refused.with_label_values(&["busy"]).inc();
             incoming.refuse();
             continue;
         };
-        let (remote, doors) = (incoming.remote_address(), doors.clone());
         let session = Session { remote, doors, sessions: sessions.clone() };
         tasks.spawn(async move {
             let admitted = tokio::time::timeout(HANDSHAKE_TIMEOUT, session.admit(incoming)).await;
@@ -207,6 +213,29 @@ async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
                 Err(_) => session.refused("timeout"),
             }
         });
+    }
+}
+
+/// A handshake that an address has in progress; dropping it ends that.
+struct Place {
+    strangers: Arc<Mutex<Tally>>,
+    address: IpAddr,
+}
+
+impl Place {
+    /// `None` if the address has as many as one may have.
+    fn take(strangers: &Arc<Mutex<Tally>>, address: IpAddr) -> Option<Self> {
+        let mut tally = strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        (tally.of(address) < HANDSHAKES_OF_ONE_MAX).then(|| {
+            tally.add(address);
+            Self { strangers: strangers.clone(), address }
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner).remove(self.address);
     }
 }
 
@@ -236,7 +265,7 @@ impl Session {
             self.refused("handshake");
         };
         let connection = incoming.await.map_err(|error| failed(&error)).ok()?;
-        let connection = web_transport_quinn::Session::raw(connection);
+        let connection = transport::session(connection).map_err(|error| failed(&error)).ok()?;
         let server = moq_net::Server::new().with_versions(transport::versions());
         let handshake = server.accept_request(Instant::now(), connection).await;
         let handshake = handshake.map_err(|error| failed(&error)).ok()?;

@@ -86,6 +86,19 @@ pub(super) fn server_config(
     Ok(config)
 }
 
+/// The session on a connection that has been made. The library ends its task where the peer takes no
+/// datagrams (RFC 9221), though MoQ needs none.
+pub(super) fn session(
+    connection: quinn::Connection,
+) -> Result<web_transport_quinn::Session, Error> {
+    if connection.max_datagram_size().is_none() {
+        let reason = "the peer takes no QUIC datagrams".to_owned();
+        connection.close(quinn::VarInt::from_u32(0), reason.as_bytes());
+        return Err(Error::Protocol(reason));
+    }
+    Ok(web_transport_quinn::Session::raw(connection))
+}
+
 /// Tokio, and a record of what quinn runs on it: its tasks own the socket, and it has no other way
 /// to say that they are done.
 #[derive(Debug)]

@@ -230,6 +230,8 @@ impl Dialler {
     ) {
         let key = key(&name, address);
         let mut backoff = BACKOFF_MIN;
+        // What was wrong when it was last said.
+        let mut said = String::new();
         while *wanted.borrow() {
             let mut accepted = false;
             let error = match self.connect(&name, address).await {
@@ -244,13 +246,15 @@ impl Dialler {
                 Err(error) => error,
             };
             self.metrics.disconnects.inc();
-            if accepted || backoff == BACKOFF_MIN {
-                tracing::warn!(upstream = name, %address, %error, "upstream disconnected");
-            } else {
-                tracing::debug!(upstream = name, %address, %error, "still not connected");
-            }
+            let why = error.to_string();
             if accepted {
-                backoff = BACKOFF_MIN;
+                tracing::warn!(upstream = name, %address, %error, "upstream disconnected");
+                (backoff, said) = (BACKOFF_MIN, String::new());
+            } else if why == said {
+                tracing::debug!(upstream = name, %address, %error, "still not connected");
+            } else {
+                tracing::warn!(upstream = name, %address, %error, "upstream not connected");
+                said = why;
             }
             if matches!(error, Error::Refused | Error::Untrusted(_) | Error::NotAccepted(_)) {
                 backoff = BACKOFF_MAX;
@@ -283,7 +287,7 @@ impl Dialler {
             if let Some(up) = &self.up {
                 client = client.with_publisher(up.clone());
             }
-            let connection = web_transport_quinn::Session::raw(quic.clone());
+            let connection = transport::session(quic.clone())?;
             let session = client.connect(Instant::now(), connection).await;
             let (session, driver) = session.map_err(|error| ended(quic.close_reason(), &error))?;
             Ok(Connection { quic, driver, _session: session })

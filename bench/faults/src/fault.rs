@@ -110,9 +110,10 @@ impl Fault {
             }
         }
         missed.extend(outcome.reloads.iter().map(|why| format!("needs a reload: {why}")));
-        let of_an_edge = matches!(self, Self::EdgeKill | Self::EdgeDrain);
-        let lost = outcome.webrtc.lost();
-        if !of_an_edge && lost > 0 {
+        let of_an_edge = matches!(self, Self::EdgeKill | Self::EdgeDrain | Self::Cut(2..));
+        // Whoever is at an edge that cannot go on goes to the other.
+        let lost = if of_an_edge { outcome.webrtc.anew } else { outcome.webrtc.lost() };
+        if lost > 0 {
             missed.push(format!("{lost} WebRTC sessions made anew"));
         }
         missed

@@ -1,9 +1,10 @@
 //! The command line.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 const AFTER_HELP: &str = "\
@@ -139,7 +140,14 @@ CONFIGURATION
     kid = \"…\"                        the key's name, which tokens carry
     public_key = \"…\"                 Ed25519, 32 bytes in base64url
 
-  In `all` the edge subscribes to the origin beside it; upstream and token are set for it.";
+  In `all` the edge subscribes to the origin beside it; upstream and token are set for it.
+
+EXIT CODES
+  0   ended as it was told to; of check-config: the configuration can be started with
+  1   could not start, or broke off: a port in use, a full disk, a part that failed
+  2   the command line is not understood
+  78  the configuration is refused, with a line for each fault: starting again will not help before it
+      is changed";
 
 /// Low-latency live engine for lectures and webinars.
 #[derive(Debug, Parser)]
@@ -147,7 +155,7 @@ CONFIGURATION
 pub(crate) struct Cli {
     /// What this process is.
     #[command(subcommand)]
-    pub(crate) role: Role,
+    pub(crate) command: Command,
 
     /// Configuration file (TOML).
     #[arg(long, global = true, value_name = "FILE", env = "LECTERN_CONFIG")]
@@ -156,6 +164,64 @@ pub(crate) struct Cli {
     /// What to log: a level, or a filter such as `info,lectern_edge=debug`.
     #[arg(long, global = true, value_name = "FILTER", env = "LECTERN_LOG", default_value = "info")]
     pub(crate) log: String,
+}
+
+/// What a process does.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Run(Role),
+    /// Says whether the configuration can be started with, and what is wrong with it otherwise: a line for
+    /// each fault, with the key and what to do. Opens no port and changes nothing.
+    CheckConfig(CheckConfig),
+}
+
+/// What is checked.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckConfig {
+    /// What it is to configure.
+    #[arg(long, value_name = "ROLE", default_value = "all")]
+    role: RoleName,
+    /// Where what must outlive the process would be kept.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A name by which others reach this node, any number of them: the certificates that it shows have to be
+    /// for each.
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Look neither at the files that are named nor at this machine: for a configuration that is to run
+    /// elsewhere.
+    #[arg(long)]
+    pub(crate) settings_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleName {
+    All,
+    Origin,
+    Edge,
+}
+
+impl CheckConfig {
+    /// The role that is checked.
+    pub(crate) fn role(&self) -> Role {
+        let data_dir = self.data_dir.clone();
+        match self.role {
+            RoleName::All => Role::All { demo: false, data_dir },
+            RoleName::Origin => Role::Origin { data_dir },
+            RoleName::Edge => Role::Edge,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All { .. } => "all",
+            Self::Origin { .. } => "origin",
+            Self::Edge => "edge",
+        })
+    }
 }
 
 /// The role of a process.
@@ -181,6 +247,11 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// Whether it takes in what hosts push.
+    pub(crate) fn has_origin(&self) -> bool {
+        matches!(self, Self::All { .. } | Self::Origin { .. })
+    }
+
     /// Whether it serves viewers.
     pub(crate) fn has_edge(&self) -> bool {
         matches!(self, Self::All { .. } | Self::Edge)

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod audience;
+pub mod check;
 pub mod client;
 pub mod comments;
 pub mod config;
@@ -174,16 +175,8 @@ impl Edge {
         if config.workers > WORKERS_MAX {
             return Err(Error::Workers(config.workers));
         }
-        let (secs, bytes) = (config.window_secs, config.window_bytes_max);
-        if secs < WINDOW_SECS_MIN || bytes < WINDOW_BYTES_MIN {
-            return Err(Error::Window { secs, bytes });
-        }
-        let demand = config.demand();
-        let (listed, max) = (demand.prewarm.reserved(), demand.subscribed_max);
-        if listed > max {
-            return Err(Error::Prewarm { listed, max });
-        }
-        let demand = Demand::new(demand, demand::Metrics::register(registry)?);
+        window(config)?;
+        let demand = Demand::new(wanted(config)?, demand::Metrics::register(registry)?);
         let limits = config.http_limits()?;
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
@@ -330,6 +323,25 @@ impl Edge {
         commenting.await.ok();
         counting.await.ok();
     }
+}
+
+/// Whether players can play in the window that there is to be.
+fn window(config: &Config) -> Result<(), Error> {
+    let (secs, bytes) = (config.window_secs, config.window_bytes_max);
+    if secs < WINDOW_SECS_MIN || bytes < WINDOW_BYTES_MIN {
+        return Err(Error::Window { secs, bytes });
+    }
+    Ok(())
+}
+
+/// What is subscribed to, if that is possible.
+fn wanted(config: &Config) -> Result<demand::Config, Error> {
+    let demand = config.demand();
+    let (listed, max) = (demand.prewarm.reserved(), demand.subscribed_max);
+    if listed > max {
+        return Err(Error::Prewarm { listed, max });
+    }
+    Ok(demand)
 }
 
 async fn listen(

@@ -6,6 +6,7 @@
 pub mod news;
 mod server;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,14 @@ macro_rules! call {
     }};
 }
 pub(crate) use call;
+
+/// The file that the database at `url` is kept in; `None` if a server keeps it.
+///
+/// # Errors
+/// If `url` names no database.
+pub fn file_of(url: &str) -> Result<Option<PathBuf>, Error> {
+    Server::parse(url).map(|server| server.file().map(Path::to_owned))
+}
 
 impl Database {
     /// The database at `url`, opened by [`Database::ready`] or with the first call. `url` is

@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod broadcasts;
+pub mod check;
 pub mod clock;
 pub mod comments;
 pub mod config;

@@ -66,7 +66,7 @@ use rand::Rng as _;
 
 pub use engine::{Engine, Feed};
 pub use http::routes;
-pub use ice_servers::{Credential, IceServer, IceServerError};
+pub use ice_servers::{Credential, IceServer, IceServerError, check as check_ice_servers};
 pub use lectern_relay_proto::net::{NotPublic, PublicAddress};
 pub use metrics::Metrics;
 pub use playout::PlayoutDelay;

@@ -12,6 +12,7 @@
 //! ([`EdgeLink`], [`OriginLink`]).
 
 mod addresses;
+pub mod check;
 mod error;
 mod follow;
 mod link;

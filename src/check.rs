@@ -8,12 +8,15 @@ use std::net::SocketAddr;
 use lectern_relay_proto::about::Visibility;
 use lectern_relay_proto::net::check::{Checkup, Fault, Scope, Weight};
 
-use crate::cli::Role;
+use crate::cli::{Role, log_filter};
 use crate::config::Config;
 
 /// All that is wrong with `config` for `role`, as far as `scope` says.
 pub(crate) fn faults(config: &Config, role: &Role, scope: Scope) -> Vec<Fault> {
     let mut checkup = Checkup::new(scope);
+    if let Some(Err(error)) = config.log.as_deref().map(log_filter) {
+        checkup.refuse("log", error);
+    }
     let beside = matches!(role, Role::All { .. });
     if role.has_origin() {
         let (broadcasts, data_dir) = (&config.broadcast, &config.data_dir);
@@ -124,10 +127,9 @@ fn ports(checkup: &mut Checkup, all: &[Listener]) {
 /// Writes what is wrong to the log of a process that goes on all the same.
 pub(crate) fn log(faults: &[Fault]) {
     for fault in faults {
-        let Fault { weight, key, wrong } = fault;
-        match weight {
-            Weight::Doubtful => tracing::warn!(key, "{wrong}"),
-            Weight::Broken | Weight::Refused => tracing::error!(key, "{wrong}"),
+        match fault.weight {
+            Weight::Doubtful => tracing::warn!("{fault}"),
+            Weight::Broken | Weight::Refused => tracing::error!("{fault}"),
         }
     }
 }

@@ -7,12 +7,18 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::process::VERSION;
+
+/// What is logged, unless something is said.
+pub(crate) const LOG_DEFAULT: &str = "info";
+
 const AFTER_HELP: &str = "\
 CONFIGURATION
   A TOML file; a key that is not known is refused. Every key has a default, and an environment
   variable that overrides it: LECTERN_ and the key's path with __ between its parts, such as
   LECTERN_EDGE__HTTP=0.0.0.0:80.
 
+    log = \"info\"                     as --log, which goes before it
     data_dir = \"lectern-data\"        what must outlive the process (origin, all)
 
     [origin]
@@ -32,6 +38,7 @@ CONFIGURATION
     reencode = true                  without, WHIP takes H.264 alone, and B-frames of RTMP stay
     reencoders_max = 2               sources re-encoded at once, each of a core or so at 720p
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
+    metrics_broadcasts_max = 100     broadcasts that metrics name; 0 for none
     relay_token = \"…\"                what edges must present; without it anyone may subscribe,
                                      and nobody comment
     relay_token_file = \"…\"          the same in a file, a token in a line: the first is presented, all
@@ -142,6 +149,10 @@ CONFIGURATION
 
   In `all` the edge subscribes to the origin beside it; upstream and token are set for it.
 
+  SIGHUP has the file read again, and log, edge.sessions_max, edge.half_open_max,
+  edge.half_open_per_client_max and origin.limits used from then on; a change of anything else is
+  refused in the log, and then nothing is changed. Certificates and tokens are read again by themselves.
+
 EXIT CODES
   0   ended as it was told to; of check-config: the configuration can be started with
   1   could not start, or broke off: a port in use, a full disk, a part that failed
@@ -151,7 +162,7 @@ EXIT CODES
 
 /// Low-latency live engine for lectures and webinars.
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = AFTER_HELP, after_help = "--help says how it is configured.")]
+#[command(version = VERSION, after_long_help = AFTER_HELP, after_help = "--help says how it is configured.")]
 pub(crate) struct Cli {
     /// What this process is.
     #[command(subcommand)]
@@ -162,8 +173,9 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
 
     /// What to log: a level, or a filter such as `info,lectern_edge=debug`.
-    #[arg(long, global = true, value_name = "FILTER", env = "LECTERN_LOG", default_value = "info")]
-    pub(crate) log: String,
+    /// Without, what the configuration says, or `info`.
+    #[arg(long, global = true, value_name = "FILTER", env = "LECTERN_LOG")]
+    pub(crate) log: Option<String>,
 }
 
 /// What a process does.
@@ -266,18 +278,17 @@ impl Role {
     }
 }
 
-impl Cli {
-    /// The log filter; ours at the level asked for, the libraries' warnings beside it.
-    pub(crate) fn log_filter(&self) -> anyhow::Result<EnvFilter> {
-        let bare_level = self.log.parse::<tracing::Level>().is_ok();
-        let filter = if bare_level {
-            let level = &self.log;
-            format!(
-                "warn,lectern={level},lectern_origin={level},lectern_edge={level},lectern_relay_proto={level}"
-            )
-        } else {
-            self.log.clone()
-        };
-        EnvFilter::try_new(&filter).with_context(|| format!("--log {:?} is not a filter", self.log))
-    }
+/// The log filter that `text` says: ours at the level asked for, the libraries' warnings beside it.
+pub(crate) fn log_filter(text: &str) -> anyhow::Result<EnvFilter> {
+    let bare_level = text.parse::<tracing::Level>().is_ok();
+    let filter = if bare_level {
+        format!(
+            "warn,lectern={text},lectern_origin={text},lectern_edge={text},lectern_relay_proto={text}"
+        )
+    } else {
+        text.to_owned()
+    };
+    let wrong =
+        "is not a filter: write a level, such as info, or one such as info,lectern_edge=debug";
+    EnvFilter::try_new(&filter).with_context(|| format!("{text:?} {wrong}"))
 }

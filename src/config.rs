@@ -1,7 +1,11 @@
 //! The configuration: a TOML file, overridden by `LECTERN_*` variables, overridden by the command
 //! line.
 
+#[cfg(test)]
+mod reference;
 mod written;
+
+pub(crate) use self::written::Settings;
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +23,10 @@ pub(crate) const DEMO_MODERATOR_KEY: &str = "demo-moderator-key";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    /// What must outlive the process.
+    /// What to log: a level, or a filter such as `info,lectern_edge=debug`. `--log` and `LECTERN_LOG` go before
+    /// it; without any of them it is `info`.
+    pub(crate) log: Option<String>,
+    /// The directory for what must outlive the process; only an origin has such.
     pub(crate) data_dir: PathBuf,
     /// The origin's part.
     pub(crate) origin: lectern_origin::config::Config,
@@ -34,6 +41,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            log: None,
             data_dir: "lectern-data".into(),
             origin: Default::default(),
             edge: Default::default(),
@@ -44,11 +52,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Loads the configuration for `role`.
+    /// Loads the configuration for `role`, and says which settings are written.
     ///
     /// # Errors
     /// All that is wrong with it as it is written.
-    pub(crate) fn load(file: Option<&Path>, role: &Role) -> Result<Self, Vec<Fault>> {
+    pub(crate) fn load(file: Option<&Path>, role: &Role) -> Result<(Self, Settings), Vec<Fault>> {
         let refused = |key: &str, wrong: String| Fault {
             weight: Weight::Refused,
             key: key.to_owned(),
@@ -58,7 +66,7 @@ impl Config {
             let wrong = format!("there is no configuration file {}: name one", file.display());
             return Err(vec![refused("--config", wrong)]);
         }
-        let mut config = written::read(file)?;
+        let (mut config, settings) = written::read(file)?;
         if let Some(data_dir) = role.data_dir() {
             config.data_dir.clone_from(data_dir);
         }
@@ -66,7 +74,7 @@ impl Config {
         if matches!(role, Role::All { demo: true, .. }) {
             config.provision_demo();
         }
-        Ok(config)
+        Ok((config, settings))
     }
 
     /// Gives the keys to the broadcasts whose viewers need tokens.
@@ -107,7 +115,7 @@ mod tests {
         std::fs::write(&file, toml).expect("write");
         let loaded = Config::load(Some(&file), &Role::All { demo: true, data_dir: None });
         let told = |faults: Vec<Fault>| faults.iter().map(|fault| format!("{fault}\n")).collect();
-        loaded.map_err(told)
+        loaded.map(|(config, _)| config).map_err(told)
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub enum Error {
     #[error("WebRTC: {0}")]
     Whep(#[from] whep::Error),
     /// The upstreams' addresses or certificates, or the port for other edges.
-    #[error("edge.upstream, what it is trusted by, or edge.relay: {0}")]
+    #[error("{key}: {0}", key = relay_key(.0))]
     Relay(#[from] net::Error),
     /// Keys about the port for other edges that make no sense together.
     #[error(transparent)]
@@ -138,6 +138,16 @@ pub enum Error {
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+}
+
+/// Which setting an error of the relay's is about, as far as that can be told.
+fn relay_key(error: &net::Error) -> &'static str {
+    match error {
+        net::Error::Bind { .. } => "edge.relay",
+        net::Error::Upstream { .. } => "edge.upstream",
+        net::Error::Tokens { .. } => "edge.relay_token_file",
+        _ => "edge.upstream, what it is trusted by, or edge.relay",
+    }
 }
 
 /// The relays of origins, or of edges before this one, and how to be let in.
@@ -277,6 +287,11 @@ impl Edge {
         Readiness { upstream: self.subscriber.status(), siblings: self.siblings.clone() }
     }
 
+    /// By which its limits are changed while it runs.
+    pub fn limiter(&self) -> Limiter {
+        Limiter(self.engine.limiter())
+    }
+
     /// How many watch at this edge, to be asked at any time.
     pub fn audience(&self) -> Arc<Audience> {
         self.audience.clone()
@@ -352,6 +367,18 @@ async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+/// Changes the limits of an edge that runs.
+#[derive(Clone)]
+pub struct Limiter(whep::Limiter);
+
+impl Limiter {
+    /// From now on these of `config` are good: `sessions_max`, `half_open_max` and
+    /// `half_open_per_client_max`, and no other setting. Who watches stays.
+    pub fn set(&self, config: &Config) {
+        self.0.set(&config.whep());
+    }
 }
 
 /// Whether an edge may be sent viewers.

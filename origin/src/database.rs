@@ -121,6 +121,16 @@ impl Database {
         self.ready.get_or_try_init(|| migrate(server)).await.map(|_| ())
     }
 
+    /// Whether it was reached, and its tables are as they are to be.
+    pub fn is_open(&self) -> bool {
+        self.ready.initialized()
+    }
+
+    /// What it is called, without the password.
+    pub fn name(&self) -> String {
+        self.server.to_string()
+    }
+
     /// Whether the database is one that may be away for a while, and back.
     pub fn is_remote(&self) -> bool {
         self.server.is_remote()

@@ -1,6 +1,7 @@
 //! The configuration as it is written, in a file and in the environment, and all that is wrong with it: each
 //! fault with its key and with where that was set.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use figment::error::Kind;
@@ -19,12 +20,13 @@ const ALIKE: f64 = 0.85;
 const PREFIX: &str = "LECTERN_";
 
 /// Reads `file`, if there is one, and then the environment.
-pub(super) fn read(file: Option<&Path>) -> Result<Config, Vec<Fault>> {
+pub(super) fn read(file: Option<&Path>) -> Result<(Config, Settings), Vec<Fault>> {
     let (mut faults, mut passed_over) = (Vec::new(), Vec::new());
     // One fault ends the reading: what it lies in is left out, and the rest is read again.
     loop {
-        let errors = match figment(file, &passed_over).extract::<Config>() {
-            Ok(config) if faults.is_empty() => return Ok(config),
+        let figment = figment(file, &passed_over);
+        let errors = match figment.extract::<Config>() {
+            Ok(config) if faults.is_empty() => return Ok((config, Settings::of(&figment))),
             Ok(_) => return Err(faults),
             Err(errors) => errors,
         };
@@ -50,6 +52,39 @@ fn lies_in(error: &figment::Error) -> Vec<String> {
         path.truncate(path.iter().position(is_element).unwrap_or(path.len()));
     }
     path
+}
+
+/// What is written: each setting by its key. It has no `Debug`: there are secrets in it.
+#[derive(PartialEq)]
+pub(crate) struct Settings(BTreeMap<String, Value>);
+
+impl Settings {
+    fn of(figment: &Figment) -> Self {
+        let mut all = BTreeMap::new();
+        // It was read a moment ago.
+        for dict in figment.data().unwrap_or_default().into_values() {
+            flatten("", Value::from(dict), &mut all);
+        }
+        Self(all)
+    }
+
+    /// Those that are written otherwise than in `other`, or in one of the two alone.
+    pub(crate) fn differing(&self, other: &Self) -> BTreeSet<String> {
+        let keys = self.0.keys().chain(other.0.keys());
+        keys.filter(|key| self.0.get(*key) != other.0.get(*key)).cloned().collect()
+    }
+}
+
+fn flatten(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Dict(_, dict) => {
+            for (key, value) in dict {
+                let key = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+                flatten(&key, value, into);
+            }
+        }
+        value => drop(into.insert(prefix.to_owned(), value)),
+    }
 }
 
 fn figment(file: Option<&Path>, passed_over: &[Vec<String>]) -> Figment {
@@ -119,7 +154,12 @@ fn fault(error: &figment::Error) -> Fault {
     };
     let set_in = error.metadata.as_ref().map(|metadata| match &metadata.source {
         Some(source) => source.to_string(),
-        None => format!("{PREFIX}{}", error.path.join("__").to_uppercase()),
+        None => {
+            // A list is one variable.
+            let of_variable = error.path.iter().take_while(|part| part.parse::<usize>().is_err());
+            let path: Vec<_> = of_variable.map(String::as_str).collect();
+            format!("{PREFIX}{}", path.join("__").to_uppercase())
+        }
     });
     let key = match error.path.as_slice() {
         [] => "--config".to_owned(),

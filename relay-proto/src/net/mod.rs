@@ -18,6 +18,7 @@ mod follow;
 mod link;
 mod metrics;
 mod path;
+mod paths;
 mod publish;
 mod records;
 mod renew;

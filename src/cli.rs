@@ -1,10 +1,16 @@
 //! The command line.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
+
+use crate::process::VERSION;
+
+/// What is logged, unless something is said.
+pub(crate) const LOG_DEFAULT: &str = "info";
 
 const AFTER_HELP: &str = "\
 CONFIGURATION
@@ -12,6 +18,7 @@ CONFIGURATION
   variable that overrides it: LECTERN_ and the key's path with __ between its parts, such as
   LECTERN_EDGE__HTTP=0.0.0.0:80.
 
+    log = \"info\"                     as --log, which goes before it
     data_dir = \"lectern-data\"        what must outlive the process (origin, all)
 
     [origin]
@@ -31,6 +38,7 @@ CONFIGURATION
     reencode = true                  without, WHIP takes H.264 alone, and B-frames of RTMP stay
     reencoders_max = 2               sources re-encoded at once, each of a core or so at 720p
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
+    metrics_broadcasts_max = 100     broadcasts that metrics name; 0 for none
     relay_token = \"…\"                what edges must present; without it anyone may subscribe,
                                      and nobody comment
     relay_token_file = \"…\"          the same in a file, a token in a line: the first is presented, all
@@ -139,23 +147,93 @@ CONFIGURATION
     kid = \"…\"                        the key's name, which tokens carry
     public_key = \"…\"                 Ed25519, 32 bytes in base64url
 
-  In `all` the edge subscribes to the origin beside it; upstream and token are set for it.";
+  In `all` the edge subscribes to the origin beside it; upstream and token are set for it.
+
+  SIGHUP has the file read again, and log, edge.sessions_max, edge.half_open_max,
+  edge.half_open_per_client_max and origin.limits used from then on; a change of anything else is
+  refused in the log, and then nothing is changed. Certificates and tokens are read again by themselves.
+
+EXIT CODES
+  0   ended as it was told to; of check-config: the configuration can be started with
+  1   could not start, or broke off: a port in use, a full disk, a part that failed
+  2   the command line is not understood
+  78  the configuration is refused, with a line for each fault: starting again will not help before it
+      is changed";
 
 /// Low-latency live engine for lectures and webinars.
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = AFTER_HELP, after_help = "--help says how it is configured.")]
+#[command(version = VERSION, after_long_help = AFTER_HELP, after_help = "--help says how it is configured.")]
 pub(crate) struct Cli {
     /// What this process is.
     #[command(subcommand)]
-    pub(crate) role: Role,
+    pub(crate) command: Command,
 
     /// Configuration file (TOML).
     #[arg(long, global = true, value_name = "FILE", env = "LECTERN_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
     /// What to log: a level, or a filter such as `info,lectern_edge=debug`.
-    #[arg(long, global = true, value_name = "FILTER", env = "LECTERN_LOG", default_value = "info")]
-    pub(crate) log: String,
+    /// Without, what the configuration says, or `info`.
+    #[arg(long, global = true, value_name = "FILTER", env = "LECTERN_LOG")]
+    pub(crate) log: Option<String>,
+}
+
+/// What a process does.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Run(Role),
+    /// Says whether the configuration can be started with, and what is wrong with it otherwise: a line for
+    /// each fault, with the key and what to do. Opens no port and changes nothing.
+    CheckConfig(CheckConfig),
+}
+
+/// What is checked.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckConfig {
+    /// What it is to configure.
+    #[arg(long, value_name = "ROLE", default_value = "all")]
+    role: RoleName,
+    /// Where what must outlive the process would be kept.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A name by which others reach this node, any number of them: the certificates that it shows have to be
+    /// for each.
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Look neither at the files that are named nor at this machine: for a configuration that is to run
+    /// elsewhere.
+    #[arg(long)]
+    pub(crate) settings_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleName {
+    All,
+    Origin,
+    Edge,
+}
+
+impl CheckConfig {
+    /// The role that is checked.
+    pub(crate) fn role(&self) -> Role {
+        let data_dir = self.data_dir.clone();
+        match self.role {
+            RoleName::All => Role::All { demo: false, data_dir },
+            RoleName::Origin => Role::Origin { data_dir },
+            RoleName::Edge => Role::Edge,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All { .. } => "all",
+            Self::Origin { .. } => "origin",
+            Self::Edge => "edge",
+        })
+    }
 }
 
 /// The role of a process.
@@ -181,6 +259,11 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// Whether it takes in what hosts push.
+    pub(crate) fn has_origin(&self) -> bool {
+        matches!(self, Self::All { .. } | Self::Origin { .. })
+    }
+
     /// Whether it serves viewers.
     pub(crate) fn has_edge(&self) -> bool {
         matches!(self, Self::All { .. } | Self::Edge)
@@ -195,19 +278,18 @@ impl Role {
     }
 }
 
-impl Cli {
-    /// The log filter; ours at the level asked for, the libraries' warnings beside it, but for those of which a
-    /// stranger may cause any number.
-    pub(crate) fn log_filter(&self) -> anyhow::Result<EnvFilter> {
-        let bare_level = self.log.parse::<tracing::Level>().is_ok();
-        let filter = if bare_level {
-            let level = &self.log;
-            format!(
-                "warn,moq_net=error,lectern={level},lectern_origin={level},lectern_edge={level},lectern_relay_proto={level}"
-            )
-        } else {
-            self.log.clone()
-        };
-        EnvFilter::try_new(&filter).with_context(|| format!("--log {:?} is not a filter", self.log))
-    }
+/// The log filter that `text` says: ours at the level asked for, the libraries' warnings beside it,
+/// but for those of which a stranger may cause any number.
+pub(crate) fn log_filter(text: &str) -> anyhow::Result<EnvFilter> {
+    let bare_level = text.parse::<tracing::Level>().is_ok();
+    let filter = if bare_level {
+        format!(
+            "warn,moq_net=error,lectern={text},lectern_origin={text},lectern_edge={text},lectern_relay_proto={text}"
+        )
+    } else {
+        text.to_owned()
+    };
+    let wrong =
+        "is not a filter: write a level, such as info, or one such as info,lectern_edge=debug";
+    EnvFilter::try_new(&filter).with_context(|| format!("{text:?} {wrong}"))
 }

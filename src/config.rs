@@ -1,15 +1,17 @@
 //! The configuration: a TOML file, overridden by `LECTERN_*` variables, overridden by the command
 //! line.
 
+#[cfg(test)]
+mod reference;
+mod written;
+
+pub(crate) use self::written::Settings;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
-use figment::Figment;
-use figment::error::Kind;
-use figment::providers::{Env, Format as _, Toml};
-use figment::value::UncasedStr;
 use lectern_origin::config::{BroadcastConfig, Secret, ViewerKeyConfig};
 use lectern_relay_proto::about::Visibility;
+use lectern_relay_proto::net::check::{Fault, Weight};
 use serde::Deserialize;
 
 use crate::cli::Role;
@@ -21,7 +23,10 @@ pub(crate) const DEMO_MODERATOR_KEY: &str = "demo-moderator-key";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    /// What must outlive the process.
+    /// What to log: a level, or a filter such as `info,lectern_edge=debug`. `--log` and `LECTERN_LOG` go before
+    /// it; without any of them it is `info`.
+    pub(crate) log: Option<String>,
+    /// The directory for what must outlive the process; only an origin has such.
     pub(crate) data_dir: PathBuf,
     /// The origin's part.
     pub(crate) origin: lectern_origin::config::Config,
@@ -36,6 +41,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            log: None,
             data_dir: "lectern-data".into(),
             origin: Default::default(),
             edge: Default::default(),
@@ -46,43 +52,36 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Loads the configuration for `role`.
-    pub(crate) fn load(file: Option<&Path>, role: &Role) -> anyhow::Result<Self> {
-        let mut figment = Figment::new();
-        if let Some(file) = file {
-            if !file.is_file() {
-                bail!("there is no configuration file {}", file.display());
-            }
-            figment = figment.merge(Toml::file_exact(file));
-        }
-        // Others of the prefix are not ours: Kubernetes sets LECTERN_PORT for a Service `lectern`.
-        let ours = |key: &UncasedStr| {
-            let key = key.as_str().to_ascii_lowercase();
-            key == "data_dir" || key.starts_with("origin__") || key.starts_with("edge__")
+    /// Loads the configuration for `role`, and says which settings are written.
+    ///
+    /// # Errors
+    /// All that is wrong with it as it is written.
+    pub(crate) fn load(file: Option<&Path>, role: &Role) -> Result<(Self, Settings), Vec<Fault>> {
+        let refused = |key: &str, wrong: String| Fault {
+            weight: Weight::Refused,
+            key: key.to_owned(),
+            wrong,
         };
-        let environment = Env::prefixed("LECTERN_").filter(ours).split("__");
-        let mut config: Self =
-            figment.merge(environment).extract().map_err(|errors| invalid(&errors))?;
+        if let Some(file) = file.filter(|file| !file.is_file()) {
+            let wrong = format!("there is no configuration file {}: name one", file.display());
+            return Err(vec![refused("--config", wrong)]);
+        }
+        let (mut config, settings) = written::read(file)?;
         if let Some(data_dir) = role.data_dir() {
             config.data_dir.clone_from(data_dir);
         }
-        config.hand_out_viewer_keys()?;
+        config.hand_out_viewer_keys().map_err(|why| vec![refused("viewer_key", why)])?;
         if matches!(role, Role::All { demo: true, .. }) {
             config.provision_demo();
         }
-        Ok(config)
+        Ok((config, settings))
     }
 
     /// Gives the keys to the broadcasts whose viewers need tokens.
-    fn hand_out_viewer_keys(&mut self) -> anyhow::Result<()> {
-        let keys = ViewerKeyConfig::all(&self.viewer_key)
-            .map_err(|error| anyhow!("the configuration is not valid: viewer_key: {error}"))?;
+    fn hand_out_viewer_keys(&mut self) -> Result<(), String> {
+        let keys = ViewerKeyConfig::all(&self.viewer_key).map_err(|error| error.to_string())?;
         let wanting = self.broadcast.iter_mut();
         for broadcast in wanting.filter(|each| each.visibility == Visibility::Token) {
-            if keys.is_empty() {
-                let id = &broadcast.id;
-                tracing::warn!(%id, "nobody can watch: its viewers need tokens; add a [[viewer_key]]");
-            }
             broadcast.viewer_keys = keys.clone();
         }
         Ok(())
@@ -100,25 +99,6 @@ impl Config {
     }
 }
 
-/// What is wrong with which key, and where that was set.
-fn invalid(errors: &figment::Error) -> anyhow::Error {
-    let all = errors.clone().into_iter().map(|error| {
-        let set_in = error.metadata.as_ref().map(|metadata| match &metadata.source {
-            Some(source) => source.to_string(),
-            None => metadata.name.to_string(),
-        });
-        let key = Some(error.path.join(".")).filter(|key| !key.is_empty());
-        let wrong = match &error.kind {
-            Kind::UnknownField(_, known) => {
-                format!("no such setting; there are {}", known.join(", "))
-            }
-            kind => kind.to_string().trim_end().to_owned(),
-        };
-        set_in.into_iter().chain(key).chain([wrong]).collect::<Vec<_>>().join(": ")
-    });
-    anyhow!("the configuration is not valid: {}", all.collect::<Vec<_>>().join("; "))
-}
-
 #[cfg(test)]
 mod tests {
     /// That of RFC 8032 §7.1.
@@ -128,11 +108,14 @@ mod tests {
 
     use super::*;
 
-    fn load(toml: &str) -> anyhow::Result<Config> {
+    /// Or what is wrong, a line each.
+    fn load(toml: &str) -> Result<Config, String> {
         let dir = tempfile::tempdir().expect("temporary directory");
         let file = dir.path().join("lectern.toml");
         std::fs::write(&file, toml).expect("write");
-        Config::load(Some(&file), &Role::All { demo: true, data_dir: None })
+        let loaded = Config::load(Some(&file), &Role::All { demo: true, data_dir: None });
+        let told = |faults: Vec<Fault>| faults.iter().map(|fault| format!("{fault}\n")).collect();
+        loaded.map(|(config, _)| config).map_err(told)
     }
 
     #[test]
@@ -185,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let check = |toml: &str, expect: &str| {
-            let error = format!("{:#}", load(toml).expect_err(toml));
+            let error = load(toml).expect_err(toml);
             assert!(error.contains(expect), "{error}");
         };
         let broadcast = "[[broadcast]]\nid = \"a\"\nstream_key = \"k\"\n";
@@ -193,13 +176,13 @@ mod tests {
         check(&format!("{broadcast}moderator_key = \"short\""), "16 to 64");
         check(&format!("{broadcast}title = \"\""), "1 to 120 characters");
         check("[origin]\nrmtp = \"0.0.0.0:1\"", "rmtp");
-        check("[edge]\nhttp = \"nowhere\"", "lectern.toml: edge.http: invalid socket address");
+        check("[edge]\nhttp = \"nowhere\"", "edge.http: invalid socket address syntax (in ");
         check("[edge]\nhttp_connections_max = 0", "edge.http_connections_max: ");
         check("[edge]\nwindow_fetch_mbps_max = 0", "edge.window_fetch_mbps_max: ");
         check("[edge]\nlinger_secs = 0", "edge.linger_secs: ");
         check("[edge]\nprewarm = [\"a/b\"]", "\"a/b\" is neither the id of a broadcast nor \"*\"");
         check("[edge]\nprewarm = [\"*\", \"a\"]", "stands alone");
-        check("[[edge.ice_servers]]\nurl = \"turn:host\"", "no such setting; there are urls");
+        check("[[edge.ice_servers]]\nurl = \"turn:host\"", "no such setting; did you mean urls?");
         check("[edge]\nmedia_addresses = [\"edge.example\"]", "no address that viewers can reach");
         check("[[broadcast]]\nid = \"a/b\"\nstream_key = \"x\"", "a-z A-Z 0-9");
         check("[[broadcast]]\nid = \"a\"", "stream_key");
@@ -210,6 +193,33 @@ mod tests {
         check("[[viewer_key]]\nkid = \"a\"\npublic_key = \"AAAA\"", "32 bytes");
         let key = format!("[[viewer_key]]\nkid = \"a\"\npublic_key = \"{}\"\n", VIEWER_KEY);
         check(&key.repeat(2), "viewer_key: \"a\" is there twice");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_each_in_a_line() {
+        let toml = "nothing = 1\n[origin]\nrmtp = \"0.0.0.0:1\"\nrelay_window_secs = \"long\"\n\
+                    [edge]\nhttp = \"nowhere\"\nwindowsecs = 4\n[[broadcast]]\nid = \"a\"";
+        let told = load(toml).expect_err("wrong");
+        let lines: Vec<_> = told.lines().collect();
+        let mut starts: Vec<_> =
+            lines.iter().filter_map(|line| line.split_once(": ").map(|(key, _)| key)).collect();
+        starts.sort_unstable();
+        let expect = [
+            "broadcast.0",
+            "edge.http",
+            "edge.windowsecs",
+            "nothing",
+            "origin.relay_window_secs",
+            "origin.rmtp",
+        ];
+        assert_eq!(starts, expect, "{told}");
+        assert!(
+            told.contains("edge.windowsecs: no such setting; did you mean window_secs?"),
+            "{told}"
+        );
+        let broken = load("[[broadcast]]\nstream_key = \"s3cret").expect_err("no TOML");
+        assert_eq!(broken.lines().count(), 1, "{broken}");
+        assert!(broken.contains("line 2") && !broken.contains("s3cret"), "{broken}");
     }
 
     #[test]
@@ -229,7 +239,7 @@ mod tests {
             "[origin]\nrelay_token = 271828",
             "[origin]\nrelay_token = \"271828 and spaces\"",
         ] {
-            let error = format!("{:#}", load(toml).expect_err(toml));
+            let error = load(toml).expect_err(toml);
             assert!(!error.contains("271828"), "{error}");
         }
     }

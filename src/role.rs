@@ -12,7 +12,7 @@ use lectern_edge::{Edge, Upstream, pages};
 use lectern_origin::{Origin, demo};
 use lectern_relay_proto::net::{Token, Tokens, Trust};
 use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,14 +20,18 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Role;
 use crate::config::{Config, DEMO_MODERATOR_KEY};
 use crate::ops::{Ops, Readiness};
+use crate::reload::{self, Reloader};
 
 /// How long parts may take to let go of their peers. A viewer in the middle of a segment would
 /// otherwise hold the process for as long as the segment takes.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// Runs `role` until SIGINT or SIGTERM, or until a part of it fails.
-pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
-    let mut parts = Parts::default();
+/// Runs `role` until SIGINT or SIGTERM, or until a part of it fails. With SIGHUP, `reloader` reads its
+/// configuration again.
+pub(crate) async fn run(role: Role, config: Config, reloader: Reloader) -> anyhow::Result<()> {
+    // From the beginning, or one that comes early would end the process.
+    let hangups = signal(SignalKind::hangup())?;
+    let mut parts = Parts::new(reloader);
     match role {
         Role::Origin { .. } => {
             let origin = start_origin(&config, &mut parts).await?;
@@ -40,7 +44,7 @@ pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<()> {
         }
         Role::All { demo, .. } => start_all(config, demo, &mut parts).await?,
     }
-    parts.run().await
+    parts.run(hangups).await
 }
 
 async fn start_all(mut config: Config, demo: bool, parts: &mut Parts) -> anyhow::Result<()> {
@@ -138,11 +142,12 @@ async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<Star
         routes: origin.routes(),
         setup_tokens: origin.setup_tokens(),
     };
-    tracing::info!(rtmp = %started.rtmp, relay = %started.relay, ops = %config.origin.ops, "origin is up");
     let readiness = origin.readiness();
     parts
         .serve_ops("origin.ops", config.origin.ops, registry, Arc::new(move || readiness.ready()))
         .await?;
+    parts.live.origin = Some(origin.limiter());
+    tracing::info!(rtmp = %started.rtmp, relay = %started.relay, ops = %config.origin.ops, "origin is up");
     let cancel = parts.cancel.clone();
     parts.spawn(async move {
         origin.run(cancel).await;
@@ -166,12 +171,13 @@ async fn start_edge(
     let mut watch = vec![format!("http://{}", loopback_name(http))];
     watch.extend(https.map(|https| format!("https://{}", loopback_name(https))));
     let https = https.map(tracing::field::display);
-    tracing::info!(%http, https, media = %edge.media_addr(), ops = %config.edge.ops, "edge is up");
     let readiness = edge.readiness();
     parts
         .serve_ops("edge.ops", config.edge.ops, registry, Arc::new(move || readiness.ready()))
         .await?;
     let cancel = parts.cancel.clone();
+    parts.live.edge = Some(edge.limiter());
+    tracing::info!(%http, https, media = %edge.media_addr(), ops = %config.edge.ops, "edge is up");
     parts.drain = config.edge.drain();
     parts.spawn(async move {
         edge.run(cancel).await;
@@ -192,8 +198,10 @@ fn start_demo(config: &Config, rtmp: SocketAddr, parts: &mut Parts) -> anyhow::R
 }
 
 /// What runs, and the one signal that ends it.
-#[derive(Default)]
 struct Parts {
+    reloader: Reloader,
+    /// What it may change.
+    live: reload::Parts,
     cancel: CancellationToken,
     /// How long an edge goes on for those who are there.
     drain: Duration,
@@ -204,6 +212,18 @@ struct Parts {
 }
 
 impl Parts {
+    fn new(reloader: Reloader) -> Self {
+        Self {
+            reloader,
+            live: reload::Parts::default(),
+            cancel: CancellationToken::new(),
+            drain: Duration::ZERO,
+            tasks: JoinSet::new(),
+            ops: JoinSet::new(),
+            over: CancellationToken::new(),
+        }
+    }
+
     fn spawn(&mut self, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
         self.tasks.spawn(part);
     }
@@ -215,6 +235,7 @@ impl Parts {
         registry: Registry,
         ready: Readiness,
     ) -> anyhow::Result<()> {
+        self.reloader.metrics().register(&registry)?;
         let ops = Ops::bind(listen, registry, ready)
             .await
             .with_context(|| format!("{key}: cannot listen on {listen}"))?;
@@ -224,14 +245,18 @@ impl Parts {
     }
 
     /// Waits for a signal or the first failure, then ends everything. A second signal does not wait.
-    async fn run(mut self) -> anyhow::Result<()> {
+    async fn run(mut self, mut hangups: Signal) -> anyhow::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let failure = tokio::select! {
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
-            Some(ended) = self.tasks.join_next() => Some(ended),
-            Some(ended) = self.ops.join_next() => Some(ended),
+        let failure = loop {
+            tokio::select! {
+                _ = interrupt.recv() => break None,
+                _ = terminate.recv() => break None,
+                // Files are small, and media is on other threads.
+                Some(()) = hangups.recv() => self.reloader.reload(&self.live),
+                Some(ended) = self.tasks.join_next() => break Some(ended),
+                Some(ended) = self.ops.join_next() => break Some(ended),
+            }
         };
         self.cancel.cancel();
         tracing::info!("stopping");

@@ -58,7 +58,8 @@ pub struct Config {
     pub upstream_name: Option<String>,
     /// What the upstream wants presented, and this edge of those that subscribe to it.
     pub relay_token: Option<Token>,
-    /// A file with that, instead; see [`Tokens::from_file`].
+    /// A file with that, instead: a token in each line, of which the first is presented and all are accepted. It
+    /// is read again when it changes.
     pub relay_token_file: Option<PathBuf>,
     /// PEM files of the certificate and key that this edge presents to upstreams that want to see one. They
     /// are read for each connection.

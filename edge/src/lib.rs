@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod audience;
+pub mod check;
 pub mod client;
 pub mod comments;
 pub mod config;
@@ -129,7 +130,7 @@ pub enum Error {
     #[error("WebRTC: {0}")]
     Whep(#[from] whep::Error),
     /// The upstreams' addresses or certificates, or the port for other edges.
-    #[error("edge.upstream, what it is trusted by, or edge.relay: {0}")]
+    #[error("{key}: {0}", key = relay_key(.0))]
     Relay(#[from] net::Error),
     /// Keys about the port for other edges that make no sense together.
     #[error(transparent)]
@@ -137,6 +138,16 @@ pub enum Error {
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+}
+
+/// Which setting an error of the relay's is about, as far as that can be told.
+fn relay_key(error: &net::Error) -> &'static str {
+    match error {
+        net::Error::Bind { .. } => "edge.relay",
+        net::Error::Upstream { .. } => "edge.upstream",
+        net::Error::Tokens { .. } => "edge.relay_token_file",
+        _ => "edge.upstream, what it is trusted by, or edge.relay",
+    }
 }
 
 /// The relays of origins, or of edges before this one, and how to be let in.
@@ -174,16 +185,8 @@ impl Edge {
         if config.workers > WORKERS_MAX {
             return Err(Error::Workers(config.workers));
         }
-        let (secs, bytes) = (config.window_secs, config.window_bytes_max);
-        if secs < WINDOW_SECS_MIN || bytes < WINDOW_BYTES_MIN {
-            return Err(Error::Window { secs, bytes });
-        }
-        let demand = config.demand();
-        let (listed, max) = (demand.prewarm.reserved(), demand.subscribed_max);
-        if listed > max {
-            return Err(Error::Prewarm { listed, max });
-        }
-        let demand = Demand::new(demand, demand::Metrics::register(registry)?);
+        window(config)?;
+        let demand = Demand::new(wanted(config)?, demand::Metrics::register(registry)?);
         let limits = config.http_limits()?;
         let http_metrics = server::Metrics::register(registry)?;
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
@@ -284,6 +287,11 @@ impl Edge {
         Readiness { upstream: self.subscriber.status(), siblings: self.siblings.clone() }
     }
 
+    /// By which its limits are changed while it runs.
+    pub fn limiter(&self) -> Limiter {
+        Limiter(self.engine.limiter())
+    }
+
     /// How many watch at this edge, to be asked at any time.
     pub fn audience(&self) -> Arc<Audience> {
         self.audience.clone()
@@ -332,6 +340,25 @@ impl Edge {
     }
 }
 
+/// Whether players can play in the window that there is to be.
+fn window(config: &Config) -> Result<(), Error> {
+    let (secs, bytes) = (config.window_secs, config.window_bytes_max);
+    if secs < WINDOW_SECS_MIN || bytes < WINDOW_BYTES_MIN {
+        return Err(Error::Window { secs, bytes });
+    }
+    Ok(())
+}
+
+/// What is subscribed to, if that is possible.
+fn wanted(config: &Config) -> Result<demand::Config, Error> {
+    let demand = config.demand();
+    let (listed, max) = (demand.prewarm.reserved(), demand.subscribed_max);
+    if listed > max {
+        return Err(Error::Prewarm { listed, max });
+    }
+    Ok(demand)
+}
+
 async fn listen(
     key: &'static str,
     address: SocketAddr,
@@ -340,6 +367,18 @@ async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+/// Changes the limits of an edge that runs.
+#[derive(Clone)]
+pub struct Limiter(whep::Limiter);
+
+impl Limiter {
+    /// From now on these of `config` are good: `sessions_max`, `half_open_max` and
+    /// `half_open_per_client_max`, and no other setting. Who watches stays.
+    pub fn set(&self, config: &Config) {
+        self.0.set(&config.whep());
+    }
 }
 
 /// Whether an edge may be sent viewers.

@@ -20,6 +20,7 @@ mod oidc;
 mod problem;
 mod registrations;
 mod report;
+pub(crate) mod requests;
 pub mod server;
 mod session;
 mod tokens;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::ingest::rtmp;
 use crate::instant::Instant;
+use crate::metrics::NAMED_MAX;
 use crate::{oidc, whip};
 
 /// `[origin]`.
@@ -52,10 +53,14 @@ pub struct Config {
     pub reencoders_max: usize,
     /// Metrics and health, TCP.
     pub ops: SocketAddr,
+    /// The most broadcasts that metrics name, each a handful of series. Further ones are counted together,
+    /// without a name; all are, if it is 0.
+    pub metrics_broadcasts_max: usize,
     /// What an edge must present to subscribe. Without it anyone who reaches the relay port may
     /// watch every broadcast; nobody may publish to it either way.
     pub relay_token: Option<Token>,
-    /// A file with that, instead; see [`net::Tokens::from_file`].
+    /// A file with that, instead: a token in each line, of which the first is presented and all are accepted. It
+    /// is read again when it changes.
     pub relay_token_file: Option<PathBuf>,
     /// PEM file of the certificates of which one has to have signed an edge's. Without it edges need none.
     pub relay_client_ca: Option<PathBuf>,
@@ -70,7 +75,7 @@ pub struct Config {
     pub relay_window_secs: u32,
     /// The most bytes of media kept so, over all broadcasts. When it is reached, the oldest goes first.
     pub relay_window_bytes_max: u64,
-    /// Where comments are kept: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/NAME`, which several
+    /// Where accounts, broadcasts and comments are kept: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/NAME`, which several
     /// origins may share. Without it, `lectern.db` in the data directory.
     pub database: Option<Secret>,
     /// Who vouches for people who sign in, besides their passwords.
@@ -96,6 +101,7 @@ impl Default for Config {
             reencode: true,
             reencoders_max: 2,
             ops: any(9090),
+            metrics_broadcasts_max: NAMED_MAX,
             relay_token: None,
             relay_token_file: None,
             relay_client_ca: None,
@@ -164,7 +170,7 @@ pub struct BroadcastConfig {
     #[serde(default)]
     pub links: LinksConfig,
     /// `public`: everybody, and the lobby lists it; `unlisted`: whoever has the link; `token`: whoever
-    /// has a viewer token that one of [`Self::viewer_keys`] signed.
+    /// has a viewer token that the key of a `[[viewer_key]]` signed.
     #[serde(default)]
     pub visibility: Visibility,
     /// How many may watch at once, on all edges and paths; those who watch stay when it is lowered.
@@ -246,7 +252,9 @@ pub struct LinksConfig(pub Links);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LinkConfig {
+    /// What it is called, 1 to 120 characters.
     title: Line<120>,
+    /// Where it leads, `https://…` or `http://…`.
     url: WebUrl,
 }
 

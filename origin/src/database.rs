@@ -6,6 +6,7 @@
 pub mod news;
 mod server;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,14 @@ macro_rules! call {
 }
 pub(crate) use call;
 
+/// The file that the database at `url` is kept in; `None` if a server keeps it.
+///
+/// # Errors
+/// If `url` names no database.
+pub fn file_of(url: &str) -> Result<Option<PathBuf>, Error> {
+    Server::parse(url).map(|server| server.file().map(Path::to_owned))
+}
+
 impl Database {
     /// The database at `url`, opened by [`Database::ready`] or with the first call. `url` is
     /// `sqlite:PATH`, where the file is made if there is none but its directory must exist, or
@@ -118,6 +127,11 @@ impl Database {
             sqlx::query("SELECT 1").execute(&mut **connection).await?;
             Ok::<_, Error>(())
         })
+    }
+
+    /// What it is called, without the password.
+    pub fn name(&self) -> String {
+        self.server.to_string()
     }
 
     /// Whether the database is one that may be away for a while, and back.

@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod broadcasts;
+pub mod check;
 pub mod clock;
 pub mod comments;
 pub mod config;
@@ -92,7 +93,7 @@ const EDGES_WAITING_MAX: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The relay's port, certificate or session.
-    #[error("relay: {0}")]
+    #[error("origin.relay: {0}")]
     Relay(#[from] net::Error),
     /// The RTMP port is taken or not allowed.
     #[error("origin.rtmp: cannot listen on {0}: {1}")]
@@ -173,7 +174,7 @@ impl Origin {
         })?;
         let relay_addr = relay.local_addr()?;
         let announcer = relay.announcer().clone();
-        let metrics = Metrics::register(registry)?;
+        let metrics = Metrics::register_naming(registry, config.metrics_broadcasts_max)?;
         let reencoders = reencoders(config, registry).await;
         let database = config.database(data_dir);
         let database = Database::new(database.expose())?;
@@ -181,7 +182,12 @@ impl Origin {
             Ok(()) => true,
             // It is there once the database is.
             Err(error) if database.is_remote() => {
-                tracing::error!(%error, "nothing can be published or commented on; trying again");
+                tracing::error!(
+                    key = "origin.database",
+                    %error,
+                    "nothing can be published or commented on; trying again: see whether it runs and lets \
+                     this origin in"
+                );
                 false
             }
             Err(error) => return Err(error.into()),
@@ -231,6 +237,7 @@ impl Origin {
         };
         let routes =
             api::routes(control.clone(), comments, webhooks.clone(), settings).merge(whip.routes());
+        let routes = api::requests::counted(routes, registry)?;
         let router = pages.merge(routes.clone());
         let proxies = Proxies::parse(&config.trusted_proxies)?;
         let api = Server::bind(config.http, router, proxies).await;
@@ -288,6 +295,11 @@ impl Origin {
         self.whip.local_addr()
     }
 
+    /// By which its limits are changed while it runs.
+    pub fn limiter(&self) -> Limiter {
+        Limiter(self.rtmp.limiter())
+    }
+
     /// Where edges subscribe.
     pub fn relay_addr(&self) -> SocketAddr {
         self.relay_addr
@@ -328,6 +340,17 @@ impl Origin {
         self.broadcasts.give_back().await;
         self.database.close().await;
         self.relay.close().await;
+    }
+}
+
+/// Changes the limits of an origin that runs.
+#[derive(Clone)]
+pub struct Limiter(rtmp::Limiter);
+
+impl Limiter {
+    /// From now on those of `config` are good: `limits`, and no other setting. Who is connected stays.
+    pub fn set(&self, config: &Config) {
+        self.0.set(config.limits.clone());
     }
 }
 

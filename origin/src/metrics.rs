@@ -1,7 +1,14 @@
 //! What the origin counts beyond ingest: takes, periods, drops, and the age of what it publishes.
 
+mod ingest;
+
 use lectern_relay_proto::metrics::Maker;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+
+pub use self::ingest::{Ingest, IngestOf};
+
+/// Broadcasts that metrics name, unless something else is said.
+pub(crate) const NAMED_MAX: usize = 100;
 
 /// The origin's metrics.
 #[derive(Clone, Debug)]
@@ -24,11 +31,21 @@ pub struct Metrics {
     pub findings: IntGaugeVec,
     /// From the arrival of a video frame's last byte to its chunk being handed to the relay.
     pub publish_age: Histogram,
+    /// What publishers send, for each broadcast.
+    pub ingest: Ingest,
 }
 
 impl Metrics {
     /// Makes the metrics and registers them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Self::register_naming(registry, NAMED_MAX)
+    }
+
+    /// The same, which name so many broadcasts at most.
+    pub fn register_naming(
+        registry: &Registry,
+        named_max: usize,
+    ) -> Result<Self, prometheus::Error> {
         let maker = Maker(registry);
         Ok(Self {
             takes: maker.counter(
@@ -64,6 +81,7 @@ impl Metrics {
                 "Broadcasts in which the doctor finds something that hurts viewers, by its code.",
                 &["code"],
             )?,
+            ingest: Ingest::register(registry, named_max)?,
             publish_age: maker.ages(
                 "lectern_origin_publish_age_seconds",
                 "From the arrival of a video frame's last byte to its chunk being handed to the relay.",

@@ -29,6 +29,7 @@ pub struct Metrics {
     // Looked up once and for all: a look-up by labels takes a lock, and every request would.
     requests: [[IntCounter; CLASSES.len()]; Kind::ALL.len()],
     sent_bytes: [IntCounter; Kind::ALL.len()],
+    pub(super) kept_bytes: IntGauge,
     held: IntGauge,
     held_refused: IntCounter,
     readers_dropped: IntCounterVec,
@@ -65,6 +66,10 @@ impl Metrics {
             "Readers of a segment in progress that were cut off: too slow, or the segment went.",
             &["reason"],
         )?;
+        let kept_bytes = maker.gauge(
+            "lectern_edge_kept_bytes",
+            "Bytes of media that are kept for viewers over HTTP, of all broadcasts.",
+        )?;
         let faults = maker.counters(
             "lectern_edge_timeline_faults_total",
             "Chunks that could not be used, and promises that upstream broke.",
@@ -96,7 +101,17 @@ impl Metrics {
         let requests = Kind::ALL
             .map(|kind| CLASSES.map(|class| requests.with_label_values(&[kind.as_str(), class])));
         let sent_bytes = Kind::ALL.map(|kind| sent_bytes.with_label_values(&[kind.as_str()]));
-        Ok(Self { requests, sent_bytes, held, held_refused, readers_dropped, faults, video, audio })
+        Ok(Self {
+            requests,
+            sent_bytes,
+            kept_bytes,
+            held,
+            held_refused,
+            readers_dropped,
+            faults,
+            video,
+            audio,
+        })
     }
 
     pub(super) fn request(&self, kind: Kind, status: StatusCode) {

@@ -67,6 +67,12 @@ pub struct Live {
     metrics: Arc<Metrics>,
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.metrics.kept_bytes.sub(lock(&self.timeline).bytes() as i64);
+    }
+}
+
 /// A rendered manifest, for as long as its content holds.
 #[derive(Clone)]
 struct Manifest {
@@ -217,7 +223,9 @@ impl Live {
 
     fn update(&self, change: impl FnOnce(&mut Timeline)) {
         let mut timeline = lock(&self.timeline);
+        let before = timeline.bytes() as i64;
         change(&mut timeline);
+        self.metrics.kept_bytes.add(timeline.bytes() as i64 - before);
         let faults = timeline.take_faults();
         // Sent under the lock, so that snapshots come in the order they were taken.
         let segments = timeline.changed();

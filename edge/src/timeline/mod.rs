@@ -223,7 +223,8 @@ impl Timeline {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes of media that are kept.
+    pub fn bytes(&self) -> usize {
         self.periods.iter().map(PeriodState::bytes).sum()
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::OfferError;
@@ -20,7 +20,7 @@ const BURST: Duration = Duration::from_secs(1);
 const CLIENT_SHARE: (u64, u64) = (3, 4);
 
 /// How many may join.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Sessions at once.
     pub sessions_max: usize,
@@ -42,7 +42,7 @@ impl Limits {
 
 /// The gate that every join goes through.
 pub(super) struct Admission {
-    limits: Limits,
+    limits: RwLock<Limits>,
     metrics: Arc<Metrics>,
     inner: Mutex<Inner>,
 }
@@ -84,17 +84,27 @@ impl Admission {
             clients: HashMap::new(),
             clients_sweep: limits.half_open_max.saturating_add(joins.saturating_mul(2)),
         };
-        Self { limits, metrics, inner: Mutex::new(inner) }
+        Self { limits: limits.into(), metrics, inner: Mutex::new(inner) }
+    }
+
+    fn limits(&self) -> Limits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on these are good, but for the pace. Who is in stays.
+    pub(super) fn set_limits(&self, limits: Limits) {
+        let mut now = self.limits.write().unwrap_or_else(PoisonError::into_inner);
+        *now = Limits { joins_per_sec_max: now.joins_per_sec_max, ..limits };
     }
 
     /// Gives `client` a turn to join now, if it and the edge have one.
     pub(super) fn turn(&self, client: IpAddr, now: Instant) -> Result<(), OfferError> {
-        let inner = &mut *self.lock();
+        let (limits, inner) = (self.limits(), &mut *self.lock());
         // Looked at first, so that no more clients are remembered than turns were given.
         if inner.pace.free(now) > now {
             return Err(OfferError::Busy);
         }
-        let known = inner.client(client, &self.limits, now);
+        let known = inner.client(client, &limits, now);
         if known.pace.free(now) > now {
             return Err(OfferError::ClientBusy);
         }
@@ -111,8 +121,8 @@ impl Admission {
         now: Instant,
         until: Instant,
     ) -> Result<Instant, OfferError> {
-        let inner = &mut *self.lock();
-        let known = inner.client(client, &self.limits, now);
+        let (limits, inner) = (self.limits(), &mut *self.lock());
+        let known = inner.client(client, &limits, now);
         known.pace.take_by(now, until).ok_or(OfferError::ClientBusy)
     }
 
@@ -125,7 +135,7 @@ impl Admission {
 
     /// Takes a place for a session that has yet to shake hands, on the worker with the fewest.
     pub(super) fn permit(self: &Arc<Self>, client: IpAddr) -> Result<Permit, OfferError> {
-        let (inner, limits) = (&mut *self.lock(), &self.limits);
+        let (limits, inner) = (self.limits(), &mut *self.lock());
         let key = network(client);
         if inner.sessions >= limits.sessions_max {
             return Err(OfferError::Full);
@@ -133,7 +143,7 @@ impl Admission {
         if inner.half_open >= limits.half_open_max {
             return Err(OfferError::Busy);
         }
-        let known = inner.client(client, limits, Instant::now());
+        let known = inner.client(client, &limits, Instant::now());
         if known.half_open >= limits.half_open_per_client_max {
             return Err(OfferError::ClientBusy);
         }
@@ -303,6 +313,19 @@ mod tests {
             }
         }
         assert!(admission.client_turn(client(1), now, now).is_err());
+    }
+
+    #[test]
+    fn limits_that_change_are_for_those_who_come() {
+        let (admission, _) = admission(Limits { sessions_max: 1, ..LIMITS });
+        let _first = admission.permit(client(1)).unwrap();
+        assert_eq!(admission.permit(client(2)).err(), Some(OfferError::Full));
+        admission.set_limits(Limits { sessions_max: 2, joins_per_sec_max: 1, ..LIMITS });
+        assert_eq!(admission.limits().joins_per_sec_max, LIMITS.joins_per_sec_max);
+        let _second = admission.permit(client(2)).unwrap();
+        admission.set_limits(Limits { sessions_max: 1, ..LIMITS });
+        assert_eq!(admission.permit(client(3)).err(), Some(OfferError::Full));
+        assert_eq!(admission.lock().sessions, 2, "nobody is sent away");
     }
 
     #[test]

@@ -191,6 +191,11 @@ impl Engine {
         self.shared().broadcasts().get(id).map_or(0, |broadcast| broadcast.watching())
     }
 
+    /// By which the limits of viewers are changed while it runs.
+    pub fn limiter(&self) -> Limiter {
+        Limiter(self.shared().admission.clone())
+    }
+
     /// Lets nobody in, nor wait any longer, since the edge is about to go.
     pub fn drain(&self) {
         self.shared().draining.store(true, Ordering::Relaxed);
@@ -288,6 +293,19 @@ impl Shared {
         let mut broadcasts = self.broadcasts();
         broadcasts.retain(|_, broadcast| !broadcast.is_idle());
         broadcasts
+    }
+}
+
+/// Changes how many viewers there may be. It does not keep the engine.
+#[derive(Clone)]
+pub struct Limiter(Arc<Admission>);
+
+impl Limiter {
+    /// From now on those of `config` are good for who comes: how many sessions there may be, and how many
+    /// unfinished ones.
+    pub fn set(&self, config: &Config) {
+        // The pace stays.
+        self.0.set_limits(limits(config, 1));
     }
 }
 

@@ -59,6 +59,14 @@ pub enum IceServerError {
     TooMany,
 }
 
+/// Whether players can be told of `servers`.
+///
+/// # Errors
+/// What is wrong with the first that they cannot be told of.
+pub fn check(servers: &[IceServer]) -> Result<(), IceServerError> {
+    links(servers).map(drop)
+}
+
 /// The header values that tell players of `servers`, one for each address.
 pub(super) fn links(servers: &[IceServer]) -> Result<Vec<HeaderValue>, IceServerError> {
     let urls = servers.iter().flat_map(|server| server.urls.iter().map(move |url| (server, url)));

@@ -64,9 +64,9 @@ use std::time::Instant;
 use lectern_relay_proto::UtcTime;
 use rand::Rng as _;
 
-pub use engine::{Engine, Feed};
+pub use engine::{Engine, Feed, Limiter};
 pub use http::routes;
-pub use ice_servers::{Credential, IceServer, IceServerError};
+pub use ice_servers::{Credential, IceServer, IceServerError, check as check_ice_servers};
 pub use lectern_relay_proto::net::{NotPublic, PublicAddress};
 pub use metrics::Metrics;
 pub use playout::PlayoutDelay;

@@ -16,7 +16,9 @@ pub struct PlayoutDelay {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Limits {
+    /// The least, in milliseconds.
     min_ms: u16,
+    /// The most, up to 40950.
     max_ms: u16,
 }
 

@@ -144,7 +144,8 @@ impl Broadcast {
             stopped: None,
             take: None,
             out: Vec::new(),
-            doctor: doctor::Watch::new(means.metrics.findings.clone()),
+            doctor: doctor::Watch::new(means.metrics.findings.clone())
+                .counting(means.metrics.ingest.of(&id)),
         };
         let (means, audience, state) = (means.clone(), audience.subscribe(), Mutex::new(state));
         Ok((Self { id, means, t0_ms, comments, audience, state }, room))

@@ -99,6 +99,14 @@ impl Server {
         }
     }
 
+    /// Where it is kept, if that is here.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Sqlite(file) => Some(file),
+            Kind::Postgres => None,
+        }
+    }
+
     /// Whether it runs elsewhere, and may be away for a while.
     pub(super) fn is_remote(&self) -> bool {
         matches!(self.kind, Kind::Postgres)

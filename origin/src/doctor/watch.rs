@@ -6,6 +6,7 @@ use prometheus::IntGaugeVec;
 use super::{Change, Doctor, Finding, Report, Severity, code};
 use crate::ingest::flv::{self, Tag};
 use crate::mend::Mending;
+use crate::metrics::IngestOf;
 use crate::transcode::Level;
 
 /// One broadcast's doctor, and the number of broadcasts that have each finding. What is logged stands
@@ -19,6 +20,8 @@ pub struct Watch {
     serious: u64,
     /// Whether a finding appeared or went since this was asked.
     changed: bool,
+    /// What publishers send, whatever is found in it.
+    ingest: Option<IngestOf>,
 }
 
 impl Watch {
@@ -29,12 +32,19 @@ impl Watch {
             findings.with_label_values(&[code]);
         }
         let (counted, serious, changed) = (Vec::new(), 0, false);
-        Self { doctor: Doctor::new(), findings, counted, serious, changed }
+        Self { doctor: Doctor::new(), findings, counted, serious, changed, ingest: None }
+    }
+
+    /// The same, and what publishers send is counted in `ingest`.
+    pub fn counting(mut self, ingest: IngestOf) -> Self {
+        self.ingest = Some(ingest);
+        self
     }
 
     /// See [`Doctor::begin`].
     pub fn begin(&mut self, now: UtcTime) {
         self.doctor.begin(now);
+        self.ingest.iter_mut().for_each(IngestOf::restart);
         self.tell();
     }
 
@@ -47,6 +57,7 @@ impl Watch {
     /// See [`Doctor::tag`].
     pub fn tag(&mut self, tag: &Tag, arrived: UtcTime) {
         self.doctor.tag(tag, arrived);
+        self.ingest.iter_mut().for_each(|ingest| ingest.tag(tag));
         self.tell();
     }
 

@@ -56,22 +56,34 @@ pub struct Admission {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// The OpenID provider, exactly as it calls itself: `https://idp.example/realms/uni`.
     issuer: String,
+    /// What this origin is called there.
     client_id: String,
+    /// What it is known by there; none for a public client.
     client_secret: Option<Secret>,
+    /// What people call the provider.
     name: Name,
+    /// Where browsers find the console; the provider must know `/api/v1/oidc/callback` on its host.
     console_url: String,
+    /// What of people is asked for: `openid`, `profile` and `email`, unless something else is said.
     #[serde(default = "scopes_default")]
     scopes: Vec<String>,
+    /// Whether who has no account is given one.
     #[serde(default)]
     create: bool,
+    /// What they may do then: `host`, `moderator` or `admin`; `host`, unless something else is said.
     #[serde(default = "role_default")]
     role: Role,
+    /// Domains of verified addresses for mail, of which theirs has to be one; any, if there are none.
     #[serde(default)]
     domains: Vec<String>,
+    /// Which claim says what somebody is, such as `groups`, or the way to it with dots.
     claim: Option<String>,
+    /// One of these must be in it; anything, if there are none.
     #[serde(default)]
     claim_values: Vec<String>,
+    /// What a value in it makes of a new account; of several, that which may do most.
     #[serde(default)]
     roles: BTreeMap<String, Role>,
 }

@@ -2,6 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
+use super::paths::Paths;
 use crate::metrics::Maker;
 
 /// Counters of a publisher.
@@ -11,6 +12,8 @@ pub struct PublisherMetrics {
     pub(super) sessions: IntGauge,
     /// Sessions that were not accepted, by reason.
     pub(super) refused: IntCounterVec,
+    /// The sessions' connections.
+    pub(super) paths: Paths,
 }
 
 impl PublisherMetrics {
@@ -21,6 +24,7 @@ impl PublisherMetrics {
         Ok(Self {
             sessions: maker.gauge("lectern_relay_sessions", "Edges connected to this origin")?,
             refused: maker.counters("lectern_relay_refused_total", refused, &["reason"])?,
+            paths: Paths::register(registry, "relay", "connections from edges")?,
         })
     }
 }
@@ -42,6 +46,8 @@ pub struct SubscriberMetrics {
     pub(super) groups_ignored: IntCounter,
     /// Chunks and catalogs that could not be read.
     pub(super) malformed: IntCounter,
+    /// The connections to upstreams.
+    pub(super) paths: Paths,
 }
 
 impl SubscriberMetrics {
@@ -72,6 +78,7 @@ impl SubscriberMetrics {
                 "lectern_upstream_malformed_total",
                 "Chunks and catalogs that could not be read",
             )?,
+            paths: Paths::register(registry, "upstream", "connections to upstreams")?,
         })
     }
 }

@@ -12,11 +12,13 @@
 //! ([`EdgeLink`], [`OriginLink`]).
 
 mod addresses;
+pub mod check;
 mod error;
 mod follow;
 mod link;
 mod metrics;
 mod path;
+mod paths;
 mod publish;
 mod records;
 mod renew;

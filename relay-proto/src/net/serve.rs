@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use super::link::EDGE;
+use super::paths::Seen;
 use super::renew::{self, Look};
 use super::{Error, Identity, PublisherMetrics, Token, Tokens, transport, vital};
 use crate::client::Tally;
@@ -254,6 +255,7 @@ struct Admitted {
     driver: MoqDriver,
     /// By which it was let in.
     token: Option<Token>,
+    _seen: Seen,
     _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
@@ -265,6 +267,7 @@ impl Session {
             self.refused("handshake");
         };
         let connection = incoming.await.map_err(|error| failed(&error)).ok()?;
+        let seen = self.doors.metrics.paths.see(connection.clone());
         let connection = transport::session(connection).map_err(|error| failed(&error)).ok()?;
         let server = moq_net::Server::new().with_versions(transport::versions());
         let handshake = server.accept_request(Instant::now(), connection).await;
@@ -290,13 +293,13 @@ impl Session {
             handshake = handshake.with_subscriber(take.clone());
         }
         let (session, driver) = handshake.ok().await.map_err(|error| failed(&error)).ok()?;
-        Some(Admitted { session, driver, token, _permit: permit })
+        Some(Admitted { session, driver, token, _seen: seen, _permit: permit })
     }
 
     async fn serve(&self, admitted: Admitted) {
         tracing::info!(remote = %self.remote, "edge connected");
         let _open = Gauge::new(&self.doors.metrics.sessions);
-        let Admitted { session, driver, token, _permit } = admitted;
+        let Admitted { session, driver, token, _seen, _permit } = admitted;
         let revoked = async {
             match (&self.doors.token, &token) {
                 (Some(good), Some(token)) => good.revoked(token).await,

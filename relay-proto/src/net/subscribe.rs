@@ -69,6 +69,25 @@ pub struct RelayConfig {
     pub metrics: PublisherMetrics,
 }
 
+/// The upstreams that `all` names, each once: named twice is dialled once.
+pub(super) fn named(all: Vec<String>) -> Result<BTreeSet<String>, Error> {
+    let invalid = |upstream: &str, reason: &str| Error::Upstream {
+        upstream: upstream.to_owned(),
+        reason: reason.to_owned(),
+    };
+    for upstream in &all {
+        host_of(upstream).map_err(|reason| invalid(upstream, reason))?;
+    }
+    let upstreams: BTreeSet<String> = all.into_iter().collect();
+    if upstreams.is_empty() {
+        return Err(invalid("(none)", "there is no upstream to subscribe to"));
+    }
+    if upstreams.len() > UPSTREAMS_MAX {
+        return Err(invalid("(all)", &format!("more than {UPSTREAMS_MAX} are named")));
+    }
+    Ok(upstreams)
+}
+
 /// Follows its upstreams for as long as it lives.
 pub struct Subscriber {
     announcements: mpsc::Receiver<Announcement>,
@@ -85,21 +104,7 @@ impl Subscriber {
     pub fn start(config: SubscriberConfig) -> Result<Self, Error> {
         let SubscriberConfig { upstreams, server_name, trust, token, identity, relay, metrics } =
             config;
-        let invalid = |upstream: &str, reason: &str| Error::Upstream {
-            upstream: upstream.to_owned(),
-            reason: reason.to_owned(),
-        };
-        for upstream in &upstreams {
-            host_of(upstream).map_err(|reason| invalid(upstream, reason))?;
-        }
-        // Named twice is dialled once.
-        let upstreams: BTreeSet<String> = upstreams.into_iter().collect();
-        if upstreams.is_empty() {
-            return Err(invalid("(none)", "there is no upstream to subscribe to"));
-        }
-        if upstreams.len() > UPSTREAMS_MAX {
-            return Err(invalid("(all)", &format!("more than {UPSTREAMS_MAX} are named")));
-        }
+        let upstreams = named(upstreams)?;
         trust.client_config(identity.as_ref())?;
 
         let (keep, keep_bytes_max) = relay

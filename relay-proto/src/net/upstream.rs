@@ -14,6 +14,7 @@ use rand::Rng as _;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::paths::Paths;
 use super::{Error, Identity, SubscriberMetrics, Tokens, Trust, transport};
 
 /// The wait after the first failure; it doubles up to [`BACKOFF_MAX`], less a random half, so that
@@ -241,7 +242,7 @@ impl Dialler {
                         tracing::info!(upstream = name, %address, "upstream connected");
                         self.board.set(&key, State::Connected);
                     };
-                    connection.run(accept).await
+                    connection.run(&self.metrics.paths, accept).await
                 }
                 Err(error) => error,
             };
@@ -311,8 +312,9 @@ struct Connection {
 
 impl Connection {
     /// Runs until it ends, and says why. Calls `accepted` once it is certain that we were let in.
-    async fn run(self, mut accepted: impl FnMut()) -> Error {
+    async fn run(self, paths: &Paths, mut accepted: impl FnMut()) -> Error {
         let Self { quic, driver, _session } = self;
+        let _seen = paths.see(quic.clone());
         let acceptance = tokio::time::sleep(quic.rtt() * 2 + ACCEPTED_AFTER);
         // In a task of its own: what is received wakes nothing else.
         let mut driving = JoinSet::new();

@@ -10,4 +10,5 @@ pub mod server;
 pub mod session;
 
 pub use metrics::Metrics;
+pub use server::Limiter;
 pub use server::{Config, Server};

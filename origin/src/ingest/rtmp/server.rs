@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus::IntGauge;
@@ -50,8 +50,13 @@ impl<G: Gate> Server<G> {
     /// A server for a bound listener.
     pub fn new(listener: TcpListener, gate: Arc<G>, config: Config, metrics: Metrics) -> Self {
         let open = metrics.connections.clone();
-        let slots = Arc::new(Slots { config, open, by_address: Mutex::default() });
+        let slots = Arc::new(Slots { config: config.into(), open, by_address: Mutex::default() });
         Self { listener, gate, metrics: Arc::new(metrics), slots }
+    }
+
+    /// By which its limits are changed while it runs.
+    pub fn limiter(&self) -> Limiter {
+        Limiter(self.slots.clone())
     }
 
     /// Serves until `shutdown` is cancelled, then tells every encoder and waits for the farewells,
@@ -122,7 +127,7 @@ impl<G: Gate> Server<G> {
 
 /// Counts connections, in all and by address.
 struct Slots {
-    config: Config,
+    config: RwLock<Config>,
     open: IntGauge,
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -133,16 +138,28 @@ struct Slot {
     address: IpAddr,
 }
 
+/// Changes the limits of a server.
+#[derive(Clone)]
+pub struct Limiter(Arc<Slots>);
+
+impl Limiter {
+    /// From now on these are good. Who is connected stays.
+    pub fn set(&self, config: Config) {
+        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+}
+
 impl Slots {
     /// A place for a connection from `ip`, or which limit is reached.
     fn take(slots: &Arc<Self>, ip: IpAddr) -> Result<Slot, &'static str> {
         let address = network(ip);
+        let config = slots.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut by_address = slots.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if by_address.values().sum::<usize>() >= slots.config.connections_max {
+        if by_address.values().sum::<usize>() >= config.connections_max {
             return Err("total");
         }
         let count = by_address.entry(address).or_default();
-        if *count >= slots.config.connections_per_address_max {
+        if *count >= config.connections_per_address_max {
             return Err("address");
         }
         *count += 1;
@@ -179,7 +196,7 @@ mod tests {
     fn slots(connections_max: usize, connections_per_address_max: usize) -> Arc<Slots> {
         let open = IntGauge::new("open", "open").unwrap();
         let config = Config { connections_max, connections_per_address_max };
-        Arc::new(Slots { config, open, by_address: Mutex::default() })
+        Arc::new(Slots { config: config.into(), open, by_address: Mutex::default() })
     }
 
     fn take(slots: &Arc<Slots>, ip: &str) -> Result<Slot, &'static str> {
@@ -198,6 +215,18 @@ mod tests {
         drop(first);
         assert!(take(&slots, "192.0.2.3").is_ok());
         assert_eq!(slots.open.get(), 2);
+    }
+
+    #[test]
+    fn limits_that_change_are_for_those_who_come() {
+        let slots = slots(1, 1);
+        let _first = take(&slots, "192.0.2.1").unwrap();
+        assert_eq!(take(&slots, "192.0.2.2").err(), Some("total"));
+        Limiter(slots.clone()).set(Config { connections_max: 2, connections_per_address_max: 1 });
+        let _second = take(&slots, "192.0.2.2").unwrap();
+        Limiter(slots.clone()).set(Config { connections_max: 1, connections_per_address_max: 1 });
+        assert_eq!(take(&slots, "192.0.2.3").err(), Some("total"));
+        assert_eq!(slots.open.get(), 2, "nobody is sent away");
     }
 
     #[test]

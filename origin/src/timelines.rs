@@ -1,11 +1,12 @@
 //! The timelines of broadcasts, as all origins on one database share them: how far each has come, and which
-//! process continues it. Owns the rows and how long may be waited for them; the rules are in [`lease`], and
-//! what a broadcast does with its lease is its own.
+//! process continues it. Owns the rows and how long may be waited for them; the rules are in [`lease`] and
+//! [`silence`], and what a broadcast does with its lease is its own.
 //!
 //! Nothing that media waits for comes here: with a [`Lease`] takes and periods begin without the database.
 
 mod lease;
 mod rows;
+mod silence;
 
 use std::time::Duration;
 
@@ -13,19 +14,18 @@ use lectern_relay_proto::{BroadcastId, UtcTime};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::lease::{Lease, PROGRESS_EACH, Process, RESERVED, Start, Timeline, UsedUp};
+pub use self::silence::Silence;
 use crate::database::{self, Database};
 
 /// How long a publisher waits for the broadcast to be this process's, before it is sent away.
 pub const ACQUIRE_MAX: Duration = Duration::from_secs(2);
-/// How long anything else here may take.
-const CALL_MAX: Duration = Duration::from_secs(5);
-/// Rows read in one call.
-const READ_MAX: usize = 256;
-/// Rows that have changed, read in one call.
-const CHANGED_MAX: i64 = 1_000;
-/// A row may be seen so long after the instant that it says it was written at: as long as the transaction
-/// that wrote it may take.
-const SEEN_LATE_MAX: Duration = Duration::from_secs(15);
+/// How long reading may take.
+const READ_MAX: Duration = Duration::from_secs(5);
+/// How long storing may take: before others believe that an owner is gone there is time to try it again.
+const STORE_MAX: Duration = Duration::from_secs(3);
+/// Rows of one statement: as many as an origin has broadcasts. Each is up to nine values, of which
+/// PostgreSQL takes 65,535, and SQLite 32,766.
+const ROWS_MAX: usize = 1_000;
 
 /// Where timelines are kept, for one process. Clones are the same process.
 #[derive(Clone)]
@@ -72,23 +72,12 @@ pub enum Wish {
     Now,
     /// A backup, who waits for publishers of other processes too.
     UnlessLiveElsewhere,
-}
-
-/// A row that has changed.
-#[derive(Clone, Debug)]
-pub struct Changed {
-    /// Of this broadcast.
-    pub id: BroadcastId,
-    /// What stands there.
-    pub timeline: Timeline,
+    /// The same, where the other is believed to be gone unless it has said something [since](Silence).
+    UnlessHeardOf,
 }
 
 /// What stands there of one broadcast; `None` where nothing does.
 pub type Read = Result<Option<Timeline>, Error>;
-
-/// Up to where changes were [read](Timelines::changed), by the database's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen(i64);
 
 /// What comes of a call with a connection of the database, which has to end by the deadline. As a macro for
 /// the same reason as [`database::call`].
@@ -119,13 +108,15 @@ impl Timelines {
         self.database.is_remote()
     }
 
-    /// Makes a broadcast this process's, unless it is to be waited for; at `now`, by this machine's clock. A
+    /// Makes a broadcast this process's, unless it is to be waited for; at `now`, by this machine's clock.
+    /// `known` is what this process has heard of it last, or done itself, which the database may have lost. A
     /// damaged row is replaced by a new timeline. Ends within [`ACQUIRE_MAX`]; after an error it may be this
     /// process's all the same, as the row then says.
     pub async fn acquire(
         &self,
         id: &BroadcastId,
         wish: Wish,
+        known: Option<Timeline>,
         now: UtcTime,
     ) -> Result<Acquired, Error> {
         let deadline = Instant::now() + ACQUIRE_MAX;
@@ -138,6 +129,7 @@ impl Timelines {
             id,
             &self.process,
             wish,
+            known,
             now
         ))
     }
@@ -145,42 +137,28 @@ impl Timelines {
     /// What stands there of each of these, in their order.
     pub async fn read(&self, ids: &[BroadcastId]) -> Result<Vec<Read>, Error> {
         let mut read = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(READ_MAX) {
+        for ids in ids.chunks(ROWS_MAX) {
             read.extend(self.read_some(ids).await?);
         }
         Ok(read)
     }
 
     async fn read_some(&self, ids: &[BroadcastId]) -> Result<Vec<Read>, Error> {
-        by!(Instant::now() + CALL_MAX, self.database, |connection| rows::read(connection, ids))
-    }
-
-    /// What has changed since `seen`, and perhaps some more, the oldest change first; `seen` is where to go on
-    /// then. There may be more behind it, which the next call tells.
-    pub async fn changed(&self, seen: &mut Seen) -> Result<Vec<Changed>, Error> {
-        let since = seen.0.saturating_sub(SEEN_LATE_MAX.as_millis() as i64);
-        let (changed, last) = self.changed_since(since).await?;
-        seen.0 = seen.0.max(last);
-        Ok(changed)
-    }
-
-    async fn changed_since(&self, since: i64) -> Result<(Vec<Changed>, i64), Error> {
-        by!(Instant::now() + CALL_MAX, self.database, |connection| rows::changed(
-            connection,
-            since,
-            CHANGED_MAX
-        ))
+        by!(Instant::now() + READ_MAX, self.database, |connection| rows::read(connection, ids))
     }
 
     /// Stores those of these that are still this process's; says which were, in their order.
     pub async fn store(&self, timelines: &[(BroadcastId, Timeline)]) -> Result<Vec<bool>, Error> {
-        if timelines.is_empty() {
-            return Ok(Vec::new());
+        let mut stored = Vec::with_capacity(timelines.len());
+        for timelines in timelines.chunks(ROWS_MAX) {
+            stored.extend(self.store_some(timelines).await?);
         }
-        let deadline = Instant::now() + CALL_MAX;
-        let writer = self.database.writer();
-        let process = &self.process;
-        by!(deadline, self.database, |connection| rows::store(
+        Ok(stored)
+    }
+
+    async fn store_some(&self, timelines: &[(BroadcastId, Timeline)]) -> Result<Vec<bool>, Error> {
+        let (writer, process) = (self.database.writer(), &self.process);
+        by!(Instant::now() + STORE_MAX, self.database, |connection| rows::store(
             connection, writer, process, timelines
         ))
     }

@@ -25,7 +25,7 @@ use crate::doctor;
 use crate::ingest::Refusal;
 use crate::metrics::Metrics;
 use crate::take::{Output, Take};
-use crate::timelines::{Lease, Timeline, Timelines, UsedUp, Wish};
+use crate::timelines::{Lease, Silence, Timeline, Timelines, UsedUp, Wish};
 use crate::transcode::video::Reencoders;
 use crate::wall;
 
@@ -71,10 +71,14 @@ struct State {
     /// What the database said last, and whether it has said anything. While the lease is held, that knows more.
     stored: Option<Timeline>,
     is_read: bool,
+    /// What is wrong with what stands there was said.
+    is_damaged: bool,
     /// This process's right to publish.
     lease: Option<Lease>,
+    /// For how long nothing new was read.
+    silence: Silence,
     /// When it was last asked for, for one who waits.
-    wished: Option<UtcTime>,
+    wished: Option<Instant>,
     /// On which grid the next take begins.
     grid: SegmentGrid,
     succession: Succession,
@@ -136,7 +140,9 @@ impl Broadcast {
             since: None,
             stored: None,
             is_read: false,
+            is_damaged: false,
             lease: None,
+            silence: Silence::default(),
             wished: None,
             grid: SegmentGrid::new(SegmentGrid::DURATION_MS_MIN),
             succession: Succession::default(),

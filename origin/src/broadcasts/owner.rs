@@ -1,9 +1,10 @@
 //! What broadcasts and the database have to tell each other of who publishes what: a driver that does it beside
-//! media, in one task. What comes of it is each broadcast's own.
+//! media. What is stored waits for nothing that is read, nor for who wants to publish: others believe an owner
+//! gone that says nothing. What comes of it is each broadcast's own.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lectern_relay_proto::BroadcastId;
 use tokio::sync::Notify;
@@ -12,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Broadcasts;
 use super::broadcast::Broadcast;
-use crate::timelines::{PROGRESS_EACH, Seen};
+use crate::timelines::{Error, PROGRESS_EACH};
 
-/// How often it is looked up whether another process has taken over, besides being told.
+/// How often it is looked up whose all broadcasts are, besides being told.
 const LOOK_EACH: Duration = Duration::from_secs(5);
 /// How long a process that stops tries to say how far it came. Without it, others begin a good way behind.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(3);
@@ -25,7 +26,9 @@ pub(super) struct Chores(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    there_are_some: Notify,
+    to_store: Notify,
+    to_read: Notify,
+    to_acquire: Notify,
     wanted: Mutex<Wanted>,
 }
 
@@ -38,19 +41,19 @@ struct Wanted {
 impl Chores {
     /// Something is to be stored: whoever has it is asked.
     pub(super) fn store(&self) {
-        self.0.there_are_some.notify_one();
+        self.0.to_store.notify_one();
     }
 
     /// The row of a broadcast is to be read.
     pub(super) fn read(&self, id: &BroadcastId) {
         self.change(|wanted| wanted.read.insert(id.clone()));
-        self.0.there_are_some.notify_one();
+        self.0.to_read.notify_one();
     }
 
-    /// A publisher who waits may go on air if the broadcast is this process's.
+    /// A publisher who waits may go on air if the broadcast is this process's, or becomes it.
     pub(super) fn acquire(&self, id: &BroadcastId) {
         self.change(|wanted| wanted.acquire.insert(id.clone()));
-        self.0.there_are_some.notify_one();
+        self.0.to_acquire.notify_one();
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Wanted) -> T) -> T {
@@ -79,27 +82,40 @@ impl Broadcasts {
 
     /// Keeps up with the database, until `cancel`.
     pub async fn run(&self, cancel: CancellationToken) {
-        cancel.run_until_cancelled(self.keep_up()).await;
+        let keep_up = async {
+            tokio::join!(self.keep_stored(), self.keep_read(), self.keep_acquired());
+        };
+        cancel.run_until_cancelled(keep_up).await;
     }
 
-    async fn keep_up(&self) {
+    async fn keep_stored(&self) {
         let is_shared = self.means.timelines.is_shared();
-        let [mut again, mut look] = [PROGRESS_EACH, LOOK_EACH].map(every);
-        let mut seen = Seen::default();
+        let mut again = every(PROGRESS_EACH);
         loop {
             tokio::select! {
-                () = self.means.chores.0.there_are_some.notified() => {
-                    self.read().await;
-                    self.store(false).await;
-                    self.acquire().await;
-                }
-                // What could not be done before is tried again with it.
-                _ = again.tick() => {
-                    self.read().await;
-                    self.store(is_shared).await;
-                }
-                _ = look.tick(), if is_shared => self.look(&mut seen).await,
+                () = self.means.chores.0.to_store.notified() => self.store(false).await,
+                // What could not be stored before is tried again with it.
+                _ = again.tick() => self.store(is_shared).await,
             }
+        }
+    }
+
+    async fn keep_read(&self) {
+        let is_shared = self.means.timelines.is_shared();
+        let [mut again, mut look] = [PROGRESS_EACH, LOOK_EACH].map(every);
+        loop {
+            tokio::select! {
+                () = self.means.chores.0.to_read.notified() => self.read().await,
+                _ = again.tick() => self.read().await,
+                _ = look.tick(), if is_shared => self.look().await,
+            }
+        }
+    }
+
+    async fn keep_acquired(&self) {
+        loop {
+            self.means.chores.0.to_acquire.notified().await;
+            self.acquire().await;
         }
     }
 
@@ -126,35 +142,38 @@ impl Broadcasts {
             return;
         }
         let ids: Vec<_> = ids.into_iter().collect();
-        match self.means.timelines.read(&ids).await {
-            Ok(rows) => {
-                for (id, row) in ids.iter().zip(rows) {
-                    match row {
-                        Ok(timeline) => self.with(id, |broadcast| broadcast.read(timeline)),
-                        // Whoever publishes to it next makes it whole.
-                        Err(error) => {
-                            tracing::error!(broadcast = %id, %error, "it is not announced")
-                        }
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "whose the broadcasts are cannot be read; trying again");
-                self.means.chores.change(|wanted| wanted.read.extend(ids));
-            }
+        if let Err(error) = self.look_up(&ids).await {
+            tracing::warn!(%error, "whose the broadcasts are cannot be read; trying again");
+            self.means.chores.change(|wanted| wanted.read.extend(ids));
         }
     }
 
-    /// Reads what has changed of any broadcast.
-    async fn look(&self, seen: &mut Seen) {
-        match self.means.timelines.changed(seen).await {
-            Ok(changed) => {
-                for changed in changed {
-                    self.with(&changed.id, |broadcast| broadcast.read(Some(changed.timeline)));
-                }
-            }
-            Err(error) => tracing::debug!(%error, "whose the broadcasts are cannot be read"),
+    /// Looks all broadcasts up, as often as that is done anyway.
+    async fn look(&self) {
+        let ids: Vec<_> = self.all().into_iter().map(|(id, _)| id).collect();
+        if let Err(error) = self.look_up(&ids).await {
+            tracing::debug!(%error, "whose the broadcasts are cannot be read");
         }
+    }
+
+    /// Tells these broadcasts what the database says of them.
+    async fn look_up(&self, ids: &[BroadcastId]) -> Result<(), Error> {
+        let asked = Instant::now();
+        let rows = match self.means.timelines.read(ids).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                ids.iter().for_each(|id| self.with(id, Broadcast::not_read));
+                return Err(error);
+            }
+        };
+        for (id, row) in ids.iter().zip(rows) {
+            match row {
+                Ok(timeline) => self.with(id, |broadcast| broadcast.read(timeline, asked)),
+                // Whoever publishes to it next makes it whole.
+                Err(error) => self.with(id, |broadcast| broadcast.damaged(&error)),
+            }
+        }
+        Ok(())
     }
 
     async fn store(&self, progress: bool) {
@@ -170,36 +189,52 @@ impl Broadcasts {
             Err(error) => {
                 // Media goes on with what is reserved.
                 tracing::warn!(%error, "how far the broadcasts came is not stored; trying again");
-                broadcasts.iter().for_each(|broadcast| broadcast.not_stored());
                 return;
             }
         };
+        let mut lost = Vec::new();
         for ((broadcast, (id, timeline)), is_stored) in
-            broadcasts.iter().zip(&timelines).zip(stored)
+            broadcasts.into_iter().zip(&timelines).zip(stored)
         {
             if is_stored {
                 broadcast.stored(timeline);
             } else {
-                self.find_lost(id, broadcast).await;
+                lost.push((id.clone(), broadcast));
             }
+        }
+        if !lost.is_empty() {
+            self.find_lost(lost).await;
         }
     }
 
-    /// What a broadcast wanted to store is not its own to store.
-    async fn find_lost(&self, id: &BroadcastId, broadcast: &Broadcast) {
-        let read = self.means.timelines.read(std::slice::from_ref(id)).await;
-        match read.map(|mut rows| rows.pop()) {
-            Ok(Some(Ok(timeline))) => broadcast.told_not_ours(timeline),
-            Ok(Some(Err(error))) | Err(error) => {
-                tracing::warn!(broadcast = %id, %error, "whose the broadcast is cannot be read");
-                broadcast.not_stored();
+    /// What these wanted to store is not theirs to store.
+    async fn find_lost(&self, lost: Vec<(BroadcastId, Arc<Broadcast>)>) {
+        let (ids, broadcasts): (Vec<_>, Vec<_>) = lost.into_iter().unzip();
+        let rows = match self.means.timelines.read(&ids).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::warn!(%error, "whose the broadcasts are cannot be read; trying again");
+                return;
             }
-            Ok(None) => {}
+        };
+        for ((id, broadcast), row) in ids.iter().zip(broadcasts).zip(rows) {
+            match row {
+                Ok(timeline) => broadcast.told_not_ours(timeline),
+                Err(error) => {
+                    tracing::warn!(broadcast = %id, %error, "whose the broadcast is cannot be read");
+                }
+            }
         }
     }
 
     async fn acquire(&self) {
         let ids = self.means.chores.change(|wanted| std::mem::take(&mut wanted.acquire));
+        let ids: Vec<_> = ids.into_iter().collect();
+        // Who waits holds no row that its owner wants to store; and asks again.
+        if let Err(error) = self.look_up(&ids).await {
+            tracing::debug!(%error, "a publisher waits on: whose the broadcast is cannot be read");
+            return;
+        }
         for id in ids {
             if let Some(broadcast) = self.get(&id) {
                 broadcast.acquire_wished().await;

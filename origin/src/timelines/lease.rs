@@ -19,10 +19,6 @@ pub const PROGRESS_EACH: Duration = Duration::from_secs(2);
 /// How far media may have come since, for all that anybody else can know: that long, and what a transaction
 /// takes.
 const UNSAID_MAX: Duration = Duration::from_secs(3);
-/// An owner who has said nothing of its progress for so long is believed to be gone by those who wait for
-/// it: three times that it should have.
-const SILENT: Duration = Duration::from_secs(6);
-
 /// A process, by a random name of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process(Arc<str>);
@@ -92,49 +88,81 @@ impl Timeline {
         }
     }
 
-    /// What `process` continues at `now`, where this is what is stored since `stored_ago`. Its own it
-    /// continues as it is.
-    pub fn acquire(self, process: &Process, now: UtcTime, stored_ago: Duration) -> Self {
-        if self.owner.as_ref() == Some(process) {
-            return self;
+    /// What `process` continues at `now`, where this is what is stored since `stored_ago`, and `known` is what
+    /// the process has heard, or done, last. Its own it continues as it is.
+    pub fn acquire(
+        self,
+        known: Option<Self>,
+        process: &Process,
+        now: UtcTime,
+        stored_ago: Duration,
+    ) -> Self {
+        let (last, is_stored) = self.or_known(known);
+        if last.owner.as_ref() == Some(process) {
+            return last;
         }
-        let epoch = now.as_millis().max(self.epoch.saturating_add(1));
-        let counting = self.counting_since_ms.is_some();
-        let mut next = Self {
-            sequence: self.next_sequence(now),
-            counting_since_ms: None,
-            epoch,
-            owner: Some(process.clone()),
-            ..self
-        };
-        // Whoever left it in order has said how far it came; another may go on without hearing of us, or
-        // may have ended in the middle of it.
-        if self.owner.is_some() {
-            next.next_period = self.next_period.saturating_add(RESERVED);
-            next.next_take = self.next_take.saturating_add(RESERVED);
-        }
-        if self.owner.is_some() && counting {
+        let epoch = now.as_millis().max(last.epoch.saturating_add(1));
+        let mut next =
+            Self { counting_since_ms: None, epoch, owner: Some(process.clone()), ..last.clone() };
+        // Whoever left it in order has said how far it came. Another may go on without hearing of us, or may
+        // have ended in the middle of it; where nothing went on, that may have begun without being stored.
+        if last.owner.is_some() {
+            next.next_period = last.next_period.saturating_add(RESERVED);
+            next.next_take = last.next_take.saturating_add(RESERVED);
             // Periods of which nobody was told may have had a segment or two each.
-            next.sequence = next.sequence.saturating_add(2 * u64::from(RESERVED));
-            let unsaid = stored_ago.min(UNSAID_MAX);
+            let counted = last.sequence_since(last.counting_since_ms.unwrap_or(last.floor_ms), now);
+            next.sequence = counted.saturating_add(2 * u64::from(RESERVED));
+            let unsaid = if is_stored { stored_ago.min(UNSAID_MAX) } else { UNSAID_MAX };
             next.floor_ms =
-                next.floor_ms.saturating_add(u64::try_from(unsaid.as_millis()).unwrap_or(u64::MAX));
+                last.floor_ms.saturating_add(u64::try_from(unsaid.as_millis()).unwrap_or(u64::MAX));
         }
         let full = next.next_period > GroupId::PERIOD_MAX - RESERVED;
         if full { Self { epoch, ..Self::begin(process, now) } } else { next }
     }
 
-    /// Whether a process other than `process` publishes, for all that is known: it has said so less than
-    /// a moment ago.
-    pub fn is_live_elsewhere(&self, process: &Process, stored_ago: Duration) -> bool {
+    /// The newer of what is stored and what a process knows, with the greater of each number, and whether that
+    /// is what is stored: a database that was replaced by its replica may have lost what it had said, and who
+    /// owns a broadcast by an epoch of before owns nothing.
+    fn or_known(self, known: Option<Self>) -> (Self, bool) {
+        let Some(known) = known else { return (self, true) };
+        let came = |it: &Self| (it.epoch, it.next_take, it.next_period, it.floor_ms);
+        let is_stored = came(&self) >= came(&known);
+        let (newer, older) = if is_stored { (self, known) } else { (known, self) };
+        if newer.t0_ms != older.t0_ms {
+            return (newer, is_stored);
+        }
+        let greatest = Self {
+            next_period: newer.next_period.max(older.next_period),
+            next_take: newer.next_take.max(older.next_take),
+            sequence: newer.sequence.max(older.sequence),
+            floor_ms: newer.floor_ms.max(older.floor_ms),
+            ..newer
+        };
+        (greatest, is_stored)
+    }
+
+    /// Whether `process`, which knows `known`, has to wait for another that publishes, for all that this says,
+    /// which is stored. Not if it `is_silent`, and has said nothing since either.
+    pub fn waits(&self, known: Option<&Self>, process: &Process, is_silent: bool) -> bool {
+        let (last, _) = self.clone().or_known(known.cloned());
+        last.is_live_elsewhere(process) && !(is_silent && known == Some(&last))
+    }
+
+    /// Whether a process other than `process` publishes, if it has not gone since without a word.
+    pub fn is_live_elsewhere(&self, process: &Process) -> bool {
         let elsewhere = self.owner.as_ref().is_some_and(|owner| owner != process);
-        elsewhere && self.counting_since_ms.is_some() && stored_ago < SILENT
+        elsewhere && self.counting_since_ms.is_some()
     }
 
     /// The media sequence number of the first segment after `now`. If a process ended without saying
     /// how far it had come, one that it cannot have reached: no number may ever be given twice.
     fn next_sequence(&self, now: UtcTime) -> u64 {
-        let Some(since_ms) = self.counting_since_ms else { return self.sequence };
+        let since_ms = self.counting_since_ms;
+        since_ms.map_or(self.sequence, |since_ms| self.sequence_since(since_ms, now))
+    }
+
+    /// The same where segments may have been counted since `since_ms`.
+    fn sequence_since(&self, since_ms: u64, now: UtcTime) -> u64 {
         let began_ms = self.t0_ms.saturating_add(since_ms);
         let went_on_ms = now.as_millis().saturating_sub(began_ms);
         // Media may be ahead of the clock.
@@ -186,13 +214,8 @@ pub struct UsedUp;
 #[derive(Clone, Debug)]
 pub struct Lease {
     timeline: Timeline,
-    /// What is stored reaches so far; these and later ones may be another's.
-    periods_end: u32,
-    takes_end: u32,
-    /// Something else than how far media came has changed since it was [drained](Self::to_store).
-    changed: bool,
-    /// Media came further since.
-    went_on: bool,
+    /// As it is stored: what lies [`RESERVED`] beyond may be another's.
+    stored: Timeline,
 }
 
 /// Where a take begins.
@@ -211,8 +234,7 @@ pub struct Start {
 impl Lease {
     /// On a timeline that is stored as this process's.
     pub fn new(timeline: Timeline) -> Self {
-        let (periods_end, takes_end) = ends(&timeline);
-        Self { timeline, periods_end, takes_end, changed: false, went_on: false }
+        Self { stored: timeline.clone(), timeline }
     }
 
     /// What is held.
@@ -223,11 +245,11 @@ impl Lease {
     /// A take begins at `now`.
     pub fn begin_take(&mut self, now: UtcTime) -> Result<Start, UsedUp> {
         let Timeline { next_take, next_period, floor_ms, .. } = self.timeline;
-        if next_take >= self.takes_end || next_period >= self.periods_end {
+        let takes_end = self.stored.next_take.saturating_add(RESERVED);
+        if next_take >= takes_end || next_period >= self.periods_end() {
             return Err(UsedUp);
         }
         self.timeline.next_take += 1;
-        self.changed = true;
         let next_sequence = self.timeline.next_sequence(now);
         Ok(Start { take: next_take, next_period, next_sequence, floor_ms })
     }
@@ -238,23 +260,23 @@ impl Lease {
         if id < self.timeline.next_period {
             return Ok(false);
         }
-        if id >= self.periods_end {
+        if id >= self.periods_end() {
             return Err(UsedUp);
         }
         self.timeline.next_period = id + 1;
         self.timeline.sequence = sequence;
         self.timeline.counting_since_ms = Some(start_ms);
-        self.timeline.floor_ms = self.timeline.floor_ms.max(start_ms);
-        self.changed = true;
+        self.reach(start_ms);
         Ok(true)
+    }
+
+    fn periods_end(&self) -> u32 {
+        self.stored.next_period.saturating_add(RESERVED)
     }
 
     /// Media has come so far.
     pub fn reach(&mut self, end_ms: u64) {
-        if end_ms > self.timeline.floor_ms {
-            self.timeline.floor_ms = end_ms;
-            self.went_on = true;
-        }
+        self.timeline.floor_ms = self.timeline.floor_ms.max(end_ms);
     }
 
     /// The take has ended: the next may begin at `floor_ms`, and its first period with segment
@@ -263,34 +285,19 @@ impl Lease {
         self.reach(floor_ms);
         self.timeline.sequence = next_sequence;
         self.timeline.counting_since_ms = None;
-        self.changed = true;
-    }
-
-    /// Whether something has changed that is to be stored at once.
-    pub fn is_changed(&self) -> bool {
-        self.changed
     }
 
     /// What is to be stored, if anything: all that has changed, and with `progress` how far media came.
-    pub fn to_store(&mut self, progress: bool) -> Option<Timeline> {
-        let due = self.changed || (progress && self.went_on);
-        if due {
-            (self.changed, self.went_on) = (false, false);
-        }
+    pub fn to_store(&self, progress: bool) -> Option<Timeline> {
+        let floor_ms = if progress { self.stored.floor_ms } else { self.timeline.floor_ms };
+        let due = self.timeline != Timeline { floor_ms, ..self.stored.clone() };
         due.then(|| self.timeline.clone())
     }
 
-    /// What [`Self::to_store`] gave out was not stored.
-    pub fn not_stored(&mut self) {
-        self.changed = true;
-    }
-
-    /// It was: what lies behind it is reserved.
+    /// What [`Self::to_store`] gave out was stored.
     pub fn stored(&mut self, timeline: &Timeline) {
         if timeline.epoch == self.timeline.epoch {
-            let (periods_end, takes_end) = ends(timeline);
-            self.periods_end = self.periods_end.max(periods_end);
-            self.takes_end = self.takes_end.max(takes_end);
+            self.stored = timeline.clone();
         }
     }
 
@@ -299,10 +306,6 @@ impl Lease {
         let owner = self.timeline.owner.filter(|_| self.timeline.counting_since_ms.is_some());
         Timeline { owner, ..self.timeline }
     }
-}
-
-fn ends(timeline: &Timeline) -> (u32, u32) {
-    (timeline.next_period.saturating_add(RESERVED), timeline.next_take.saturating_add(RESERVED))
 }
 
 #[cfg(test)]
@@ -328,13 +331,13 @@ mod tests {
     #[test]
     fn what_a_process_has_it_keeps_and_another_gets_a_greater_epoch() {
         let timeline = begun();
-        assert_eq!(timeline.clone().acquire(&process("a"), at(9_000), AT_ONCE), timeline);
-        let taken = timeline.clone().acquire(&process("b"), at(9_000), AT_ONCE);
+        assert_eq!(timeline.clone().acquire(None, &process("a"), at(9_000), AT_ONCE), timeline);
+        let taken = timeline.clone().acquire(None, &process("b"), at(9_000), AT_ONCE);
         assert_eq!(taken.t0(), timeline.t0());
         assert_eq!(taken.owner, Some(process("b")));
         assert_eq!(taken.epoch, T0_MS + 9_000);
         // With a clock that is behind it is greater all the same.
-        let back = taken.clone().acquire(&process("a"), at(8_000), AT_ONCE);
+        let back = taken.clone().acquire(None, &process("a"), at(8_000), AT_ONCE);
         assert_eq!(back.epoch, taken.epoch + 1);
     }
 
@@ -351,7 +354,7 @@ mod tests {
         }
         assert_eq!(used.len(), RESERVED as usize);
         assert_eq!(a.begin_period(RESERVED, 0, 2_000), Err(UsedUp));
-        let b = stored.acquire(&process("b"), at(3_000), AT_ONCE);
+        let b = stored.acquire(None, &process("b"), at(3_000), AT_ONCE);
         let start = Lease::new(b).begin_take(at(3_000)).expect("reserved");
         assert!(used.iter().all(|id| *id < start.next_period));
         assert_eq!(start.take, RESERVED);
@@ -369,10 +372,61 @@ mod tests {
         lease.end_take(7, 15_000);
         let stored = lease.give_back();
         assert_eq!(stored.owner, None);
-        let next = stored.acquire(&process("b"), at(20_000), AT_ONCE);
+        let next = stored.acquire(None, &process("b"), at(20_000), AT_ONCE);
         let start = Lease::new(next).begin_take(at(20_000)).expect("reserved");
         let expect = Start { take: 1, next_period: 1, next_sequence: 7, floor_ms: 15_000 };
         assert_eq!(start, expect);
+    }
+
+    #[test]
+    fn no_number_is_given_twice_where_one_went_on_that_could_store_nothing() {
+        let mut a = Lease::new(begun());
+        a.begin_take(at(2_000)).expect("reserved");
+        a.begin_period(0, 0, 2_000).expect("reserved");
+        a.end_take(7, 15_000);
+        let stored = a.to_store(false).expect("changed");
+        // The encoder is back, the database is not; five minutes later another takes over.
+        let start = a.begin_take(at(16_000)).expect("reserved");
+        a.begin_period(start.next_period, start.next_sequence, 16_000).expect("reserved");
+        let segments = (300_000 / u64::from(SegmentGrid::DURATION_MS_MIN)) + 1;
+        a.end_take(start.next_sequence + segments, 316_000);
+        let b = stored.acquire(None, &process("b"), at(316_000), Duration::from_secs(300));
+        let next = Lease::new(b).begin_take(at(317_000)).expect("reserved");
+        assert!(next.next_sequence >= 7 + segments, "{next:?}");
+        assert!(next.next_period > start.next_period && next.take > start.take);
+        assert_eq!(next.floor_ms, 18_000, "as far as it may have come unsaid");
+    }
+
+    #[test]
+    fn a_database_that_lost_the_newest_owner_gives_its_numbers_to_nobody() {
+        let b_had = Lease::new(Timeline::begin(&process("b"), at(1_000)));
+        let replica = b_had.timeline().clone();
+        let granted = replica.clone().acquire(None, &process("a"), at(9_000), AT_ONCE);
+        let mut a = Lease::new(granted.clone());
+        let start = a.begin_take(at(9_000)).expect("reserved");
+        a.begin_period(start.next_period, start.next_sequence, 9_000).expect("reserved");
+        // Whoever owned it before has heard of the other.
+        let again =
+            replica.clone().acquire(Some(granted.clone()), &process("b"), at(20_000), AT_ONCE);
+        assert!(again.epoch > granted.epoch && again.owner == Some(process("b")));
+        let next = Lease::new(again).begin_take(at(20_000)).expect("reserved");
+        assert!(next.next_period >= start.next_period + RESERVED && next.take > start.take);
+        assert!(next.next_sequence > start.next_sequence);
+        assert!(next.floor_ms >= granted.floor_ms);
+        // Who owns it goes on, and a third that takes over from it knows no less.
+        let known = Some(a.timeline().clone());
+        assert_eq!(
+            &replica.clone().acquire(known.clone(), &process("a"), at(9_500), AT_ONCE),
+            a.timeline()
+        );
+        assert!(replica.waits(known.as_ref(), &process("b"), false), "whoever is live, is");
+        // So it is if only what it did last is lost.
+        let third = granted.clone().acquire(known, &process("c"), at(9_500), AT_ONCE);
+        assert_eq!(third.next_period, start.next_period + 1 + RESERVED);
+        // Another timeline has its own numbers.
+        let other = Timeline { t0_ms: T0_MS + 8_500, epoch: granted.epoch + 1, ..begun() };
+        let taken = other.acquire(Some(granted), &process("c"), at(9_500), AT_ONCE);
+        assert_eq!((taken.t0(), taken.next_period), (at(8_500), RESERVED));
     }
 
     #[test]
@@ -388,7 +442,7 @@ mod tests {
         // Nothing tells of a clock that was set back; what is stored is gone beyond all the same.
         (timeline.sequence, timeline.counting_since_ms) = (5, Some(700_000));
         assert_eq!(timeline.next_sequence(at(0)), 12);
-        let taken = timeline.acquire(&process("b"), at(0), AT_ONCE);
+        let taken = timeline.acquire(None, &process("b"), at(0), AT_ONCE);
         assert_eq!((taken.sequence, taken.counting_since_ms), (12 + 2 * u64::from(RESERVED), None));
     }
 
@@ -397,37 +451,48 @@ mod tests {
         let mut lease = Lease::new(begun());
         lease.begin_period(0, 0, 2_000).expect("reserved");
         lease.reach(60_000);
-        assert!(lease.to_store(false).is_some(), "the period");
+        let stored = lease.to_store(false).expect("the period");
+        assert_eq!(lease.to_store(false), Some(stored.clone()), "until it is stored");
+        lease.stored(&stored);
         lease.reach(61_000);
         assert_eq!(lease.to_store(false), None);
         let stored = lease.to_store(true).expect("went on");
+        lease.stored(&stored);
         assert_eq!(lease.to_store(true), None, "no further");
         for (stored_ago_ms, floor_ms) in [(0, 61_000), (1_500, 62_500), (3_600_000, 64_000)] {
             let ago = Duration::from_millis(stored_ago_ms);
             // Its own clock is half a second behind: media time does not run back for that.
-            let taken = stored.clone().acquire(&process("b"), at(60_500 + stored_ago_ms), ago);
+            let taken =
+                stored.clone().acquire(None, &process("b"), at(60_500 + stored_ago_ms), ago);
             assert_eq!(taken.floor_ms, floor_ms);
         }
     }
 
     #[test]
-    fn who_waits_believes_an_owner_gone_that_has_said_nothing_for_long() {
+    fn who_waits_takes_over_from_one_that_says_nothing_more() {
         let mut lease = Lease::new(begun());
         let (own, other) = (process("a"), process("b"));
-        let live = |lease: &Lease, process, secs| {
-            lease.timeline().is_live_elsewhere(process, Duration::from_secs(secs))
+        let waits = |stored: &Timeline, known: &Timeline, is_silent| {
+            stored.waits(Some(known), &other, is_silent)
         };
-        assert!(!live(&lease, &other, 0), "nobody publishes");
+        let idle = lease.timeline().clone();
+        assert!(!waits(&idle, &idle, false), "nobody publishes");
         lease.begin_period(0, 0, 2_000).expect("reserved");
-        assert!(live(&lease, &other, 5) && !live(&lease, &other, 6) && !live(&lease, &own, 0));
+        let live = lease.timeline().clone();
+        assert!(waits(&live, &live, false) && live.waits(None, &other, false));
+        assert!(!live.waits(Some(&live), &own, false));
+        assert!(!waits(&live, &live, true));
+        // It has said something at the last moment.
+        lease.reach(3_000);
+        assert!(waits(lease.timeline(), &live, true));
         lease.end_take(1, 3_000);
-        assert!(!live(&lease, &other, 0));
+        assert!(!waits(lease.timeline(), &live, false));
     }
 
     #[test]
     fn where_all_ids_are_used_a_new_timeline_begins() {
         let used = Timeline { next_period: GroupId::PERIOD_MAX - RESERVED, ..begun() };
-        let next = used.acquire(&process("b"), at(50_000), AT_ONCE);
+        let next = used.acquire(None, &process("b"), at(50_000), AT_ONCE);
         assert_eq!((next.next_period, next.epoch), (0, T0_MS + 50_000));
         assert_eq!(next.t0(), at(49_000));
     }

@@ -1,18 +1,19 @@
 //! The rows of timelines, and the transactions over them.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use lectern_relay_proto::{BroadcastId, UtcTime};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Connection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
-use super::{Acquired, Changed, Error, Process, Read, Timeline, Wish};
+use super::{Acquired, Error, Process, Read, Timeline, Wish};
 use crate::database::news::{News, Writer};
 
-/// By one clock for all, so that it can be said how long ago a row was written.
-const CLOCK_POSTGRES: &str =
-    "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS now_ms";
-const CLOCK_SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now_ms";
+/// In milliseconds, by one clock for all, so that it can be said how long ago a row was written.
+const CLOCK_POSTGRES: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+const CLOCK_SQLITE: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 macro_rules! columns {
     () => {
@@ -20,14 +21,6 @@ macro_rules! columns {
          changed_at"
     };
 }
-
-const BY_ID: &str = concat!("SELECT ", columns!(), " FROM timelines WHERE id = $1");
-
-const CHANGED: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM timelines WHERE changed_at >= $1 ORDER BY changed_at LIMIT $2"
-);
 
 /// Holds the row until the transaction ends, and makes one if there is none: of two that have never seen it,
 /// one waits for the other.
@@ -40,9 +33,18 @@ const HOLD: &str = concat!(
 const SET: &str = "UPDATE timelines SET t0_ms = $2, next_period = $3, next_take = $4, sequence = $5, \
      counting_since_ms = $6, floor_ms = $7, epoch = $8, owner = $9, changed_at = $10 WHERE id = $1";
 
-const STORE: &str = "UPDATE timelines SET t0_ms = $2, next_period = $3, next_take = $4, \
-     sequence = $5, counting_since_ms = $6, floor_ms = $7, epoch = $8, owner = $9, changed_at = $10 \
-     WHERE id = $1 AND epoch = $8 AND owner = $11";
+/// What [`store`] sets each row to.
+const NEW: [(&str, &str); 9] = [
+    ("id", "TEXT"),
+    ("t0_ms", "BIGINT"),
+    ("next_period", "BIGINT"),
+    ("next_take", "BIGINT"),
+    ("sequence", "BIGINT"),
+    ("counting_since_ms", "BIGINT"),
+    ("floor_ms", "BIGINT"),
+    ("epoch", "BIGINT"),
+    ("owner", "TEXT"),
+];
 
 pub(super) async fn acquire(
     connection: &mut AnyConnection,
@@ -50,6 +52,7 @@ pub(super) async fn acquire(
     id: &BroadcastId,
     process: &Process,
     wish: Wish,
+    known: Option<Timeline>,
     now: UtcTime,
 ) -> Result<Acquired, Error> {
     let mut transaction = connection.begin_with(writer.begin).await?;
@@ -57,88 +60,105 @@ pub(super) async fn acquire(
     let clock_ms = clock(&mut transaction, writer.is_shared()).await?;
     let next = match timeline(&row) {
         // Made by the statement above.
-        Ok(stored) if stored.epoch == 0 => Timeline::begin(process, now),
+        Ok(stored) if stored.epoch == 0 && known.is_none() => Timeline::begin(process, now),
         Ok(stored) => {
-            let ago = ago(clock_ms, &row)?;
-            if wish == Wish::UnlessLiveElsewhere && stored.is_live_elsewhere(process, ago) {
+            let is_silent = wish == Wish::UnlessHeardOf;
+            if wish != Wish::Now && stored.waits(known.as_ref(), process, is_silent) {
                 return Ok(Acquired::LiveElsewhere(stored));
             }
-            stored.acquire(process, now, ago)
+            if known.as_ref().is_some_and(|known| known.epoch > stored.epoch) {
+                tracing::warn!(broadcast = %id, "the database has lost whose it was; it goes on as \
+                    this server knows it");
+            }
+            stored.acquire(known, process, now, ago(clock_ms, &row)?)
         }
         Err(error @ Error::Damaged { .. }) => {
             tracing::error!(broadcast = %id, %error, "its broadcast begins a new timeline");
-            let epoch = number(&row, "epoch").unwrap_or(0);
+            let known = known.map_or(0, |known| known.epoch);
+            let epoch = number(&row, "epoch").unwrap_or(0).max(known);
             let begun = Timeline::begin(process, now);
             Timeline { epoch: begun.epoch.max(epoch.saturating_add(1)), ..begun }
         }
         Err(error) => return Err(error),
     };
-    bind(sqlx::query(SET), id, &next, clock_ms).execute(&mut *transaction).await?;
+    let set = bind_timeline(sqlx::query(SET), id, &next).bind(clock_ms);
+    set.execute(&mut *transaction).await?;
     writer.tell(&mut transaction, &News::Owner(id.clone())).await?;
     transaction.commit().await?;
     Ok(Acquired::Ours(next))
 }
 
+/// One statement for all: each is a way to the database and back.
 pub(super) async fn read(
     connection: &mut AnyConnection,
     ids: &[BroadcastId],
 ) -> Result<Vec<Read>, Error> {
-    let mut read = Vec::with_capacity(ids.len());
+    let these: Vec<_> = (1..=ids.len()).map(|at| format!("${at}")).collect();
+    let sql = format!(
+        concat!("SELECT ", columns!(), " FROM timelines WHERE id IN ({})"),
+        these.join(", ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
     for id in ids {
-        let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(&mut *connection).await?;
-        read.push(row.as_ref().map(timeline).transpose());
+        query = query.bind(id.as_str());
     }
-    Ok(read)
-}
-
-pub(super) async fn changed(
-    connection: &mut AnyConnection,
-    since: i64,
-    limit: i64,
-) -> Result<(Vec<Changed>, i64), Error> {
-    let rows = sqlx::query(CHANGED).bind(since).bind(limit).fetch_all(connection).await?;
-    let (mut changed, mut last) = (Vec::with_capacity(rows.len()), since);
+    let rows = query.fetch_all(connection).await?;
+    let mut by_id = HashMap::with_capacity(rows.len());
     for row in &rows {
-        last = last.max(row.try_get("changed_at")?);
-        match read_changed(row) {
-            Ok(one) => changed.push(one),
-            // Whoever publishes to it next makes it whole.
-            Err(error) => tracing::debug!(%error, "a timeline is left out"),
-        }
+        by_id.insert(row.try_get::<String, _>("id")?, timeline(row));
     }
-    Ok((changed, last))
+    Ok(ids.iter().map(|id| by_id.remove(id.as_str()).transpose()).collect())
 }
 
-fn read_changed(row: &AnyRow) -> Result<Changed, Error> {
-    let id: String = row.try_get("id")?;
-    let id = id.parse().map_err(|_| damaged("id", &id))?;
-    Ok(Changed { id, timeline: timeline(row)? })
-}
-
+/// Stores those that are this process's by what is stored, or by an epoch that the database has lost.
 pub(super) async fn store(
     connection: &mut AnyConnection,
     writer: &Writer,
     process: &Process,
     timelines: &[(BroadcastId, Timeline)],
 ) -> Result<Vec<bool>, Error> {
-    let mut transaction = connection.begin_with(writer.begin).await?;
-    let clock_ms = clock(&mut transaction, writer.is_shared()).await?;
-    let mut stored = vec![false; timelines.len()];
-    // Always in the same order, so that two origins do not each wait for what the other holds.
-    let mut order: Vec<_> = (0..timelines.len()).collect();
-    order.sort_by_key(|at| &timelines[*at].0);
-    for at in order {
-        let (id, timeline) = &timelines[at];
-        let store = bind(sqlx::query(STORE), id, timeline, clock_ms).bind(process.as_str());
-        stored[at] = store.execute(&mut *transaction).await?.rows_affected() == 1;
+    let mut query = sqlx::query(AssertSqlSafe(store_sql(timelines.len(), writer.is_shared())))
+        .persistent(false);
+    for (id, timeline) in timelines {
+        query = bind_timeline(query, id, timeline);
     }
-    transaction.commit().await?;
-    Ok(stored)
+    let rows = query.bind(process.as_str()).fetch_all(connection).await?;
+    let stored: HashSet<String> =
+        rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
+    Ok(timelines.iter().map(|(id, _)| stored.contains(id.as_str())).collect())
 }
 
-async fn clock(connection: &mut AnyConnection, shared: bool) -> Result<i64, Error> {
-    let clock = if shared { CLOCK_POSTGRES } else { CLOCK_SQLITE };
-    Ok(sqlx::query(clock).fetch_one(connection).await?.try_get("now_ms")?)
+/// The statement that stores so many rows, and says which: their [columns](NEW) one after the other, then
+/// the process.
+fn store_sql(rows: usize, is_shared: bool) -> String {
+    let names = NEW.map(|(name, _)| name).join(", ");
+    let set = NEW.map(|(name, _)| format!("{name} = new.{name}"))[1..].join(", ");
+    let mut sql = format!("WITH new ({names}) AS (VALUES ");
+    for row in 0..rows {
+        let values: Vec<_> = (1..)
+            .zip(NEW)
+            .map(|(at, (_, kind))| format!("CAST(${} AS {kind})", row * NEW.len() + at))
+            .collect();
+        let comma = if row == 0 { "" } else { ", " };
+        let _ = write!(sql, "{comma}({})", values.join(", "));
+    }
+    let (clock, process) = (clock_sql(is_shared), rows * NEW.len() + 1);
+    let _ = write!(
+        sql,
+        ") UPDATE timelines SET {set}, changed_at = {clock} FROM new WHERE timelines.id = new.id \
+         AND (timelines.epoch < new.epoch OR (timelines.epoch = new.epoch AND timelines.owner = \
+         ${process})) RETURNING timelines.id AS id"
+    );
+    sql
+}
+
+async fn clock(connection: &mut AnyConnection, is_shared: bool) -> Result<i64, Error> {
+    let sql = format!("SELECT {} AS now_ms", clock_sql(is_shared));
+    Ok(sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?.try_get("now_ms")?)
+}
+
+fn clock_sql(is_shared: bool) -> &'static str {
+    if is_shared { CLOCK_POSTGRES } else { CLOCK_SQLITE }
 }
 
 /// How long ago a row was written.
@@ -150,7 +170,8 @@ fn ago(clock_ms: i64, row: &AnyRow) -> Result<Duration, Error> {
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>;
 
-fn bind<'q>(query: Query<'q>, id: &BroadcastId, timeline: &Timeline, clock_ms: i64) -> Query<'q> {
+/// In the order of [`NEW`].
+fn bind_timeline<'q>(query: Query<'q>, id: &BroadcastId, timeline: &Timeline) -> Query<'q> {
     query
         .bind(id.as_str().to_owned())
         .bind(number_of(timeline.t0_ms))
@@ -161,7 +182,6 @@ fn bind<'q>(query: Query<'q>, id: &BroadcastId, timeline: &Timeline, clock_ms: i
         .bind(number_of(timeline.floor_ms))
         .bind(number_of(timeline.epoch))
         .bind(timeline.owner.as_ref().map(|owner| owner.as_str().to_owned()))
-        .bind(clock_ms)
 }
 
 fn timeline(row: &AnyRow) -> Result<Timeline, Error> {

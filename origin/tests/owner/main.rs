@@ -8,11 +8,13 @@
 mod postgres;
 mod site;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use lectern_origin::database::Database;
 use lectern_origin::ingest::{Refusal, TakeError};
-use lectern_relay_proto::PublisherState;
+use lectern_origin::timelines::{Acquired, Timelines, Wish};
 use lectern_relay_proto::net::Epoch;
+use lectern_relay_proto::{BroadcastId, PublisherState};
 use sqlx::{AnyConnection, Connection};
 
 use self::postgres::Postgres;
@@ -155,15 +157,22 @@ async fn without_the_database_who_has_it_goes_on_and_nobody_else_begins() {
     let mut first = a.publisher(KEY).await.unwrap();
     first.send(0, 4_000);
     let before = viewer.live().await;
+    a.stored(first.last_ms(&before.1)).await;
+    let mut backup = b.publisher(BACKUP).await.unwrap();
     server.stop();
 
     // In the middle of a take.
     first.send(4_000, 8_000);
     first.leave();
-    let asked = std::time::Instant::now();
-    let refused = b.publisher(KEY).await.err();
-    assert!(matches!(refused, Some(Refusal::Unavailable(_))), "{refused:?}");
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    backup.send(4_000, 8_000);
+    for attempts in [1.0, 2.0] {
+        let asked = std::time::Instant::now();
+        let refused = b.publisher(KEY).await.err();
+        assert!(matches!(refused, Some(Refusal::Unavailable(_))), "{refused:?}");
+        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+        assert_eq!(b.refused(), attempts, "who waits was not refused");
+    }
+    assert_eq!(backup.why(), None);
     // Its encoder is back.
     let mut again = a.publisher(KEY).await.unwrap();
     again.send(9_000, 12_000);
@@ -219,6 +228,8 @@ async fn a_backup_waits_for_a_publisher_at_another_origin_and_takes_over_when_it
     let at_a = Viewer::of(&a).live().await;
     a.stored(primary.last_ms(&at_a.1)).await;
     let mut backup = b.publisher(BACKUP).await.unwrap();
+    // As by a clock that is set back then.
+    backup.send(3_600_000, 3_601_000);
     backup.send(0, 4_000);
     assert!(b.status().standby && b.status().publisher.is_none());
     assert_eq!(primary.why(), None);
@@ -270,4 +281,91 @@ async fn backup_and_primary_give_way_to_each_other_at_keyframes_and_stay_connect
     let (_, last) = viewer.catalog_when(|_, catalog| catalog.period.take == 2).await;
     let expect_ms = primary.last_ms(&last) - (15_960 - 12_000);
     assert_eq!(last.period.start_ms, expect_ms);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_broadcasts_are_stored_and_read_over_a_long_way_to_the_database() {
+    const BROADCASTS: usize = 200;
+    let server = Postgres::start();
+    let timelines = Timelines::new(Database::new(&server.url()).unwrap());
+    let now = SystemTime::now().into();
+    let (mut ids, mut ours) = (Vec::new(), Vec::new());
+    for n in 0..BROADCASTS {
+        let id: BroadcastId = format!("lecture-{n}").parse().unwrap();
+        let acquired = timelines.acquire(&id, Wish::Now, None, now).await.unwrap();
+        let Acquired::Ours(timeline) = acquired else { panic!("{acquired:?}") };
+        ours.push((id.clone(), timeline));
+        ids.push(id);
+    }
+    // One is another's by now, one is damaged, and one is gone.
+    let other = Timelines::new(Database::new(&server.url()).unwrap());
+    other.acquire(&ids[7], Wish::Now, None, now).await.unwrap();
+    let mut rows = AnyConnection::connect(&server.url()).await.unwrap();
+    // Each statement takes a twentieth of a second: ten seconds for one after the other.
+    sqlx::raw_sql(
+        "UPDATE timelines SET sequence = -1 WHERE id = 'lecture-11'; \
+         DELETE FROM timelines WHERE id = 'lecture-13'; \
+         CREATE FUNCTION far() RETURNS trigger LANGUAGE plpgsql \
+         AS $$ BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END $$; \
+         CREATE TRIGGER far BEFORE UPDATE ON timelines FOR EACH STATEMENT EXECUTE FUNCTION far(); \
+         ALTER TABLE timelines RENAME TO there; \
+         CREATE VIEW timelines AS SELECT there.* FROM there, pg_sleep(0.05) AS far",
+    )
+    .execute(&mut rows)
+    .await
+    .unwrap();
+    let read = timelines.read(&ids).await.unwrap();
+    for (at, (read, (_, ours))) in read.iter().zip(&ours).enumerate() {
+        match (at, read) {
+            (7, Ok(Some(others))) => assert!(others.epoch() > ours.epoch()),
+            (11, Err(_)) | (13, Ok(None)) => {}
+            (_, Ok(Some(read))) => assert_eq!(read, ours),
+            (at, read) => panic!("{at}: {read:?}"),
+        }
+    }
+    sqlx::raw_sql("DROP VIEW timelines; ALTER TABLE there RENAME TO timelines")
+        .execute(&mut rows)
+        .await
+        .unwrap();
+    let stored = timelines.store(&ours).await.unwrap();
+    let not: Vec<_> = (0..BROADCASTS).filter(|at| !stored[*at]).collect();
+    assert_eq!(not, [7, 13], "what was damaged is whole again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_database_lost_when_it_was_replaced_is_told_it_again() {
+    let server = Postgres::start();
+    let clock = Clock::start();
+    let (a, b) = (Site::start(&server.url(), clock).await, Site::start(&server.url(), clock).await);
+    let mut first = b.publisher(KEY).await.unwrap();
+    first.send(0, 2_000);
+    let at_b = Viewer::of(&b).live().await;
+    b.stored(first.last_ms(&at_b.1)).await;
+    first.leave();
+    let mut rows = AnyConnection::connect(&server.url()).await.unwrap();
+    let replicate = "CREATE TABLE replica AS SELECT * FROM timelines";
+    sqlx::raw_sql(replicate).execute(&mut rows).await.unwrap();
+    let mut second = a.publisher(KEY).await.unwrap();
+    a.tells(&b);
+    second.send(2_000, 4_000);
+    let at_a = Viewer::of(&a).live().await;
+    a.stored(second.last_ms(&at_a.1)).await;
+    // The other has heard of it.
+    let mut viewer = Viewer::of(&b);
+    viewer.catalog_when(|epoch, _| epoch == Epoch::IDLE).await;
+    let lose = "BEGIN; DELETE FROM timelines; INSERT INTO timelines SELECT * FROM replica; COMMIT";
+    sqlx::raw_sql(lose).execute(&mut rows).await.unwrap();
+    // Who is on air says it again.
+    second.send(4_000, 6_000);
+    a.stored(second.last_ms(&at_a.1)).await;
+    assert_eq!(second.why(), None);
+    sqlx::raw_sql(lose).execute(&mut rows).await.unwrap();
+    // Whoever comes next knows it, too.
+    let mut third = b.publisher(KEY).await.unwrap();
+    third.send(6_000, 8_000);
+    let (epoch, catalog) = viewer.live().await;
+    assert!(epoch > at_a.0 && catalog.t0 == at_a.1.t0, "{epoch:?} {:?}", at_a.0);
+    assert!(catalog.period.id > at_a.1.period.id && catalog.period.take > at_a.1.period.take);
+    assert!(catalog.period.sequence > at_a.1.period.sequence);
+    within(second.over()).await;
 }

@@ -63,6 +63,7 @@ pub(crate) struct Site {
     relay: Publisher,
     identity: Identity,
     timelines: Timelines,
+    metrics: Registry,
     cancel: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -86,7 +87,7 @@ impl Site {
         let (broadcasts, cancel) = (Arc::new(broadcasts), CancellationToken::new());
         let (kept_up, until) = (broadcasts.clone(), cancel.clone());
         let running = tokio::spawn(async move { kept_up.run(until).await });
-        Self { broadcasts, clock, relay, identity, timelines, cancel, running }
+        Self { broadcasts, clock, relay, identity, timelines, metrics: registry, cancel, running }
     }
 
     /// Whoever publishes with this key.
@@ -120,6 +121,13 @@ impl Site {
         .await;
     }
 
+    /// Publishers who were refused, whatever for.
+    pub(crate) fn refused(&self) -> f64 {
+        let families = self.metrics.gather();
+        let refused = families.iter().filter(|it| it.name().ends_with("_refused_total"));
+        refused.flat_map(|it| it.get_metric()).map(|it| it.get_counter().get_value()).sum()
+    }
+
     /// It says nothing to the database any more.
     pub(crate) fn die(&self) {
         self.running.abort();
@@ -150,7 +158,7 @@ impl Encoder {
     pub(crate) fn send(&mut self, from_ms: u64, to_ms: u64) {
         for ms in (from_ms..to_ms).step_by(40) {
             let began = self.began.unwrap_or(ms);
-            if self.push(ms, (ms - began).is_multiple_of(1_000)).is_err() {
+            if self.push(ms, ms.abs_diff(began).is_multiple_of(1_000)).is_err() {
                 return;
             }
         }

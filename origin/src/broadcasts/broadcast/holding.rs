@@ -15,27 +15,46 @@ use super::publication::Publication;
 use super::{Broadcast, State};
 use crate::ingest::Refusal;
 use crate::take::Take;
-use crate::timelines::{Acquired, Lease, Timeline, Wish};
+use crate::timelines::{self, Acquired, Lease, Process, Silence, Timeline, Wish};
 use crate::wall;
 
 /// How often one who waits asks whether it may publish.
 const WISH_EACH: Duration = Duration::from_secs(2);
 
 impl Broadcast {
-    /// Asks the database for the right to publish, and is told. Carried out to its end, also where nobody waits
-    /// for it any more: nobody else would learn that it was granted.
+    /// Asks the database for the right to publish, for a publisher who is to be let in.
     pub(in super::super) async fn acquire(self: &Arc<Self>, wish: Wish) -> Result<(), Refusal> {
-        let this = self.clone();
-        let acquiring = tokio::spawn(async move { this.acquire_now(wish).await });
-        acquiring.await.unwrap_or_else(|_| Err(unavailable()))
+        self.ask(wish).await.map_err(|error| {
+            tracing::error!(broadcast = %self.id, %error, "a publisher is refused: whose the \
+                broadcast is cannot be told");
+            self.means.metrics.refused.with_label_values(&["database"]).inc();
+            unavailable()
+        })
     }
 
-    async fn acquire_now(&self, wish: Wish) -> Result<(), Refusal> {
+    /// Asks, and is told. Carried out to its end, also where nobody waits for it any more: nobody else would
+    /// learn that it was granted.
+    async fn ask(self: &Arc<Self>, wish: Wish) -> Result<(), String> {
+        let this = self.clone();
+        let asking = tokio::spawn(async move { this.ask_now(wish).await });
+        let asked = asking.await.map_err(|panic| panic.to_string())?;
+        asked.map_err(|error| error.to_string())
+    }
+
+    async fn ask_now(&self, wish: Wish) -> Result<(), timelines::Error> {
         if self.means.metrics.takes_live.get() == 0 {
             wall::settle();
         }
         let at = wall::now();
-        let acquired = self.means.timelines.acquire(&self.id, wish, at).await;
+        let (known, is_silent) = {
+            let state = self.lock();
+            (state.timeline().cloned(), state.silence.is_long())
+        };
+        let wish = match wish {
+            Wish::UnlessLiveElsewhere if is_silent => Wish::UnlessHeardOf,
+            wish => wish,
+        };
+        let acquired = self.means.timelines.acquire(&self.id, wish, known, at).await;
         let mut state = self.lock();
         match acquired {
             Ok(Acquired::Ours(timeline)) => self.gain(&mut state, timeline),
@@ -44,12 +63,7 @@ impl Broadcast {
                 tracing::warn!(broadcast = %self.id, %error,
                     "a publisher is let in without the database: the broadcast was this server's last");
             }
-            Err(error) => {
-                tracing::error!(broadcast = %self.id, %error, "a publisher is refused: whose the \
-                    broadcast is cannot be told");
-                self.means.metrics.refused.with_label_values(&["database"]).inc();
-                return Err(unavailable());
-            }
+            Err(error) => return Err(error),
         }
         if self.means.metrics.takes_live.get() == 0
             && let Some(timeline) = state.lease.as_ref().map(Lease::timeline)
@@ -114,14 +128,33 @@ impl Broadcast {
         self.told(&mut state, timeline);
     }
 
-    /// See [`Self::told`].
-    pub(in super::super) fn read(&self, timeline: Option<Timeline>) {
-        self.told(&mut self.lock(), timeline);
+    /// See [`Self::told`]. It was asked for at `asked`.
+    pub(in super::super) fn read(&self, timeline: Option<Timeline>, asked: Instant) {
+        let mut state = self.lock();
+        state.is_damaged = false;
+        self.told(&mut state, timeline);
+        state.silence.read(asked, Instant::now());
+    }
+
+    /// What the database says is damaged.
+    pub(in super::super) fn damaged(&self, error: &timelines::Error) {
+        if !std::mem::replace(&mut self.lock().is_damaged, true) {
+            tracing::error!(broadcast = %self.id, %error, "it is not announced");
+        }
+        self.not_read();
+    }
+
+    /// The database does not say anything.
+    pub(in super::super) fn not_read(&self) {
+        self.lock().silence = Silence::default();
     }
 
     fn know(&self, state: &mut State, timeline: Option<Timeline>) {
         let t0_ms = timeline.as_ref().map_or(0, |timeline| timeline.t0().as_millis());
         self.t0_ms.store(t0_ms, Ordering::Relaxed);
+        if state.stored != timeline {
+            state.silence = Silence::default();
+        }
         (state.stored, state.is_read) = (timeline, true);
     }
 
@@ -159,7 +192,7 @@ impl Broadcast {
     /// Puts whoever waits on air with what came at `at`, or asks for the right to.
     pub(super) fn change_over(&self, state: &mut State, at: UtcTime) {
         if state.lease.is_none() {
-            self.wish(state, at);
+            self.wish(state, Instant::now());
             return;
         }
         self.end_take(state, false);
@@ -173,22 +206,22 @@ impl Broadcast {
     }
 
     /// One who waits could publish if this process may: it is asked for, but not too often.
-    fn wish(&self, state: &mut State, at: UtcTime) {
-        if state.wished.is_none_or(|wished| at.saturating_since(wished) >= WISH_EACH) {
-            state.wished = Some(at);
+    fn wish(&self, state: &mut State, now: Instant) {
+        let since = state.wished.map(|wished| now.saturating_duration_since(wished));
+        if since.is_none_or(|since| since >= WISH_EACH) {
+            state.wished = Some(now);
             self.means.chores.acquire(&self.id);
         }
     }
 
-    /// Asks for what somebody has [wished](Self::wish) for.
+    /// Asks for what somebody has [wished](Self::wish) for, unless what was just read says that it is to wait.
     pub(in super::super) async fn acquire_wished(self: &Arc<Self>) {
-        let waits = {
-            let state = self.lock();
-            state.lease.is_none() && state.succession.has_waiting()
-        };
-        if waits {
-            // It was said why not, and it is asked again.
-            let _ = self.acquire(Wish::UnlessLiveElsewhere).await;
+        if !self.lock().lets_waiting_in(self.means.timelines.process()) {
+            return;
+        }
+        if let Err(error) = self.ask(Wish::UnlessLiveElsewhere).await {
+            tracing::warn!(broadcast = %self.id, %error, "a publisher waits on: whose the broadcast is \
+                cannot be told");
         }
     }
 
@@ -210,18 +243,20 @@ impl Broadcast {
         }
     }
 
-    /// It was not, and is to be tried again.
-    pub(in super::super) fn not_stored(&self) {
-        if let Some(lease) = &mut self.lock().lease {
-            lease.not_stored();
-        }
-    }
-
     /// What is to be stored as this process stops.
     pub(in super::super) fn give_back(&self) -> Option<Timeline> {
         let mut state = self.lock();
         self.end_take(&mut state, false);
         state.lease.take().map(Lease::give_back)
+    }
+}
+
+impl State {
+    /// Whether one who waits may go on air if this process may publish, and that can be asked for.
+    fn lets_waiting_in(&self, process: &Process) -> bool {
+        let is_live = self.stored.as_ref().is_some_and(|stored| stored.is_live_elsewhere(process));
+        let may_be_ours = !is_live || self.silence.is_long();
+        self.lease.is_none() && self.succession.has_waiting() && may_be_ours
     }
 }
 

@@ -23,7 +23,7 @@ metadata:
 {{- if $values.configInSecret }}
 type: Opaque
 data:
-  lectern.toml: {{ include "lectern.config" . | b64enc }}
+  lectern.toml: {{ include "lectern.config" . | b64enc | quote }}
 {{- else }}
 data:
   {{- dict "lectern.toml" (include "lectern.config" .) | toYaml | nindent 2 }}

@@ -12,8 +12,11 @@ class Incomplete(Exception):
     """A pod mounts or names what the chart does not make."""
 
 
-def free_port(kind):
-    """A port that nobody has now."""
+def loopback_port(name):
+    """A port that nobody has now, for a setting; for media 0, since that needs UDP and TCP of one number."""
+    if name.endswith("__MEDIA"):
+        return 0
+    kind = socket.SOCK_DGRAM if name.endswith("__RELAY") else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -94,8 +97,7 @@ class Start:
             if any(value.startswith(path) for path in mounted):
                 value = str(directory / value.lstrip("/"))
             if loopback and re.fullmatch(r"(?:0\.0\.0\.0|\[::\]):\d+", value):
-                kind = socket.SOCK_DGRAM if name.endswith(("RELAY", "MEDIA")) else socket.SOCK_STREAM
-                self.ports[name.rpartition("__")[2]] = port = free_port(kind)
+                self.ports[name.rpartition("__")[2]] = port = loopback_port(name)
                 value = f"127.0.0.1:{port}"
             self.env[name] = value
         self.args = [

@@ -1,5 +1,6 @@
 """origin-config.yaml and edge-config.yaml: the file is passed on as it is, and the binary takes it."""
 
+import re
 import subprocess
 
 import pytest
@@ -68,6 +69,13 @@ def test_most_sets_are_tried():
 def test_the_binary_takes_what_a_pod_is_given(lectern, release, role, tmp_path):
     code, said = checked(lectern, release, role, tmp_path)
     assert code == 0, said
+    # Where it would listen is what the pod says of its ports.
+    listens = {(int(port), protocol) for protocol, port in re.findall(r"(TCP|UDP) \S+:(\d+)\n", said)}
+    ports = {(each["containerPort"], each["protocol"]) for each in release.container(role)["ports"]}
+    media = release.values[role].get("media", {})
+    if media.get("exposure") == "none":
+        ports.add((8190, "UDP"))
+    assert listens == ports
 
 
 @pytest.mark.parametrize(

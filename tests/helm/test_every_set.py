@@ -95,6 +95,11 @@ def test_pods_may_do_nothing(any_release):
             assert container["resources"]["requests"] and container["resources"]["limits"]["memory"]
 
 
+def test_the_user_may_be_the_platform_s():
+    for _, spec in pods(chart.Rendered({"userId": 0})):
+        assert "runAsUser" not in spec["securityContext"] and spec["securityContext"]["runAsNonRoot"] is True
+
+
 def test_no_name_of_a_variable_is_given_twice(any_release):
     for _, spec in pods(any_release):
         for container in spec["containers"]:

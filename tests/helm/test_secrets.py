@@ -1,8 +1,12 @@
 """secret-relay-token.yaml, secret-relay-tls.yaml and secret-database.yaml: made where none is named."""
 
+import base64
+import shutil
 import subprocess
 
+import helm_python as helm
 import pytest
+import yaml
 
 import chart
 
@@ -62,12 +66,34 @@ def test_no_certificate_is_made_where_others_do_it(mode):
     assert volume["projected"]["sources"][1]["secret"]["name"] == wanted
 
 
-def test_what_is_there_is_kept():
-    """Without a cluster `lookup` finds nothing: that what it finds is kept is read from the templates."""
-    for name in ("secret-relay-token.yaml", "secret-relay-tls.yaml"):
-        source = (chart.CHART / "templates" / name).read_text()
-        assert 'lookup "v1" "Secret" .Release.Namespace $name' in source
-        assert source.index("$kept") < source.index("randAlphaNum" if "token" in name else "genPrivateKey")
+def upgraded(tmp_path, template, there, values=None):
+    """What a Secret of the chart holds where the cluster has it already. There is none here: what `lookup` would find
+    is put in its place."""
+    copy = tmp_path / "lectern"
+    shutil.copytree(chart.CHART, copy)
+    source = (copy / "templates" / template).read_text()
+    looked_up = '(lookup "v1" "Secret" .Release.Namespace $name)'
+    assert source.count(looked_up) == 1
+    found = " ".join(f'"{key}" "{base64.b64encode(value).decode()}"' for key, value in there.items())
+    (copy / "templates" / template).write_text(source.replace(looked_up, f'(dict "data" (dict {found}))'))
+    with helm.Chart.load(copy) as loaded:
+        made = loaded.render(chart.merged(chart.NEEDED, values or {}), name="rel", namespace="ns")
+    return chart.decoded(yaml.safe_load(made[f"lectern/templates/{template}"]))
+
+
+def test_a_token_that_was_made_is_kept(tmp_path):
+    made = {"tokens": b"of-the-first-install"}
+    assert upgraded(tmp_path / "a", "secret-relay-token.yaml", made) == made
+    given = {"relay": {"token": {"value": "another"}}}
+    assert upgraded(tmp_path / "b", "secret-relay-token.yaml", made, given) == {"tokens": b"another"}
+
+
+def test_a_certificate_that_was_made_is_kept_as_a_whole(tmp_path):
+    made = {"ca.crt": b"a", "tls.crt": b"b", "tls.key": b"c"}
+    assert upgraded(tmp_path / "a", "secret-relay-tls.yaml", made) == made
+    # Of half of one nothing is of use.
+    anew = upgraded(tmp_path / "b", "secret-relay-tls.yaml", {"tls.crt": b"b", "tls.key": b"c"})
+    assert all(value.startswith(b"-----BEGIN") for value in anew.values()) and set(anew) == set(made)
 
 
 def test_the_database_s_url_is_in_a_secret():

@@ -67,6 +67,7 @@ POSTGRES = {"type": "postgres", "existingSecret": "db"}
             },
             ["relay.token.existingSecret"],
         ),
+        ({"origin": {"host": "live.example.org"}}, ["origin.host", "live.example.org", "give them two"]),
         ({"edge": {"configInSecret": True, "existingConfigSecret": "a"}}, ["edge.configInSecret"]),
     ],
 )

@@ -1,12 +1,14 @@
 {{/* What pods of both roles have in common. All take root and role. */}}
 
-{{/* Identity 65532 is nobody's on a node; what is mounted for the group can be read by it. */}}
+{{/* Never root; what is mounted for the group can be read by it. Takes the root. */}}
 {{- define "lectern.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
+{{- with int .Values.userId }}
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
 fsGroupChangePolicy: OnRootMismatch
+{{- end }}
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 

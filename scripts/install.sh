@@ -46,15 +46,25 @@ install_postgresql() {
     as_root rm -f "$conf"
 }
 
-# What asks the API, in a virtual environment of its own in the target directory: exactly the packages that
-# tests/api/requirements.txt names, by their hashes.
-install_api_client() {
-    local wanted=tests/api/requirements.txt
-    local venv=${CARGO_TARGET_DIR:-target}/api-client
+# The package would start a server, which nobody asked for: what is wanted of it is promtool.
+install_promtool() {
+    command -v promtool >/dev/null && return
+    local systemd=
+    [ -d /run/systemd/system ] && systemd=yes
+    [ -z "$systemd" ] || as_root systemctl --quiet mask prometheus
+    apt_install promtool=prometheus
+    [ -z "$systemd" ] || { as_root systemctl --quiet unmask prometheus; as_root systemctl --quiet disable prometheus; }
+}
+
+# Packages of PyPI for a test, in a virtual environment of its own in the target directory: exactly those that
+# tests/TEST/requirements.txt names, by their hashes. Arguments: TEST, the directory, what they are.
+install_from_pypi() {
+    local wanted=tests/$1/requirements.txt
+    local venv=${CARGO_TARGET_DIR:-target}/$2
     cmp -s "$wanted" "$venv/installed.txt" && return
     # Debian has what makes environments in a package of its own.
     python3 -c 'import ensurepip' 2>/dev/null || apt_install ensurepip=python3-venv
-    say "Installing the API's test client from PyPI"
+    say "Installing $3 from PyPI"
     python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$wanted"
     cp "$wanted" "$venv/installed.txt"
@@ -73,8 +83,11 @@ test | bench-http)
     apt_install chromium=chromium ip=iproute2 nft=nftables xmllint=libxml2-utils
     install_postgresql
     if [ "$1" = test ]; then
-        apt_install python3=python3
-        install_api_client
+        # systemd-analyze: units are checked; it starts nothing.
+        apt_install python3=python3 openssl=openssl systemd-analyze=systemd
+        install_promtool
+        install_from_pypi api api-client "the API's test client"
+        install_from_pypi deploy deploy-tests "what reads the dashboard and lints the Dockerfile"
     fi
     if ! cargo deny --version >/dev/null 2>&1; then
         say "Building cargo-deny, once (some minutes)"

@@ -204,3 +204,59 @@ class Units(unittest.TestCase):
         done = subprocess.run(asked, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(file.read_text(), r"(?m)^u lectern ")
+
+
+class Installed(unittest.TestCase):
+    """The steps of docs/install.md under systemd: its files, given to the binary."""
+
+    def test_the_configurations_that_it_shows_run(self):
+        shown = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/install.md").read_text(), re.S)
+        origin, edge = (re.sub(r"^ {3}", "", text, flags=re.M) for text in shown)
+        with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+            directory = Path(name)
+            asked = [ROOT / "deploy/secrets.sh", directory, "origins.internal"]
+            subprocess.run(asked, check=True, capture_output=True)
+            tls = directory / "tls"
+            tls.mkdir()
+            # One that browsers would trust; to the edge any will do whose key fits.
+            shutil.copy(directory / "relay.pem", tls / "fullchain.pem")
+            shutil.copy(directory / "relay-key.pem", tls / "privkey.pem")
+            rtmp, relay, http, whip, ops, web, https, media, edge_ops = free_ports(9)
+            origin = origin.replace("/etc/lectern", name) + f"""
+                rtmp = "127.0.0.1:{rtmp}"
+                relay = "127.0.0.1:{relay}"
+                http = "127.0.0.1:{http}"
+                media = "127.0.0.1:{whip}"
+                ops = "127.0.0.1:{ops}"
+            """
+            self.assertIn('upstream = "origins.internal:4443"', edge)
+            edge = edge.replace("/etc/lectern", name).replace("origins.internal:4443", f"127.0.0.1:{relay}")
+            edge = edge.replace("[::]:8443", f"127.0.0.1:{https}") + f"""
+                upstream_name = "origins.internal"
+                http = "127.0.0.1:{web}"
+                media = "127.0.0.1:{media}"
+                ops = "127.0.0.1:{edge_ops}"
+            """
+            up = lambda port: lambda: get(f"http://127.0.0.1:{port}/readyz")[0] == 200
+            data = ["origin", "--data-dir", directory / "data"]
+            stack.enter_context(running(data, origin, directory, "origin", up(ops)))
+            node = stack.enter_context(running(["edge"], edge, directory, "edge", up(edge_ops)))
+            # Nobody watches, so that it need not take the time that it has.
+            node.terminate()
+            self.assertEqual(node.wait(20), 0)
+
+    def test_every_page_and_section_that_the_docs_for_operators_link_to_is_there(self):
+        def anchors(page: Path) -> set[str]:
+            heads = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+            return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+        for name in ("install", "runbooks", "threat-model", "operations", "cdn"):
+            page = ROOT / f"docs/{name}.md"
+            for path, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", page.read_text()):
+                # The chart brings its page along.
+                if path == "kubernetes.md" and not (ROOT / "helm/lectern/Chart.yaml").exists():
+                    continue
+                linked = (page.parent / path).resolve() if path else page
+                self.assertTrue(linked.exists(), f"{page.name}: {path}")
+                if anchor:
+                    self.assertIn(anchor, anchors(linked), f"{page.name}: {path}#{anchor}")

@@ -11,11 +11,12 @@ import tempfile
 import unittest
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlencode
 
 import yaml
 
 import source
-from lectern import ROOT, exposed, free_ports, get, running
+from lectern import ROOT, STOP_S, exposed, free_ports, get, running, wait_for
 from promql import ADDED_LABELS, OWN_METRICS, family, grouped, named
 
 DASHBOARD = ROOT / "helm/lectern/files/dashboard.json"
@@ -64,6 +65,8 @@ class Scraped(unittest.TestCase):
         cls.stack = ExitStack()
         cls.addClassCleanup(cls.stack.close)
         directory = Path(cls.stack.enter_context(tempfile.TemporaryDirectory()))
+        cls.directory = directory
+        cls.targets: list[int] = []
         cls.shapes = {"all": cls.together(directory), "origin and edge": cls.apart(directory)}
         cls.registered = source.registered()
 
@@ -86,6 +89,7 @@ class Scraped(unittest.TestCase):
         playing = lambda: get(f"http://127.0.0.1:{web}/live/demo/manifest.mpd")[0] == 200
         cls.stack.enter_context(running(["all", "--demo"], config, directory, "all", playing))
         provoke(web, rtmp)
+        cls.targets += [ops, edge_ops]
         return exposed(ops, edge_ops)
 
     @classmethod
@@ -139,8 +143,59 @@ class Scraped(unittest.TestCase):
         refusing = lambda: "lectern_relay_refused_total" in get(f"http://127.0.0.1:{ops}/metrics")[1]
         other_web, other_media = free_ports(2)
         bad = edge(other_web, other_media, stranger_ops, "another-token-of-some-length")
+        cls.targets += [ops, edge_ops]
         with running(["edge"], bad, directory, "stranger", refusing):
             return exposed(ops, edge_ops)
+
+    def test_prometheus_evaluates_all_of_it(self):
+        (port,) = free_ports(1)
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(RULES)],
+            "scrape_configs": [{
+                "job_name": "lectern",
+                "static_configs": [{"targets": [f"127.0.0.1:{target}" for target in self.targets]}],
+            }],
+        }  # fmt: skip
+        file, log = self.directory / "prometheus.yml", self.directory / "prometheus.log"
+        file.write_text(yaml.safe_dump(config))
+        command = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={self.directory / 'tsdb'}"]
+        command.append(f"--web.listen-address=127.0.0.1:{port}")
+
+        def asked(path: str, **query: str) -> dict:
+            status, text = get(f"http://127.0.0.1:{port}/api/v1/{path}?{urlencode(query)}")
+            return json.loads(text)["data"] if status == 200 else {}
+
+        def evaluated() -> list[dict]:
+            found = [rule for group in asked("rules").get("groups", []) for rule in group["rules"]]
+            return found if found and all(rule["health"] != "unknown" for rule in found) else []
+
+        def has_rates() -> bool:
+            return bool(asked("query", query="rate(lectern_rtmp_tags_total[5s])").get("result")) and bool(evaluated())
+
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=out)
+        try:
+            wait_for("prometheus", has_rates, process, log)
+            self.assertEqual(len(evaluated()), len(rules()))
+            for rule in evaluated():
+                self.assertEqual(rule["health"], "ok", f"{rule['name']}: {rule.get('lastError')}")
+            seen = set()
+            for panel in panels():
+                for target in panel.get("targets", []):
+                    expr = target["expr"].replace("$__rate_interval", "5s").replace("$instance", ".*")
+                    answer = asked("query", query=expr)
+                    self.assertIn("result", answer, f"the panel {panel['title']!r}: {expr}")
+                    if answer["result"]:
+                        seen.add(panel["title"])
+            # What is live here is to be seen.
+            shown = {"Viewers by path", "From publishers", "Pictures a second and publisher", "Origin to edge"}
+            self.assertLessEqual(shown | {"Upstreams connected", "To viewers, by edge"}, seen)
+            up = asked("query", query="up == 1")["result"]
+            self.assertEqual(len(up), len(self.targets))
+        finally:
+            process.terminate()
+            process.wait(STOP_S)
 
     def test_every_metric_that_is_named_is_exposed_or_registered(self):
         recorded = {rule["record"] for rule in rules() if "record" in rule}

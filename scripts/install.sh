@@ -56,11 +56,10 @@ install_promtool() {
     [ -z "$systemd" ] || { as_root systemctl --quiet unmask prometheus; as_root systemctl --quiet disable prometheus; }
 }
 
-# Packages of PyPI for a test, in a virtual environment of its own in the target directory: exactly those that
-# tests/TEST/requirements.txt names, by their hashes. Arguments: TEST, the directory, what they are.
+# A virtual environment of its own in the target directory, with exactly the packages that a file of requirements
+# names, by their hashes. Arguments: its name, the file, what it is for.
 install_from_pypi() {
-    local wanted=tests/$1/requirements.txt
-    local venv=${CARGO_TARGET_DIR:-target}/$2
+    local venv=${CARGO_TARGET_DIR:-target}/$1 wanted=$2
     cmp -s "$wanted" "$venv/installed.txt" && return
     # Debian has what makes environments in a package of its own.
     python3 -c 'import ensurepip' 2>/dev/null || apt_install ensurepip=python3-venv
@@ -86,8 +85,8 @@ test | bench-http)
         # systemd-analyze: units are checked; it starts nothing.
         apt_install python3=python3 openssl=openssl systemd-analyze=systemd
         install_promtool
-        install_from_pypi api api-client "the API's test client"
-        install_from_pypi deploy deploy-tests "what reads the dashboard and lints the Dockerfile"
+        install_from_pypi api-client tests/api/requirements.txt "the API's test client"
+        install_from_pypi deploy-tests tests/deploy/requirements.txt "what reads the dashboard and lints the Dockerfile"
     fi
     if ! cargo deny --version >/dev/null 2>&1; then
         say "Building cargo-deny, once (some minutes)"

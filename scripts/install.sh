@@ -69,6 +69,23 @@ install_from_pypi() {
     cp "$wanted" "$venv/installed.txt"
 }
 
+# Builds a program from crates.io. It only checks or relays a little: how fast it does that does not matter,
+# how fast it builds does.
+build_crate() {
+    say "Building $1, once (some minutes)"
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 \
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo install "$@" --quiet --no-default-features
+}
+
+# The relay of others that tests put between origin and edge, in the target directory, where they look. It has
+# to be this version. Not by its own lock file, which names what registries do not all have.
+install_moq_relay() {
+    local version=0.17.10 root=${CARGO_TARGET_DIR:-target}/moq-relay
+    [ "$("$root/bin/moq-relay" --version 2>/dev/null)" = "moq-relay $version" ] && return
+    CARGO_TARGET_DIR=$root/build build_crate moq-relay --version "=$version" --features noq --root "$root" --force
+    rm -rf "$root/build"
+}
+
 command -v cargo >/dev/null || die "cargo is missing: install Rust from rustup.rs, then try again"
 command -v npm >/dev/null || die "npm is missing: install Node.js 20 or later, then try again"
 
@@ -87,14 +104,9 @@ test | bench-http)
         install_promtool
         install_from_pypi api-client tests/api/requirements.txt "the API's test client"
         install_from_pypi deploy-tests tests/deploy/requirements.txt "what reads the dashboard and lints the Dockerfile"
+        install_moq_relay
     fi
-    if ! cargo deny --version >/dev/null 2>&1; then
-        say "Building cargo-deny, once (some minutes)"
-        # It checks a lock file: how fast it does that does not matter, how fast it builds does.
-        CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
-            CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-            cargo install cargo-deny --locked --quiet --no-default-features
-    fi
+    cargo deny --version >/dev/null 2>&1 || build_crate cargo-deny --locked
     if [ "$1" = bench-http ]; then
         before=$(PATH="$PATH:/usr/sbin" command -v nginx || true)
         apt_install nginx=nginx-light wrk=wrk

@@ -139,7 +139,10 @@ async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<Star
         setup_tokens: origin.setup_tokens(),
     };
     tracing::info!(rtmp = %started.rtmp, relay = %started.relay, ops = %config.origin.ops, "origin is up");
-    parts.serve_ops("origin.ops", config.origin.ops, registry, Arc::new(|| Ok(()))).await?;
+    let readiness = origin.readiness();
+    parts
+        .serve_ops("origin.ops", config.origin.ops, registry, Arc::new(move || readiness.ready()))
+        .await?;
     let cancel = parts.cancel.clone();
     parts.spawn(async move {
         origin.run(cancel).await;

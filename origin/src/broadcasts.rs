@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use aws_lc_rs::digest;
 use lectern_relay_proto::comment::ModeratorKey;
 use lectern_relay_proto::net::Announcer;
-use lectern_relay_proto::{About, BroadcastId, UtcTime};
+use lectern_relay_proto::{About, BroadcastId};
 use tokio::sync::broadcast as signals;
 
 use self::broadcast::{Broadcast, Means};
@@ -27,6 +27,7 @@ use crate::ingest::{self, Refusal, TakeError};
 use crate::metrics::Metrics;
 use crate::timelines::Timelines;
 use crate::transcode::video::Reencoders;
+use crate::wall;
 
 /// Broadcasts of one origin. Each is announced to every edge, whether anybody publishes or not.
 pub const BROADCASTS_MAX: usize = 1_000;
@@ -230,8 +231,8 @@ impl Broadcasts {
 
     /// What the doctor says at `now` of what is published to a broadcast; `None` if there is no such
     /// broadcast.
-    pub fn report(&self, id: &BroadcastId, now: UtcTime) -> Option<doctor::Report> {
-        self.get(id).map(|broadcast| broadcast.report(now))
+    pub fn report(&self, id: &BroadcastId) -> Option<doctor::Report> {
+        self.get(id).map(|broadcast| broadcast.report(wall::now()))
     }
 
     /// What the doctor finds in what is published to a broadcast; nothing if there is no such broadcast.

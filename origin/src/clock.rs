@@ -31,6 +31,8 @@ pub struct TakeClock {
     last: Option<Last>,
     /// Media time minus source time; `None` until the take is anchored.
     offset_ms: Option<i64>,
+    /// How far ahead of the wall clock the take began, because what was shown before reaches so far.
+    lead_ms: i64,
     lag_min_ms: i64,
     lag_window_began: UtcTime,
 }
@@ -50,6 +52,8 @@ pub struct Mapped {
     pub media_ms: u64,
     /// Whether the source's clock jumped here and was anchored to the wall clock anew.
     pub reanchored: bool,
+    /// How far the source has run ahead of the wall clock since it was anchored, in milliseconds.
+    pub ahead_ms: u64,
 }
 
 impl TakeClock {
@@ -61,6 +65,7 @@ impl TakeClock {
             floor_ms: i64::try_from(floor_ms).unwrap_or(i64::MAX),
             last: None,
             offset_ms: None,
+            lead_ms: 0,
             lag_min_ms: i64::MAX,
             lag_window_began: UtcTime::default(),
         }
@@ -107,6 +112,7 @@ impl TakeClock {
         });
         // The first message, and every anchor, must not lead back over what has been shown.
         let offset_ms = if self.last.is_none() || reanchored {
+            self.lead_ms = (self.floor_ms - wall_ms).max(0);
             offset_ms.max(self.floor_ms - source_ms)
         } else {
             offset_ms
@@ -115,7 +121,8 @@ impl TakeClock {
         self.last = Some(Last { raw, source_ms, arrived });
         self.floor_ms = self.floor_ms.max(source_ms + offset_ms);
         let media_ms = u64::try_from(source_ms + offset_ms).unwrap_or(0);
-        Mapped { media_ms, reanchored }
+        let ahead_ms = source_ms + offset_ms - wall_ms - self.lead_ms;
+        Mapped { media_ms, reanchored, ahead_ms: u64::try_from(ahead_ms).unwrap_or(0) }
     }
 
     /// Whether even the timeliest message of the last window came too late.
@@ -192,10 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn who_begins_where_the_last_one_ended_has_not_run_ahead() {
+        let mut clock = clock(90_000);
+        let mut ahead = |raw, arrived| clock.map(raw, at(arrived)).ahead_ms;
+        assert_eq!(ahead(0, 60_000), 0);
+        assert_eq!(ahead(2_000, 62_000), 0);
+        assert_eq!(ahead(4_500, 62_500), 2_000, "by its own doing");
+    }
+
+    #[test]
     fn thirty_two_bits_wrap_without_a_trace() {
         let mut clock = clock(0);
         clock.map(u32::MAX - 10, at(0));
-        assert_eq!(clock.map(22, at(33)), Mapped { media_ms: 33, reanchored: false });
+        assert_eq!(clock.map(22, at(33)), Mapped { media_ms: 33, reanchored: false, ahead_ms: 0 });
     }
 
     #[test]
@@ -204,8 +220,14 @@ mod tests {
             let mut clock = clock(0);
             clock.map(100_000, at(0));
             clock.map(100_033, at(33));
-            assert_eq!(clock.map(jump, at(66)), Mapped { media_ms: 66, reanchored: true });
-            assert_eq!(clock.map(jump + 33, at(99)), Mapped { media_ms: 99, reanchored: false });
+            assert_eq!(
+                clock.map(jump, at(66)),
+                Mapped { media_ms: 66, reanchored: true, ahead_ms: 0 }
+            );
+            assert_eq!(
+                clock.map(jump + 33, at(99)),
+                Mapped { media_ms: 99, reanchored: false, ahead_ms: 0 }
+            );
         }
     }
 
@@ -213,7 +235,10 @@ mod tests {
     fn a_stall_that_the_source_counted_is_no_jump() {
         let mut clock = clock(0);
         clock.map(0, at(0));
-        assert_eq!(clock.map(8_000, at(8_000)), Mapped { media_ms: 8_000, reanchored: false });
+        assert_eq!(
+            clock.map(8_000, at(8_000)),
+            Mapped { media_ms: 8_000, reanchored: false, ahead_ms: 0 }
+        );
     }
 
     #[test]
@@ -222,7 +247,14 @@ mod tests {
         clock.map(0, at(0));
         for n in 1..=150u32 {
             let mapped = clock.map(n * 33, at(5_000));
-            assert_eq!(mapped, Mapped { media_ms: u64::from(n) * 33, reanchored: false });
+            assert_eq!(
+                mapped,
+                Mapped {
+                    media_ms: u64::from(n) * 33,
+                    reanchored: false,
+                    ahead_ms: mapped.ahead_ms
+                }
+            );
         }
     }
 

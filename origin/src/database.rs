@@ -112,6 +112,14 @@ impl Database {
         self.ready.get_or_try_init(|| migrate(server)).await.map(|_| ())
     }
 
+    /// Whether it is there.
+    pub(crate) async fn answers(&self) -> Result<(), Error> {
+        call!(self, |connection| async {
+            sqlx::query("SELECT 1").execute(&mut **connection).await?;
+            Ok::<_, Error>(())
+        })
+    }
+
     /// Whether the database is one that may be away for a while, and back.
     pub fn is_remote(&self) -> bool {
         self.server.is_remote()

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod oidc;
 mod outbound;
 pub mod package;
+mod readiness;
 pub mod registrations;
 pub mod take;
 pub mod timelines;
@@ -55,6 +56,7 @@ use crate::control::Control;
 use crate::database::Database;
 use crate::ingest::rtmp;
 use crate::metrics::Metrics;
+pub use crate::readiness::Readiness;
 use crate::registrations::Registrar;
 use crate::timelines::Timelines;
 use crate::transcode::video::Reencoders;
@@ -78,6 +80,7 @@ pub struct Origin {
     news: database::news::Metrics,
     webhooks: Arc<Webhooks>,
     oidc: Option<Arc<oidc::Provider>>,
+    readiness: Readiness,
     whip: whip::Server<OverWhip>,
     edges: mpsc::Receiver<EdgeLink>,
 }
@@ -164,14 +167,16 @@ impl Origin {
         let reencoders = reencoders(config, registry).await;
         let database = config.database(data_dir);
         let database = Database::new(database.expose())?;
-        match database.ready().await {
-            Ok(()) => {}
+        let answered = match database.ready().await {
+            Ok(()) => true,
             // It is there once the database is.
             Err(error) if database.is_remote() => {
                 tracing::error!(%error, "nothing can be published or commented on; trying again");
+                false
             }
             Err(error) => return Err(error.into()),
-        }
+        };
+        let readiness = Readiness::new(answered, metrics.takes_live.clone());
         let timelines = Timelines::new(database.clone());
         let broadcasts =
             Broadcasts::new(announcer, timelines, metrics).mending_by(reencoders.clone());
@@ -238,7 +243,13 @@ impl Origin {
             database,
             news: database::news::Metrics::register(registry)?,
             oidc,
+            readiness,
         })
+    }
+
+    /// Whether encoders may be sent here.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 
     /// Where RTMP is accepted.
@@ -292,6 +303,7 @@ impl Origin {
         });
         tokio::join!(
             look,
+            self.readiness.follow(self.database.clone(), cancel.clone()),
             self.database.listen(on_owner, self.news, cancel.clone()),
             self.broadcasts.run(cancel.clone()),
             self.rtmp.run(cancel.clone()),

@@ -292,8 +292,7 @@ impl Take {
                 "the encoder's clock jumped; the timeline goes on with the wall clock"
             );
         }
-        let media = self.t0 + Duration::from_millis(mapped.media_ms);
-        if media.saturating_since(arrived) > LEAD_MAX {
+        if Duration::from_millis(mapped.ahead_ms) > LEAD_MAX {
             return Err(Error::TooFast);
         }
         self.end_ms = self.end_ms.max(mapped.media_ms);

@@ -11,6 +11,8 @@ use lectern_relay_proto::UtcTime;
 const SLEW: f64 = 0.000_5;
 /// A smaller difference is nobody's jump.
 const JUMP: Duration = Duration::from_secs(1);
+/// By a greater one it is not led.
+const REACH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 static WALL: Mutex<Option<Wall>> = Mutex::new(None);
 
@@ -23,6 +25,13 @@ pub(crate) fn now() -> UtcTime {
 /// Nobody publishes: from now on it is what the machine's clock says.
 pub(crate) fn settle() {
     *lock() = Some(Wall::new(Instant::now(), system_us()));
+}
+
+/// Nobody publishes, and what somebody will go on with has come as far as `at`: from now on it is no earlier.
+/// That is so where the machine's clock was set back, or whoever published it before has one that is ahead.
+pub(crate) fn reach(at: UtcTime) {
+    let (now, system_us) = (Instant::now(), system_us());
+    lock().get_or_insert_with(|| Wall::new(now, system_us)).reach(now, system_us, at);
 }
 
 /// What the machine's clock says, in microseconds of Unix time.
@@ -48,6 +57,27 @@ struct Wall {
 impl Wall {
     fn new(at: Instant, system_us: f64) -> Self {
         Self { read: at, said_us: system_us, apart: false }
+    }
+
+    fn reach(&mut self, now: Instant, system_us: f64, at: UtcTime) {
+        let ahead = at.saturating_since(self.read(now, system_us));
+        if ahead < JUMP {
+            return;
+        }
+        let secs = ahead.as_secs_f64();
+        if ahead > REACH_MAX {
+            tracing::error!(
+                secs,
+                "what was published last lies far ahead of the machine's clock, which \
+                may be wrong"
+            );
+            return;
+        }
+        tracing::warn!(
+            secs,
+            "the machine's clock is behind what was published last; media goes on from there"
+        );
+        self.said_us += secs * 1e6;
     }
 
     fn read(&mut self, at: Instant, system_us: f64) -> UtcTime {
@@ -96,6 +126,17 @@ mod tests {
             }
             let made_up = differences[3_599].abs();
             assert!((1_700..=1_800).contains(&made_up), "{made_up} ms in an hour");
+        }
+    }
+
+    #[test]
+    fn what_goes_on_begins_where_it_ended_though_the_clock_was_set_back() {
+        let (began, system_us) = (Instant::now(), START_MS as f64 * 1e3);
+        for (ahead_ms, moved) in [(400, false), (3_600_000, true), (90_000_000, false)] {
+            let mut wall = Wall::new(began, system_us);
+            wall.reach(began, system_us, UtcTime::from_millis(START_MS + ahead_ms));
+            let said_ms = wall.read(began, system_us).as_millis() - START_MS;
+            assert_eq!(said_ms, if moved { ahead_ms } else { 0 });
         }
     }
 

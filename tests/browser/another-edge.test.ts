@@ -1,5 +1,5 @@
-// An edge that dies, or is about to stop, costs its viewers a moment at most: they play on from another,
-// without a reload, and of one that stops in order without a gap.
+// An edge that dies, hears no origin any more or is about to stop costs its viewers a moment at most: they
+// play on from another, without a reload, and of one that stops in order without a gap.
 
 import type { Page } from 'playwright-core';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
@@ -11,6 +11,8 @@ const s = scene({ roles: 'split', twoEdges: true });
 
 /** From the death of an edge to a moving picture of the other, on a machine that is busy. */
 const AWAY_MS_MAX = 12_000;
+/** And from where an edge hears nothing any more, which it and then the player have to notice first. */
+const CUT_OFF_MS_MAX = 25_000;
 
 beforeAll(() => s.stack.startEncoder());
 
@@ -55,6 +57,24 @@ test.each(['webrtc', 'dash', 'hls'] as const)(
     const from = Date.now();
     await playsFromTheOther(page, path, AWAY_MS_MAX);
     console.info(`${path}: two seconds of the other edge's picture ${Date.now() - from} ms later`);
+  },
+  120_000,
+);
+
+test.each(['webrtc', 'dash', 'hls'] as const)(
+  'cut off from the origin, on %s',
+  async (path) => {
+    const page = await playing(path);
+    s.stack.link.cut();
+    try {
+      await playsFromTheOther(page, path, CUT_OFF_MS_MAX);
+    } finally {
+      s.stack.link.mend();
+    }
+    // It hears of everything again before the next test asks it.
+    const heard = () => fetch(`${s.stack.url}/live/demo`).then((answer) => answer.json());
+    await expect.poll(heard, { timeout: 30_000 }).toMatchObject({ state: 'live' });
+    await expect.poll(heard).not.toHaveProperty('cut_off');
   },
   120_000,
 );

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { type EncoderOptions, encoderArguments } from './encoder.ts';
+import { Link } from './link.ts';
 import { recordConnections } from './rtc.ts';
 
 const run = promisify(execFile);
@@ -141,11 +142,14 @@ export class Stack {
   readonly #past: Process[] = [];
   /** By broadcast. */
   readonly #encoders = new Map<string, Process>();
+  /** Between the first edge and the origin. */
+  readonly link: Link;
 
-  private constructor(dir: string, ports: Ports, options: StackOptions) {
+  private constructor(dir: string, ports: Ports, options: StackOptions, link: Link) {
     this.#dir = dir;
     this.ports = ports;
     this.#options = options;
+    this.link = link;
   }
 
   static async start(options: StackOptions): Promise<Stack> {
@@ -157,7 +161,7 @@ export class Stack {
     const first = { ...origin, http, media, edgeOps };
     const ports = { ...first, http2, media2, edgeOps2 } as Ports;
     const dir = await mkdtemp(join(tmpdir(), 'lectern-test-'));
-    const stack = new Stack(dir, ports, options);
+    const stack = new Stack(dir, ports, options, await Link.open(ports.relay));
     try {
       const split: Role[] = ['origin', 'edge', ...(options.twoEdges ? (['edge2'] as const) : [])];
       for (const role of options.roles === 'all' ? (['all'] as const) : split) {
@@ -224,6 +228,7 @@ export class Stack {
   async stop(): Promise<void> {
     for (const broadcast of [...this.#encoders.keys()]) await this.stopEncoder(broadcast);
     for (const role of [...this.#roles.keys()]) await this.stopRole(role, 'SIGTERM');
+    this.link.close();
     await rm(this.#dir, { recursive: true, force: true });
   }
 
@@ -272,7 +277,7 @@ ${this.#options.twoEdges ? `siblings = ["http://127.0.0.1:${sibling}"]` : ''}
 `;
     const first = edge(ports.http, ports.media, ports.edgeOps, ports.http2);
     const second = edge(ports.http2, ports.media2, ports.edgeOps2, ports.http);
-    const upstream = `upstream = "127.0.0.1:${ports.relay}"
+    const upstream = (port: number) => `upstream = "127.0.0.1:${port}"
 upstream_ca = "${join(data, 'relay/relay-cert.pem')}"
 upstream_name = "localhost"
 relay_token = "browser-tests"
@@ -289,7 +294,9 @@ relay_token = "browser-tests"
         return `data_dir = "${data}"\n${origin}${broadcast}`;
       case 'edge':
       case 'edge2':
-        return `data_dir = "${join(this.#dir, role)}"\n${role === 'edge' ? first : second}${upstream}`;
+        return `data_dir = "${join(this.#dir, role)}"\n${
+          role === 'edge' ? first + upstream(this.link.port) : second + upstream(ports.relay)
+        }`;
     }
   }
 }

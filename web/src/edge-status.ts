@@ -1,17 +1,21 @@
 // What an edge is asked of a broadcast while it plays, or does not.
 
 import type { Headers } from './access.ts';
-import type { Endpoints } from './endpoints.ts';
+import { type Endpoints, endpoints } from './endpoints.ts';
 import { type Info, infoOf } from './info.ts';
 import type { Status } from './ladder.ts';
 
 /** A question to the edge that takes longer is a "no". */
 const PROBE_TIMEOUT_MS = 3_000;
+/** Of the other edges, so many are asked whether they have what this one has not. */
+const ASKED_MAX = 3;
 
 /** How a broadcast stands, and why this viewer may not watch it. */
 export interface Standing {
   readonly status: Status;
   readonly reason?: string;
+  /** The edge has lost its upstream, and another may know more. */
+  readonly cutOff?: boolean;
 }
 
 /** What the edge says of the broadcast; null for nothing. */
@@ -55,8 +59,23 @@ export function standingOf(http: number, reason: string | null, said: unknown): 
   if (http === 404) return { status: 'unknown' };
   if (http === 503 && reason !== 'unheard') return { status: 'unknown' };
   if (http !== 200) return { status: 'unreachable' };
-  const { state, t0_ms } = (said ?? {}) as { state?: unknown; t0_ms?: unknown };
+  const { state, t0_ms, cut_off } = (said ?? {}) as Readonly<Record<string, unknown>>;
+  const cutOff = cut_off === true ? { cutOff: true } : {};
   // It has no T0 before its first frame: nobody has paused what nobody has begun.
-  if (state === 'away' && t0_ms === 0) return { status: 'unbegun' };
-  return { status: state === 'away' || state === 'ended' ? state : 'live' };
+  if (state === 'away' && t0_ms === 0) return { status: 'unbegun', ...cutOff };
+  return { status: state === 'away' || state === 'ended' ? state : 'live', ...cutOff };
+}
+
+/** The first of these edges that has media of the broadcast; null where none says so in time. */
+export async function firstWithMedia(
+  edges: readonly string[],
+  id: string,
+  headers: Headers,
+): Promise<string | null> {
+  const told = edges.slice(0, ASKED_MAX).map(async (edge) => {
+    const { status, cutOff } = await askStatus(endpoints(`${edge}/live/${id}`, edge), headers);
+    if (status !== 'live' || cutOff) throw new Error(`${edge} has none`);
+    return edge;
+  });
+  return Promise.any(told).catch(() => null);
 }

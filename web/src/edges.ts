@@ -32,14 +32,27 @@ export class Edges {
     }
   }
 
-  /** The current edge is of no use: goes on to another; null where none is left to be tried now. */
-  next(now: number): string | null {
+  /** The others that may be tried now, in an order of this viewer's own. */
+  others(now: number): readonly string[] {
+    const left = this.all.filter(
+      (edge) => edge !== this.#current && now - (this.#lostAt.get(edge) ?? now) >= LOST_MS,
+    );
+    const order: string[] = [];
+    while (left.length > 0) {
+      const at = Math.min(left.length - 1, Math.floor(this.#random() * left.length));
+      order.push(...left.splice(at, 1));
+    }
+    return order;
+  }
+
+  /**
+   * The current edge is of no use: goes on to another, to `to` where one is known to be better; null where
+   * none is left to be tried now.
+   */
+  next(now: number, to: string | null = null): string | null {
+    const next = to ?? this.others(now).at(0) ?? null;
     this.#lostAt.set(this.#current, now);
-    const left = this.all.filter((edge) => now - (this.#lostAt.get(edge) ?? now) >= LOST_MS);
-    const at = Math.min(left.length - 1, Math.floor(this.#random() * left.length));
-    const next = left[at];
-    if (next === undefined) return null;
-    this.#current = next;
+    if (next !== null) this.#current = next;
     return next;
   }
 }

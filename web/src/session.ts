@@ -3,7 +3,7 @@
 // asked; what it looks like, and what the viewer wants, is the element's.
 
 import { type Headers, isElsewhere, tokenHeaders } from './access.ts';
-import { askInfo, askStatus } from './edge-status.ts';
+import { askInfo, askStatus, firstWithMedia } from './edge-status.ts';
 import { Edges, edgeList } from './edges.ts';
 import { type Endpoints, endpoints } from './endpoints.ts';
 import { DashEngine } from './engines/dash.ts';
@@ -453,10 +453,10 @@ export class Session {
     this.#host.changed();
   }
 
-  /** Goes to another edge, if there is one that was not lost a moment ago, within so long. */
-  #leave(withinMs: number): void {
+  /** Goes to another edge, to `to` or any that was not lost a moment ago, within so long. */
+  #leave(withinMs: number, to: string | null = null): void {
     if (this.#closed || this.#leaving !== undefined || navigator.onLine === false) return;
-    const next = this.#edges.next(performance.now());
+    const next = this.#edges.next(performance.now(), to);
     if (next === null) return;
     this.#leaving = setTimeout(() => {
       this.#leaving = undefined;
@@ -494,10 +494,15 @@ export class Session {
   }
 
   async #probe(): Promise<void> {
-    const { base } = this.#endpoints;
-    const standing = await askStatus(this.#endpoints, this.#headers);
+    const { base, id } = this.#endpoints;
+    const { cutOff, ...standing } = await askStatus(this.#endpoints, this.#headers);
+    // Not anywhere: where all edges have lost their origin, each keeps its viewers for when it is back.
+    const others = cutOff ? this.#edges.others(performance.now()) : [];
+    const better = await firstWithMedia(others, id, this.#headers);
     // Of an edge that is not asked any more nothing follows, and the ladder does not wait for it.
-    if (base === this.#endpoints.base) this.#handle({ type: 'status', ...standing });
+    if (base !== this.#endpoints.base) return;
+    if (better !== null) this.#leave(LEAVE_LOST_MS, better);
+    this.#handle({ type: 'status', ...standing });
   }
 }
 

@@ -18,6 +18,14 @@ test('viewers of one edge go to different ones', () => {
   expect(to).toEqual(['https://b', 'https://b', 'https://c', 'https://c']);
 });
 
+test('the others are asked in an order of each viewer, but for those that were lost a moment ago', () => {
+  const edges = new Edges('https://a', ['https://b', 'https://c', 'https://d'], () => 0.5);
+  expect(edges.others(0)).toEqual(['https://c', 'https://d', 'https://b']);
+  expect(edges.next(0, 'https://d'), 'one that is known to be better').toBe('https://d');
+  expect(edges.current).toBe('https://d');
+  expect(edges.others(1)).toEqual(['https://c', 'https://b']);
+});
+
 test('an edge that is alone has nowhere to send anybody, until another is known', () => {
   const edges = new Edges('https://a', [], () => 0.5);
   expect(edges.next(0)).toBeNull();

@@ -40,6 +40,8 @@ test('how a broadcast stands is what the edge says, and nothing worse than it kn
   expect(status(503, null)).toBe('unknown');
   expect(status(503, 'unheard')).toBe('unreachable');
   expect(status(502, null)).toBe('unreachable');
+  const cutOff = { state: 'away', t0_ms: 1, cut_off: true };
+  expect(standingOf(200, null, cutOff)).toEqual({ status: 'away', cutOff: true });
   const expired = { status: 'refused', reason: 'token-expired' };
   expect(standingOf(401, 'token-expired', null)).toEqual(expired);
   expect(standingOf(403, null, null)).toEqual({ status: 'refused', reason: 'not-allowed' });

@@ -18,6 +18,8 @@ class FakeVideo extends EventTarget {
 const [A, B] = ['https://a.example', 'https://b.example'];
 /** Edges that say that they are about to stop. */
 let draining: Set<string>;
+/** Edges that have lost their upstream. */
+let cutOff: Set<string>;
 /** What the edges were told that is played, oldest first. */
 let told: [edge: string, on: string | null][];
 let videos: FakeVideo[];
@@ -26,6 +28,7 @@ let session: Session;
 beforeEach(() => {
   vi.useFakeTimers();
   draining = new Set();
+  cutOff = new Set();
   told = [];
   videos = [];
   vi.stubGlobal('navigator', { onLine: true });
@@ -33,6 +36,8 @@ beforeEach(() => {
   vi.stubGlobal('document', page);
   vi.stubGlobal('fetch', async (to: string, { body = '' }: { body?: string } = {}) => {
     const { origin, pathname } = new URL(to);
+    const away = { state: 'away', t0_ms: 1, cut_off: true };
+    if (pathname === '/live/talk') return Response.json(cutOff.has(origin) ? away : {});
     if (!pathname.endsWith('/experience')) return Response.json({});
     told.push([origin, (JSON.parse(body) as Report).viewer.on]);
     const headers = new Headers();
@@ -88,4 +93,14 @@ test('an edge is told when its viewer has left for another, and not before', asy
     [B, 'hls'],
     [B, 'hls'],
   ]);
+});
+
+test('an edge that has lost its upstream is left for one that has not, and for no other', async () => {
+  await play(9_000);
+  cutOff = new Set([A, B]);
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(session.src, 'nobody has more').toBe(`${A}/live/talk`);
+  cutOff.delete(B);
+  await vi.advanceTimersByTimeAsync(15_000);
+  expect(session.src).toBe(`${B}/live/talk`);
 });

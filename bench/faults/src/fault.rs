@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::outcome::Outcome;
+use crate::outcome::{Comments, Outcome};
 
 /// How much longer than the source itself a picture may be gone.
 const BEYOND_SOURCE: Duration = Duration::from_secs(1);
@@ -103,8 +103,11 @@ impl Fault {
                 missed.push(format!("{path}: {gap:.1?} without a new picture, at most {may:.1?}"));
             }
         }
-        if outcome.comments.lost > 0 {
-            missed.push(format!("{} comments lost", outcome.comments.lost));
+        let Comments { lost, refused, unanswered, .. } = outcome.comments;
+        for (count, what) in [(lost, "lost"), (refused, "refused"), (unanswered, "unanswered")] {
+            if count > 0 {
+                missed.push(format!("{count} comments {what}"));
+            }
         }
         missed.extend(outcome.reloads.iter().map(|why| format!("needs a reload: {why}")));
         let of_an_edge = matches!(self, Self::EdgeKill | Self::EdgeDrain);

@@ -32,6 +32,8 @@ pub struct Comments {
     pub acknowledged: usize,
     /// Of these, not there exactly once in the end, or not seen by somebody.
     pub lost: usize,
+    /// Refused for good, by rules that nobody has broken.
+    pub refused: usize,
     /// Never acknowledged, until nobody waited any longer.
     pub unanswered: usize,
     /// From the first time that one was said until it was acknowledged, at the longest.
@@ -67,7 +69,8 @@ impl Outcome {
 
     /// Whether what must never be has been.
     pub fn is_failure(&self) -> bool {
-        self.comments.lost > 0 || !self.reloads.is_empty()
+        let Comments { lost, refused, unanswered, .. } = self.comments;
+        lost + refused + unanswered > 0 || !self.reloads.is_empty()
     }
 }
 
@@ -116,6 +119,7 @@ pub fn render(rows: &[Row]) -> String {
         "reloads",
         "comments",
         "lost",
+        "refused",
         "unanswered",
         "slowest",
         "origins MB",
@@ -150,6 +154,7 @@ fn cells(row: &Row) -> Vec<String> {
         outcome.reloads.len().to_string(),
         outcome.comments.acknowledged.to_string(),
         outcome.comments.lost.to_string(),
+        outcome.comments.refused.to_string(),
         outcome.comments.unanswered.to_string(),
         seconds(outcome.comments.slowest),
         list(&outcome.origins_mb),

@@ -96,7 +96,9 @@ impl Viewers {
             handle.spawn(watch(client.clone(), edges.to_vec(), first, engine, seen.clone()));
         }
         for number in 0..WRITERS {
-            handle.spawn(comment(room.clone(), number, edges.to_vec()));
+            let dash = dash.clone();
+            let shown = move || dash.media_ms();
+            handle.spawn(comment(room.clone(), number, edges.to_vec(), shown));
         }
         Ok(())
     }

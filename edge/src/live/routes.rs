@@ -146,6 +146,9 @@ struct Status {
     /// This edge is about to stop: whoever can is to go to another.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     draining: bool,
+    /// No upstream can be reached: this is what was known, and another edge may know more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut_off: bool,
 }
 
 /// A track of the current period.
@@ -190,6 +193,7 @@ async fn status(State(directory): State<Arc<Directory>>, Path(id): Path<String>)
         window_ms: snapshot.window.as_millis(),
         edges: directory.siblings().addresses().map(str::to_owned).collect(),
         draining: directory.siblings().draining(),
+        cut_off: !directory.is_informed(),
         tracks: tracks
             .map(|track| TrackStatus {
                 name: track.name.to_string(),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -174,7 +174,7 @@ impl Listener {
 
     fn live(&self) -> Option<Event> {
         let id = self.live.as_ref().filter(|id| self.parts.of(id).is_some())?;
-        let report = self.site.control.broadcasts().report(id, SystemTime::now().into());
+        let report = self.site.control.broadcasts().report(id);
         let (status, report) = self.site.control.status(id).zip(report)?;
         let report = ReportBody::from(report).newest();
         Some(event("live", &LiveBody::of(&status, report)))

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -83,8 +82,7 @@ pub(super) async fn get(
     caller.needs(Scope::BroadcastsRead)?;
     let (listed, _) = caller.broadcast(&site, &id, Part::Moderator).await?;
     let status = site.control.status(&listed.broadcast.id).ok_or_else(Problem::not_found)?;
-    let now = SystemTime::now().into();
-    let report = site.control.broadcasts().report(&listed.broadcast.id, now);
+    let report = site.control.broadcasts().report(&listed.broadcast.id);
     let report = report.ok_or_else(Problem::not_found)?;
     Ok(Answer(LiveBody::of(&status, ReportBody::from(report))))
 }

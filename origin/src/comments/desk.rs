@@ -5,11 +5,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::comment::{Action, Attempt, ModeratorKey, Refusal, Request, Response};
 use lectern_relay_proto::net::{EdgeLink, RecordPublisher};
-use lectern_relay_proto::{BroadcastId, UtcTime};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -23,6 +23,7 @@ use super::store::{Applied, Change, Store, TALLY_MAX};
 use crate::broadcasts::BROADCASTS_MAX;
 use crate::database::news::{self, News};
 use crate::registrations::Applications;
+use crate::wall;
 
 /// Requests of all edges that wait to be stored. When full, the edges' wait with the relay.
 const QUEUE_MAX: usize = 1_024;
@@ -278,7 +279,7 @@ impl Desk {
         let unknown = (Refusal::UnknownBroadcast, None);
         let attempt = request.attempt().ok_or(unknown)?.clone();
         let open = self.rooms.get_mut(&attempt.broadcast).ok_or(unknown)?;
-        let (now, at) = (Instant::now(), UtcTime::from(SystemTime::now()));
+        let (now, at) = (Instant::now(), wall::now());
         let change = match request {
             Request::Post(post) => return open.check_post(post, now, at).map(Checked::change),
             Request::Delete { attempt, id, key } => {
@@ -316,7 +317,7 @@ impl Desk {
         match request {
             Request::Reactions { broadcast, reactions } => {
                 let Some(open) = self.rooms.get_mut(&broadcast) else { return };
-                let live_ms = open.room.live_ms(UtcTime::from(SystemTime::now()));
+                let live_ms = open.room.live_ms(wall::now());
                 if let Some(live_ms) = live_ms {
                     open.crowd.react(reactions, live_ms);
                 }
@@ -435,7 +436,7 @@ impl Desk {
     }
 
     fn tell_blocks(&self, attempt: Attempt, answers: Answers) {
-        let (store, at) = (self.store.clone(), UtcTime::from(SystemTime::now()));
+        let (store, at) = (self.store.clone(), wall::now());
         // Beside the desk: nothing that comes after it depends on it.
         tokio::spawn(async move {
             let response = match store.blocks(&attempt.broadcast, at).await {

@@ -15,9 +15,11 @@ use super::desk::HISTORY_MAX;
 use super::outlet::Outlet;
 use super::rules::{Refused, Rules};
 use super::store::{self, Change, Done, Newest, Store};
+use crate::take::LEAD_MAX;
 
-/// How far a player's clock may be ahead of this one.
-const AHEAD_MAX_MS: u64 = 3_000;
+/// How far ahead of now what a player shows may seem to be: as far as a publisher may run ahead, and by some
+/// seconds of the player's own.
+const AHEAD_MAX_MS: u64 = LEAD_MAX.as_millis() as u64 + 3_000;
 /// Changes that are told one after another when nobody here knew of them. Of more, everybody is told the
 /// newest: edges see that they lack the others, and ask for them.
 const READ_MAX: u64 = 1_000;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lectern_origin::broadcasts::{Broadcasts, Key, Spec, key_digest};
 use lectern_origin::config::{BroadcastConfig, Secret};
@@ -13,8 +13,8 @@ use lectern_origin::ingest::rtmp;
 use lectern_origin::metrics::Metrics;
 use lectern_origin::timelines::Timelines;
 use lectern_origin::transcode::video::Reencoders;
+use lectern_relay_proto::BroadcastId;
 use lectern_relay_proto::net::{Identity, Publisher, PublisherConfig, PublisherMetrics};
-use lectern_relay_proto::{BroadcastId, UtcTime};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -71,7 +71,7 @@ impl Origin {
     async fn report(&self, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
         let look = async {
             loop {
-                let report = self.broadcasts.report(&self.id, SystemTime::now().into()).unwrap();
+                let report = self.broadcasts.report(&self.id).unwrap();
                 if wanted(&report) {
                     return report;
                 }
@@ -106,7 +106,7 @@ fn has(report: &Report, code: &str) -> bool {
 async fn what_is_pushed_over_rtmp_is_reported_and_counted() {
     let origin = Origin::start().await;
     let nobody = "nobody".parse().unwrap();
-    assert_eq!(origin.broadcasts.report(&nobody, UtcTime::default()), None);
+    assert_eq!(origin.broadcasts.report(&nobody), None);
     let idle = origin.report("idle broadcast", |report| !report.live).await;
     assert_eq!((idle.findings.len(), idle.history.len()), (0, 0));
 

@@ -28,6 +28,7 @@ mod token;
 mod tokens;
 mod transport;
 mod upstream;
+mod vital;
 
 pub use self::addresses::{NotPublic, PublicAddress, media_candidates};
 pub use self::error::Error;

@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 use super::link::EdgeLink;
 use super::path::{self, Node, Publication};
 use super::records::{self, RecordPublisher};
-use super::serve::{Doors, Server, cache};
-use super::{Epoch, Error, Identity, PublisherMetrics, Tokens};
+use super::serve::{Doors, Server, cache, links};
+use super::{Epoch, Error, Identity, PublisherMetrics, Tokens, vital};
 use crate::{BroadcastId, Catalog, GroupId, MediaTime, Timescale, TrackName};
 
 /// How long media can be fetched if nothing else is said: the window that edges show by default.
@@ -103,19 +103,14 @@ impl Publisher {
         let PublisherConfig {
             listen, identity, token, client_ca, sessions_max, keep, metrics, ..
         } = config;
-        let (origin, driver) = origin::Producer::new(cache(keep, config.keep_bytes_max));
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            moq_net::time::run(driver).await;
-        });
+        let origin = vital::broadcasts(&mut tasks, cache(keep, config.keep_bytes_max));
         let node = Node::random();
         // Who has not presented a token is not listened to.
         let take = config.edges.filter(|_| token.is_some()).map(|edges| {
-            let (peers, driver) = origin::Producer::new(origin::Config::default());
-            tasks.spawn(async move {
-                moq_net::time::run(driver).await;
-            });
-            tasks.spawn(EdgeLink::serve(node, peers.consume(), origin.clone(), edges));
+            let peers = vital::broadcasts(&mut tasks, links());
+            let serving = EdgeLink::serve(node, peers.consume(), origin.clone(), edges);
+            vital::spawn(&mut tasks, "the link to edges", serving);
             peers
         });
         let doors = Doors { give: origin.consume(), take, token, client_ca, sessions_max, metrics };

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::link::EDGE;
 use super::renew::{self, Look};
-use super::{Error, Identity, PublisherMetrics, Token, Tokens, transport};
+use super::{Error, Identity, PublisherMetrics, Token, Tokens, transport, vital};
 
 /// How long a stranger may take from the first packet to a valid token.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +24,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const HANDSHAKES_MAX: usize = 64;
 /// From this many handshakes on, a stranger first proves its address (RFC 9000 §8.1.2).
 const HANDSHAKES_UNVALIDATED_MAX: usize = 16;
+/// What is kept of what edges and origins say to each other, all of them together.
+const RECORDS_KEEP: Duration = Duration::from_secs(10);
+const RECORDS_BYTES_MAX: u64 = 64 << 20;
 /// How long closing waits for peers to be told, and for the port to be free.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -35,6 +38,12 @@ pub(super) fn cache(keep: Duration, bytes_max: u64) -> origin::Config {
         cache::Pool::new(cache::Config::default().with_capacity(bytes_max).with_expiry(keep));
     config.cache_duration = keep;
     config
+}
+
+/// The same for what edges and origins say to each other, which is read as it comes: it is theirs how much
+/// they send.
+pub(super) fn links() -> origin::Config {
+    cache(RECORDS_KEEP, RECORDS_BYTES_MAX)
 }
 
 /// Whom sessions are with.
@@ -80,7 +89,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(renew::follow(shown.renewing(endpoint.clone(), doors.client_ca.clone())));
         tasks.extend(doors.token.clone().map(Tokens::follow));
-        tasks.spawn(accept(endpoint.clone(), Arc::new(doors)));
+        vital::spawn(&mut tasks, "the relay's port", accept(endpoint.clone(), Arc::new(doors)));
         Ok(Self { endpoint, tasks, transport })
     }
 

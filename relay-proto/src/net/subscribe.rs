@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 use super::follow::{Announcement, Follower};
 use super::link::{Asking, OriginLink};
-use super::serve::{Doors, Server, cache};
+use super::serve::{Doors, Server, cache, links};
 use super::upstream::{Board, Dialler, Status, host_of};
-use super::{Error, Identity, PublisherMetrics, SubscriberMetrics, Tokens, Trust};
+use super::{Error, Identity, PublisherMetrics, SubscriberMetrics, Tokens, Trust, vital};
 
 /// Announcements that may wait for the caller. When full, the upstream's wait in its own cursor,
 /// which keeps one per path.
@@ -105,19 +105,10 @@ impl Subscriber {
         let (keep, keep_bytes_max) = relay
             .as_ref()
             .map_or((KEEP, CACHE_BYTES_MAX), |relay| (relay.keep.max(KEEP), relay.keep_bytes_max));
-        let (down, driver) = origin::Producer::new(cache(keep, keep_bytes_max));
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            moq_net::time::run(driver).await;
-        });
+        let down = vital::broadcasts(&mut tasks, cache(keep, keep_bytes_max));
         // An origin listens to none that did not present its token.
-        let up = token.as_ref().map(|_| {
-            let (up, driver) = origin::Producer::new(origin::Config::default());
-            tasks.spawn(async move {
-                moq_net::time::run(driver).await;
-            });
-            up
-        });
+        let up = token.as_ref().map(|_| vital::broadcasts(&mut tasks, links()));
         let (link, asking) = match &up {
             None => (None, None),
             Some(up) => {
@@ -143,12 +134,12 @@ impl Subscriber {
         let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let status = board.status();
         let follower = Follower::new(down.consume(), announce, metrics.clone());
-        tasks.spawn(listen(down.consume(), follower, asking));
+        vital::spawn(&mut tasks, "what is announced", listen(down.consume(), follower, asking));
         let up = up.map(|up| up.consume());
         let dialler =
             Arc::new(Dialler { server_name, trust, token, identity, down, up, metrics, board });
         for name in names {
-            tasks.spawn(dialler.clone().follow(name));
+            vital::spawn(&mut tasks, "an upstream's name", dialler.clone().follow(name));
         }
         Ok(Self { announcements, status, link, relay, _tasks: tasks })
     }

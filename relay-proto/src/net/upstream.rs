@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use moq_net::origin;
 use rand::Rng as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::{Error, Identity, SubscriberMetrics, Tokens, Trust, transport};
@@ -59,6 +59,8 @@ enum State {
 pub(super) struct Board {
     states: Mutex<BTreeMap<String, State>>,
     status: watch::Sender<Status>,
+    /// A connection has ended.
+    lost: Notify,
     metrics: SubscriberMetrics,
 }
 
@@ -66,7 +68,7 @@ impl Board {
     pub(super) fn new(names: &[String], metrics: SubscriberMetrics) -> Arc<Self> {
         let states = names.iter().map(|name| (name.clone(), State::Untried)).collect();
         let status = watch::Sender::new(Status::Connecting);
-        Arc::new(Self { states: Mutex::new(states), status, metrics })
+        Arc::new(Self { states: Mutex::new(states), status, lost: Notify::new(), metrics })
     }
 
     pub(super) fn status(&self) -> watch::Receiver<Status> {
@@ -75,8 +77,11 @@ impl Board {
 
     fn set(&self, key: &str, state: State) {
         let mut states = self.lock();
-        states.insert(key.to_owned(), state);
+        let former = states.insert(key.to_owned(), state);
         self.say(&states);
+        if matches!(former, Some(State::Connected)) {
+            self.lost.notify_waiters();
+        }
     }
 
     fn is_connected(&self, mut keys: impl Iterator<Item = String>) -> bool {
@@ -93,8 +98,8 @@ impl Board {
     fn say(&self, states: &BTreeMap<String, State>) {
         let connected = states.values().filter(|state| matches!(state, State::Connected)).count();
         self.metrics.connected.set(connected as i64);
-        let next = together(states.values());
         self.status.send_if_modified(|status| {
+            let next = together(states.values(), matches!(status, Status::Connecting));
             let same = matches!(
                 (&*status, &next),
                 (Status::Connecting, Status::Connecting) | (Status::Connected, Status::Connected)
@@ -109,8 +114,9 @@ impl Board {
     }
 }
 
-/// What is said of upstreams that are in these states.
-fn together<'a>(states: impl Iterator<Item = &'a State>) -> Status {
+/// What is said of upstreams that are in these states. Each has its chance `at_first`; later on one more says
+/// nothing of those that are there.
+fn together<'a>(states: impl Iterator<Item = &'a State>, at_first: bool) -> Status {
     let (mut untried, mut connected, mut failed) = (false, false, None);
     for state in states {
         match state {
@@ -120,7 +126,7 @@ fn together<'a>(states: impl Iterator<Item = &'a State>) -> Status {
         }
     }
     match failed {
-        _ if untried => Status::Connecting,
+        _ if untried && at_first => Status::Connecting,
         _ if connected => Status::Connected,
         Some(error) => Status::Disconnected(error),
         None => Status::Connecting,
@@ -157,6 +163,7 @@ impl Dialler {
         let mut addresses: BTreeMap<SocketAddr, watch::Sender<bool>> = BTreeMap::new();
         let mut tasks = JoinSet::new();
         loop {
+            let lost = self.board.lost.notified();
             let connected = self.board.is_connected(addresses.keys().map(|at| key(&name, *at)));
             match self.resolve(&name).await {
                 Ok(found) => {
@@ -189,7 +196,12 @@ impl Dialler {
                 }
             }
             while tasks.try_join_next().is_some() {}
-            tokio::time::sleep(if connected { RESOLVE_EVERY } else { RESOLVE_AGAIN }).await;
+            let again = tokio::time::sleep(if connected { RESOLVE_EVERY } else { RESOLVE_AGAIN });
+            // What took the place of one that has ended may have another address.
+            tokio::select! {
+                () = again => {}
+                () = lost, if connected => {}
+            }
         }
     }
 
@@ -377,21 +389,26 @@ mod tests {
     #[test]
     fn an_edge_is_connected_once_each_upstream_was_tried_and_one_is_there() {
         let failed = || State::Failed(Arc::new(Error::Timeout));
-        let check = |states: &[State], expect: &str| {
-            let said = match together(states.iter()) {
+        let check = |at_first: bool, states: &[State], expect: &str| {
+            let said = match together(states.iter(), at_first) {
                 Status::Connecting => "connecting",
                 Status::Connected => "connected",
                 Status::Disconnected(_) => "disconnected",
             };
             assert_eq!(said, expect, "{states:?}");
         };
-        check(&[], "connecting");
-        check(&[State::Untried], "connecting");
-        check(&[State::Connected, State::Untried], "connecting");
-        check(&[State::Connected, failed()], "connected");
-        check(&[State::Connected], "connected");
-        check(&[failed(), failed()], "disconnected");
-        check(&[failed(), State::Untried], "connecting");
+        for at_first in [true, false] {
+            check(at_first, &[], "connecting");
+            check(at_first, &[State::Untried], "connecting");
+            check(at_first, &[State::Connected, failed()], "connected");
+            check(at_first, &[State::Connected], "connected");
+            check(at_first, &[failed(), failed()], "disconnected");
+        }
+        check(true, &[State::Connected, State::Untried], "connecting");
+        check(true, &[failed(), State::Untried], "connecting");
+        // A name has one address more, and all that was there before is as it was.
+        check(false, &[State::Connected, State::Untried], "connected");
+        check(false, &[failed(), State::Untried], "disconnected");
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Room {
         Ok(Comments {
             acknowledged: shared.acknowledged.len() - shared.before,
             lost: count,
+            refused: shared.refused.values().sum(),
             unanswered: shared.pending.iter().sum(),
             slowest: shared.slowest,
         })
@@ -156,6 +157,8 @@ async fn stored(client: &Client, origin: &str) -> anyhow::Result<Vec<Stored>> {
 struct Pending {
     client: String,
     text: String,
+    /// What was on screen.
+    media_ms: Option<u64>,
     written: Instant,
     /// When it is said (again).
     due: Instant,
@@ -171,7 +174,14 @@ struct Writer {
 }
 
 /// Comments as writer `number` until it is dropped.
-pub(crate) async fn comment(room: Room, number: usize, edges: Vec<String>) {
+///
+/// What they say was shown on their screens is of `shown`, media time in milliseconds.
+pub(crate) async fn comment(
+    room: Room,
+    number: usize,
+    edges: Vec<String>,
+    shown: impl Fn() -> Option<u64>,
+) {
     let mut writer = Writer { number, room, pending: Vec::new(), written: 0, after: 0 };
     let mut edge = number;
     let mut backoff = BACKOFF;
@@ -183,7 +193,7 @@ pub(crate) async fn comment(room: Room, number: usize, edges: Vec<String>) {
             && writer.join(&mut socket).await
         {
             let began = Instant::now();
-            writer.converse(&mut socket).await;
+            writer.converse(&mut socket, &shown).await;
             if began.elapsed() > BACKOFF_MAX {
                 backoff = BACKOFF;
             }
@@ -205,7 +215,7 @@ impl Writer {
         say(socket, &join).await
     }
 
-    async fn converse(&mut self, socket: &mut Socket) {
+    async fn converse(&mut self, socket: &mut Socket, shown: &impl Fn() -> Option<u64>) {
         let mut write = interval(WRITE_EACH);
         write.set_missed_tick_behavior(MissedTickBehavior::Delay);
         write.reset_after(WRITE_EACH.mul_f64(rand::random()));
@@ -230,7 +240,7 @@ impl Writer {
                 }
                 _ = write.tick() => {
                     if *self.room.writing.borrow() {
-                        self.write();
+                        self.write(shown());
                     }
                 }
                 _ = look.tick() => {
@@ -245,13 +255,14 @@ impl Writer {
         }
     }
 
-    fn write(&mut self) {
+    fn write(&mut self, media_ms: Option<u64>) {
         self.written += 1;
         let (number, written) = (self.number, self.written);
         let now = Instant::now();
         self.pending.push(Pending {
             client: format!("writer-{number}-{written}"),
             text: format!("Number {written} of writer {number}"),
+            media_ms,
             written: now,
             due: now,
         });
@@ -267,7 +278,7 @@ impl Writer {
             let post = json!({
                 "type": "post",
                 "client": pending.client,
-                "mt": null,
+                "mt": pending.media_ms,
                 "user": user,
                 "text": pending.text,
             });

@@ -19,11 +19,12 @@ const LEAVE_LOST: Duration = Duration::from_millis(400);
 const LEAVE_DRAINING: Duration = Duration::from_secs(3);
 
 /// What the edge says of the broadcast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
     Live,
     /// Away, ended, or unknown to it: nothing to be had here now.
     Away,
+    #[default]
     Unreachable,
 }
 
@@ -46,6 +47,8 @@ pub(crate) enum Event {
     Standing(Standing),
     /// The edge is about to stop.
     Draining,
+    /// The edge has lost its upstream, and that one has not.
+    Better(usize),
 }
 
 /// What is to be done.
@@ -143,6 +146,7 @@ impl Ladder {
             Event::Failed(id, failure) => self.failed(id, failure, random, now),
             Event::Standing(standing) => self.stands(standing, random, now),
             Event::Draining => self.leave(LEAVE_DRAINING, random, now),
+            Event::Better(edge) => self.leave_for(edge, LEAVE_LOST, random, now),
         }
     }
 
@@ -269,16 +273,18 @@ impl Ladder {
 
     /// Goes to another edge, if there is one that was not lost a moment ago, within so long.
     fn leave(&mut self, within: Duration, random: f64, now: Instant) {
-        if self.leaving.is_some() {
-            return;
-        }
         self.lost[self.current] = Some(now);
         let left: Vec<usize> = (0..self.lost.len())
             .filter(|edge| self.lost[*edge].is_none_or(|at| now.duration_since(at) >= LOST))
             .collect();
         let at = (random * left.len() as f64) as usize;
         let Some(next) = left.get(at.min(left.len().saturating_sub(1))) else { return };
-        self.leaving = Some((now + within.mul_f64(random), *next));
+        self.leave_for(*next, within, random, now);
+    }
+
+    fn leave_for(&mut self, edge: usize, within: Duration, random: f64, now: Instant) {
+        self.lost[self.current] = Some(now);
+        self.leaving.get_or_insert((now + within.mul_f64(random), edge));
     }
 }
 
@@ -331,6 +337,14 @@ mod tests {
         assert_eq!(rig.wait().0, [Action::Ask(1)]);
         rig.handle(Event::Standing(Standing::Unreachable));
         assert!(rig.ladder.leaving.is_none(), "the first was lost two seconds ago");
+    }
+
+    #[test]
+    fn an_edge_that_hears_nothing_is_left_for_one_that_does() {
+        let mut rig = Rig::new();
+        rig.wait();
+        assert_eq!(rig.handle(Event::Better(1)), []);
+        assert_eq!(rig.wait(), (vec![Action::Start(2, 1)], 200));
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Playhead {
         *ranges = merged;
     }
 
+    /// Where it plays.
+    pub(crate) fn at(&self) -> Option<MediaUs> {
+        self.at
+    }
+
     /// So much time has passed. Whether the picture has moved.
     pub(crate) fn advance(&mut self, passed_us: u64) -> bool {
         let Some(at) = self.at else { return self.begin() };

@@ -43,6 +43,7 @@ impl Player {
             let mut playhead = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if playhead.advance(passed) {
                 setting.heard.picture();
+                setting.seen.shows(playhead.at());
             }
         }
     }

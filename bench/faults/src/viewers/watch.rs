@@ -37,6 +37,8 @@ struct Notes {
     /// Those until the fault.
     before: (usize, usize),
     t0_ms: Option<i64>,
+    /// Media time of the newest picture.
+    media_us: Option<u64>,
     reloads: Vec<String>,
 }
 
@@ -84,6 +86,16 @@ impl Seen {
         if reloads.len() < RELOADS_MAX && !reloads.contains(&why) {
             reloads.push(why);
         }
+    }
+
+    /// What is on the screen.
+    pub(crate) fn shows(&self, media_us: Option<u64>) {
+        self.lock().media_us = media_us;
+    }
+
+    /// Media time of what is on the screen, in milliseconds.
+    pub(crate) fn media_ms(&self) -> Option<u64> {
+        self.lock().media_us.map(|us| us / 1_000)
     }
 
     /// T0 is said to be this, which it must be for as long as the broadcast lasts.
@@ -159,7 +171,7 @@ pub(crate) async fn watch(
                     *known != id
                 }),
                 Action::Ask(edge) => {
-                    asked.spawn(ask(client.clone(), edges[edge].clone(), edge, true));
+                    asked.spawn(ask(client.clone(), edges.clone(), edge, true));
                 }
             }
         }
@@ -187,15 +199,18 @@ pub(crate) async fn watch(
             }
             _ = report.tick() => {
                 let edge = ladder.edge();
-                asked.spawn(ask(client.clone(), edges[edge].clone(), edge, false));
+                asked.spawn(ask(client.clone(), edges.clone(), edge, false));
             }
             Some(Ok(answer)) = asked.join_next(), if !asked.is_empty() => {
-                let Answer { edge, standing, draining, t0_ms, asked } = answer;
+                let Answer { edge, standing, draining, t0_ms, better, asked } = answer;
                 // Of an edge that is not asked any more nothing follows.
                 if edge != ladder.edge() {
                     continue;
                 }
                 t0_ms.into_iter().for_each(|t0_ms| seen.told_t0(t0_ms));
+                if let Some(better) = better {
+                    ladder.handle(Event::Better(better), random, Instant::now());
+                }
                 if asked {
                     ladder.handle(Event::Standing(standing), random, Instant::now());
                 }
@@ -212,6 +227,8 @@ struct Answer {
     standing: Standing,
     draining: bool,
     t0_ms: Option<i64>,
+    /// The edge has lost its upstream, and this one has media.
+    better: Option<usize>,
     /// The ladder waits for it.
     asked: bool,
 }
@@ -223,10 +240,29 @@ struct Status {
     t0_ms: Option<i64>,
     #[serde(default)]
     draining: bool,
+    #[serde(default)]
+    cut_off: bool,
 }
 
-/// How the broadcast stands, as `web/src/edge-status.ts` takes it.
-async fn ask(client: Client, base: String, edge: usize, asked: bool) -> Answer {
+/// How the broadcast stands at one of `edges`, and whether it is better at another (`web/src/session.ts`).
+async fn ask(client: Client, edges: Vec<String>, edge: usize, asked: bool) -> Answer {
+    let (standing, status) = stands(&client, &edges[edge]).await;
+    let mut better = None;
+    let others = (0..edges.len()).filter(|other| *other != edge && asked && status.cut_off);
+    for other in others {
+        let (standing, status) = stands(&client, &edges[other]).await;
+        if standing == Standing::Live && !status.cut_off {
+            better = Some(other);
+            break;
+        }
+    }
+    // It has no T0 before its first frame.
+    let t0_ms = status.t0_ms.filter(|t0_ms| *t0_ms > 0);
+    Answer { edge, standing, draining: status.draining, t0_ms, better, asked }
+}
+
+/// How the broadcast stands at an edge, as `web/src/edge-status.ts` takes it.
+async fn stands(client: &Client, base: &str) -> (Standing, Status) {
     let url = format!("{base}/live/{BROADCAST}");
     let answer = async {
         let response = client.get(url).timeout(STATUS_MAX).send().await.ok()?;
@@ -245,8 +281,5 @@ async fn ask(client: Client, base: String, edge: usize, asked: bool) -> Answer {
         let away = matches!(status.state.as_str(), "away" | "ended");
         Some((if away { Standing::Away } else { Standing::Live }, status))
     };
-    let (standing, status) = answer.await.unwrap_or((Standing::Unreachable, Status::default()));
-    // It has no T0 before its first frame.
-    let t0_ms = status.t0_ms.filter(|t0_ms| *t0_ms > 0);
-    Answer { edge, standing, draining: status.draining, t0_ms, asked }
+    answer.await.unwrap_or_default()
 }

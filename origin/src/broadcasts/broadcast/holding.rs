@@ -51,6 +51,11 @@ impl Broadcast {
                 return Err(unavailable());
             }
         }
+        if self.means.metrics.takes_live.get() == 0
+            && let Some(timeline) = state.lease.as_ref().map(Lease::timeline)
+        {
+            wall::reach(timeline.t0() + Duration::from_millis(timeline.floor_ms()));
+        }
         Ok(())
     }
 

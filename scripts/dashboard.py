@@ -97,6 +97,10 @@ def stalled(each: str) -> str:
     return f"{held} / (sum{each} ({rate('lectern_viewer_played_seconds_total')}) + {held})"
 
 
+def lost(side: str) -> str:
+    return f"{rate(f'lectern_{side}_path_packets_lost_total')} / {rate(f'lectern_{side}_path_packets_sent_total')}"
+
+
 EGRESS = (
     f"8 * (sum without (transport) ({rate('lectern_webrtc_bytes_sent_total')})"
     f" + sum without (kind) ({rate('lectern_edge_http_sent_bytes_total')}))"
@@ -105,6 +109,11 @@ INGEST = f"8 * ({rate('lectern_rtmp_received_bytes_total')} + {rate('lectern_whi
 VIDEO = 'kind="video"'
 FAILED = 'status="5xx"'
 NO_ROOM = 'outcome="refused"'
+
+
+def ours(expr: str) -> str:
+    """Of what every program that Prometheus scrapes exposes, Lectern's own."""
+    return f"({expr}) and on (job, instance) {of('lectern_build_info')}"
 
 
 def panels() -> list[dict]:
@@ -198,6 +207,10 @@ def panels() -> list[dict]:
                 by("status", rate("lectern_edge_http_requests_total")), stack=True)  # fmt: skip
     board.graph("Bytes by what is asked for", "Bps", "Bodies handed to connections.",
                 by("kind", rate("lectern_edge_http_sent_bytes_total")), stack=True)  # fmt: skip
+    board.graph("API and WHIP by status", "reqps", "Requests to origins.", by("status", rate("lectern_api_requests_total")), stack=True)
+    board.graph("API and WHIP: how long", "s", "Until the answer begins, by route.",
+                said(0.95, "lectern_api_request_seconds", each="route"))  # fmt: skip
+    board.graph("Kept for viewers over HTTP", "bytes", "Media in the memory of edges.", (of("lectern_edge_kept_bytes"), "{{instance}}"))
     board.graph("Connections by protocol", "reqps", "Those that got as far as a request.",
                 by("protocol", rate("lectern_http_connections_accepted_total")))  # fmt: skip
     board.graph("Connections refused and cut", "reqps", "By the limit, or by what was wrong with them.",
@@ -239,6 +252,14 @@ def panels() -> list[dict]:
                 by("change", rate("lectern_origin_ownership_changes_total")),
                 (f"sum({rate('lectern_origin_periods_total')})", "periods"))  # fmt: skip
 
+    board.row("Each broadcast")
+    board.graph("From its publisher", "bps", "Media, without what carries it. Beyond origin's limit on names they are one.",
+                by("broadcast", f"8 * {rate('lectern_ingest_media_bytes_total')}"))  # fmt: skip
+    board.graph("Its pictures a second", "short", "As the publisher sends them.",
+                by("broadcast", rate("lectern_ingest_frames_total", 'media="video"')))  # fmt: skip
+    board.graph("From keyframe to keyframe", "s", "Long ones keep viewers waiting: two seconds are good.",
+                (of("lectern_ingest_keyframe_interval_seconds"), "{{broadcast}}"))  # fmt: skip
+
     board.row("Between origins and edges")
     board.graph("Upstreams connected", "short", "For each edge: 0 is cut off.", (of("lectern_upstream_connected"), "{{instance}}"))
     board.graph("Origin to edge", "s", "From a picture's arrival at the origin to its arrival at an edge.",
@@ -249,6 +270,11 @@ def panels() -> list[dict]:
                 (f"sum({rate('lectern_upstream_groups_resumed_total')})", "resumed by another way"),
                 (f"sum({rate('lectern_edge_backfill_groups_total')})", "fetched later"),
                 by("reason", rate("lectern_edge_backfill_failed_total"), "not fetched:"))  # fmt: skip
+    board.graph("Round trip", "s", "The longest of a node's connections, to upstreams and from edges.",
+                (of("lectern_upstream_path_round_trip_seconds"), "{{instance}}"),
+                (of("lectern_relay_path_round_trip_seconds"), "{{instance}} to its edges"))  # fmt: skip
+    board.graph("Packets lost between nodes", "percentunit", "Of those that a node sent; most media goes from upstreams to edges.",
+                (lost("relay"), "{{instance}} to its edges"), (lost("upstream"), "{{instance}} to its upstreams"))  # fmt: skip
     board.graph("Sessions of relay ports", "short", "256 fit each.", by("instance", of("lectern_relay_sessions")))
     board.graph("Connections that failed or ended", "reqps", "At edges; and what relay ports refused, by why.",
                 by("instance", rate("lectern_upstream_disconnects_total")),
@@ -281,6 +307,17 @@ def panels() -> list[dict]:
     board.graph("Webhooks and other origins", "reqps", "What webhooks were told, and what origins on one database hear of each other.",
                 by("outcome", rate("lectern_origin_webhook_attempts_total"), "webhook"),
                 by("kind", rate("lectern_origin_news_total"), "other origins:"))  # fmt: skip
+
+    board.row("Processes")
+    board.graph("CPU", "short", "Cores. Plan for 60 % of an edge's: docs/sizing.md.", (ours(rate("process_cpu_seconds_total")), "{{instance}}"))
+    board.graph("Memory", "bytes", "Resident.", (ours(of("process_resident_memory_bytes")), "{{instance}}"))
+    board.graph("File descriptors", "percentunit", "Of those that the system lets it have.",
+                (ours(f"{of('process_open_fds')} / {of('process_max_fds')}"), "{{instance}}"))  # fmt: skip
+    board.graph("Up for", "s", "Since it was started.", (ours(f"time() - {of('process_start_time_seconds')}"), "{{instance}}"))
+    board.graph("Versions", "short", "How many nodes run which.",
+                (f"count by (version, commit) ({of('lectern_build_info')})", "{{version}} {{commit}}"), stack=True)  # fmt: skip
+    board.graph("Runs as its file says", "short", "0: the last SIGHUP found something that it could not take.",
+                (of("lectern_config_last_reload_successful"), "{{instance}}"))  # fmt: skip
     return board.panels
 
 

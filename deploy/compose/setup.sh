@@ -9,6 +9,10 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 [ $# = 1 ] || die "usage: deploy/compose/setup.sh ADDRESS, this machine's address as viewers reach it"
 [[ $1 =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "'$1' is no IPv4 address such as 203.0.113.7"
+if [ -s .env ] && ! grep -q "^PUBLIC_ADDRESS=$1$" .env; then
+    # Removing .env would lose the database's password.
+    die ".env names another PUBLIC_ADDRESS: change it there"
+fi
 
 ../secrets.sh secrets origin
 # Containers are user 65532. Compose binds the files as they are, so that they must be able to read them.
@@ -28,5 +32,4 @@ GRAFANA_PASSWORD=$(openssl rand -hex 12)
 ENV
     )
 fi
-grep -q "^PUBLIC_ADDRESS=$1$" .env || die ".env names another PUBLIC_ADDRESS: change it there, or remove .env"
 echo "ready: docker compose -f deploy/compose/docker-compose.yml up -d --build"

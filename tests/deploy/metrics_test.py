@@ -41,7 +41,7 @@ def expressions() -> list[tuple[str, str]]:
     return asked + [(f"the rule {rule.get('alert') or rule['record']}", rule["expr"]) for rule in rules()]
 
 
-def provoke(web: int, rtmp: int) -> None:
+def provoke(web: int, rtmp: int, api: int) -> None:
     """What happens at an edge and an origin that somebody uses, and misuses."""
     live = f"http://127.0.0.1:{web}/live/demo"
     get(f"{live}/manifest.mpd")
@@ -51,6 +51,7 @@ def provoke(web: int, rtmp: int) -> None:
     get(f"{live}/experience", json.dumps(report).encode())
     get(f"{live}/experience", b"no report")
     get(f"http://127.0.0.1:{web}/whep/demo", b"no offer", {"Content-Type": "application/sdp"})
+    get(f"http://127.0.0.1:{api}/api/v1/session")
     with socket.create_connection(("127.0.0.1", rtmp)) as encoder:
         encoder.sendall(b"GET / HTTP/1.1\r\n\r\n")
         encoder.settimeout(10)
@@ -88,7 +89,7 @@ class Scraped(unittest.TestCase):
         """
         playing = lambda: get(f"http://127.0.0.1:{web}/live/demo/manifest.mpd")[0] == 200
         cls.stack.enter_context(running(["all", "--demo"], config, directory, "all", playing))
-        provoke(web, rtmp)
+        provoke(web, rtmp, http)
         cls.targets += [ops, edge_ops]
         return exposed(ops, edge_ops)
 
@@ -138,7 +139,7 @@ class Scraped(unittest.TestCase):
         cls.stack.enter_context(running(["origin"], origin, directory, "origin", lambda: up(ops)))
         good = edge(web, media, edge_ops, "a-token-that-is-long-enough")
         cls.stack.enter_context(running(["edge"], good, directory, "edge", lambda: up(edge_ops)))
-        provoke(web, rtmp)
+        provoke(web, rtmp, http)
         # An edge that is not let in, for as long as it takes the origin to say so.
         refusing = lambda: "lectern_relay_refused_total" in get(f"http://127.0.0.1:{ops}/metrics")[1]
         other_web, other_media = free_ports(2)

@@ -8,10 +8,11 @@ from pathlib import Path
 from lectern import ROOT
 
 PARTS = ("src", "relay-proto/src", "origin/src", "edge/src")
-# maker.counters("name", "help", &["label"]), and the short forms of it that take one label.
+# maker.counters("name", "help", &["label"]), the short forms of it that take one label, and
+# GaugeVec::new(Opts::new("name", "help"), &["label"]).
 REGISTERED = re.compile(
     r'\b\w+\(\s*"(lectern_[a-z0-9_]+)"\s*,\s*(?:"(?:[^"\\]|\\.)*"|\w+)\s*'
-    r'(?:,\s*(?:&\[([^\]]*)\]|("\w+")))?\s*,?\s*\)',
+    r'(?:,\s*(?:&\[([^\]]*)\]|("\w+")))?\s*,?\s*\)(?:\s*,\s*&\[([^\]]*)\])?',
     re.S,
 )
 
@@ -24,9 +25,9 @@ def registered() -> dict[str, set[str]]:
     """Of each metric its labels."""
     found: dict[str, set[str]] = {}
     for file in files():
-        for name, many, one in REGISTERED.findall(file.read_text()):
+        for name, many, one, beside in REGISTERED.findall(file.read_text()):
             # A test may name it as well, and has no labels to add.
-            found.setdefault(name, set()).update(re.findall(r'"(\w+)"', many or one))
+            found.setdefault(name, set()).update(re.findall(r'"(\w+)"', many or one or beside))
     return found
 
 

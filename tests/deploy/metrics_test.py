@@ -171,8 +171,12 @@ class Scraped(unittest.TestCase):
             found = [rule for group in asked("rules").get("groups", []) for rule in group["rules"]]
             return found if found and all(rule["health"] != "unknown" for rule in found) else []
 
+        # Each node has been read twice, so that there are rates.
         def has_rates() -> bool:
-            return bool(asked("query", query="rate(lectern_rtmp_tags_total[5s])").get("result")) and bool(evaluated())
+            read = asked("query", query="count_over_time(up[10s]) >= 2").get("result", [])
+            counted = ("lectern_rtmp_tags_total", "lectern_edge_chunk_age_seconds_count", "lectern_edge_http_sent_bytes_total")
+            rates = [asked("query", query=f"rate({name}[10s])").get("result") for name in counted]
+            return len(read) == len(self.targets) and all(rates) and bool(evaluated())
 
         with log.open("wb") as out:
             process = subprocess.Popen(command, stdout=out, stderr=out)
@@ -184,7 +188,7 @@ class Scraped(unittest.TestCase):
             seen = set()
             for panel in panels():
                 for target in panel.get("targets", []):
-                    expr = target["expr"].replace("$__rate_interval", "5s").replace("$instance", ".*")
+                    expr = target["expr"].replace("$__rate_interval", "10s").replace("$instance", ".*")
                     answer = asked("query", query=expr)
                     self.assertIn("result", answer, f"the panel {panel['title']!r}: {expr}")
                     if answer["result"]:

@@ -5,7 +5,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 say = @printf '\033[1m==> %s\033[0m\n'
 
 .PHONY: run test check fuzz bench-comments bench-faults bench-latency bench-webrtc bench-http bench-relay \
-	audit chart-readme web web-deps install-run install-test install-fuzz install-bench-http clean
+	audit sbom chart-readme web web-deps install-run install-test install-fuzz install-bench-http clean
 
 ## run: build everything and start `lectern all` with the demo broadcast
 run: install-run web
@@ -27,6 +27,9 @@ test: install-test web
 	$(say) "The Helm chart: Helm's engine, Kubernetes' schemas, and the binary"
 	@cd tests/helm && PYTHONDONTWRITEBYTECODE=1 LECTERN_BIN=$(abspath $(TARGET_DIR))/debug/lectern \
 		$(abspath $(TARGET_DIR))/chart-tests/bin/python -m pytest
+	$(say) "Metrics, alerts, dashboard, image, compose and systemd"
+	@LECTERN_BIN=$(abspath $(TARGET_DIR))/debug/lectern $(abspath $(TARGET_DIR))/deploy-tests/bin/python -m unittest \
+		discover --start-directory tests/deploy --pattern '*_test.py'
 	$(say) "Web tests"
 	@cd web && npm run --silent test
 	$(say) "End to end in Chromium, with the binary that the Rust tests were built with"
@@ -74,6 +77,11 @@ bench-faults: install-test web
 fuzz: install-fuzz web
 	$(say) "Fuzzing (the first build takes some minutes)"
 	@bench/fuzz/run.sh $(ARGS)
+
+## sbom: every crate and package that the lock files name, as CycloneDX, in target/sbom.cdx.json
+sbom:
+	@mkdir -p $(TARGET_DIR)
+	@npx --yes @cyclonedx/cdxgen@12.8.4 -t rust -t npm --no-install-deps --no-babel -o $(TARGET_DIR)/sbom.cdx.json .
 
 ## check: the quick answer while you type
 check: web

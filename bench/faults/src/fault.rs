@@ -27,6 +27,8 @@ pub enum Fault {
     DatabaseKill,
     /// The edge that the viewers are at is told to stop, and started again when it has.
     EdgeDrain,
+    /// Each node in turn is told to stop, and started again with a newer configuration once it has: edges first.
+    Upgrade,
     /// That edge's link to the origins is cut for so many seconds, without a word to either side.
     Cut(u64),
     /// One in twenty datagrams between edges and origins is lost.
@@ -51,13 +53,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, in the order in which they are tried.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Nothing,
         Self::EncoderDrop,
         Self::EncoderAway,
         Self::OriginKill,
         Self::EdgeKill,
         Self::EdgeDrain,
+        Self::Upgrade,
         Self::Cut(1),
         Self::Cut(5),
         Self::Cut(20),
@@ -78,7 +81,7 @@ impl Fault {
         Duration::from_secs(match self {
             Self::Nothing | Self::Loss | Self::Delay => 15,
             Self::OriginKill | Self::EdgeKill | Self::DatabaseKill | Self::EncoderAway => 5,
-            Self::EdgeDrain | Self::EncoderDrop => 0,
+            Self::EdgeDrain | Self::EncoderDrop | Self::Upgrade => 0,
             Self::Cut(seconds) => seconds,
             Self::SlowDisk | Self::FullDisk | Self::DatabaseFull => 10,
             Self::OriginClock(_) | Self::EdgeClock(_) => 12,
@@ -89,7 +92,7 @@ impl Fault {
     pub fn missed(self, outcome: &Outcome) -> Vec<String> {
         let mut missed = Vec::new();
         let may = match self {
-            Self::EncoderDrop | Self::EncoderAway | Self::OriginKill => {
+            Self::EncoderDrop | Self::EncoderAway | Self::OriginKill | Self::Upgrade => {
                 outcome.source_gap + BEYOND_SOURCE
             }
             Self::EdgeKill | Self::EdgeDrain => ELSEWHERE,
@@ -110,7 +113,8 @@ impl Fault {
             }
         }
         missed.extend(outcome.reloads.iter().map(|why| format!("needs a reload: {why}")));
-        let of_an_edge = matches!(self, Self::EdgeKill | Self::EdgeDrain | Self::Cut(2..));
+        let of_an_edge =
+            matches!(self, Self::EdgeKill | Self::EdgeDrain | Self::Cut(2..) | Self::Upgrade);
         // Whoever is at an edge that cannot go on goes to the other.
         let lost = if of_an_edge { outcome.webrtc.anew } else { outcome.webrtc.lost() };
         if lost > 0 {
@@ -141,6 +145,7 @@ impl fmt::Display for Fault {
             Self::EdgeKill => "edge-kill",
             Self::DatabaseKill => "database-kill",
             Self::EdgeDrain => "edge-drain",
+            Self::Upgrade => "upgrade",
             Self::Cut(seconds) => return write!(f, "cut-{seconds}s"),
             Self::Loss => "loss",
             Self::Delay => "delay",

@@ -1,6 +1,7 @@
 //! One process of the cluster: started in its namespace, killed, told to stop, and started again.
 
 use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -65,6 +66,13 @@ impl Node {
         Ok(())
     }
 
+    /// Adds a line to its configuration, which is the last of its words, for when it is started again.
+    pub(crate) fn configure(&self, line: &str) -> anyhow::Result<()> {
+        let config = self.program.words.last().context("a program without a configuration")?;
+        let mut config = append(Path::new(config))?;
+        writeln!(config, "{line}").context("its configuration cannot be written")
+    }
+
     /// What the system knows it by, while it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::id)
@@ -122,5 +130,5 @@ impl Node {
 
 fn append(log: &Path) -> anyhow::Result<File> {
     let log = OpenOptions::new().create(true).append(true).open(log);
-    log.context("a log cannot be written")
+    log.context("a file cannot be written")
 }

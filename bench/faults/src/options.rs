@@ -31,6 +31,9 @@ pub struct Options {
     /// Origins on one database.
     #[arg(long, default_value_t = ORIGINS_MAX, value_parser = origins)]
     pub origins: usize,
+    /// Viewers by each path; what the worst of them sees is told.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub viewers: u16,
     /// A directory that keeps what the nodes said.
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,

@@ -108,6 +108,20 @@ async fn act(world: &mut World, fault: Fault, lasts: Duration) -> anyhow::Result
             world.edges[n].stop().await?;
             world.start_edge(n).await?;
         }
+        Fault::Upgrade => {
+            for n in 0..world.edges.len() {
+                world.edges[n].stop().await?;
+                world.edges[n].configure("linger_secs = 31")?;
+                world.start_edge(n).await?;
+                sleep(SHOWS).await;
+            }
+            for n in 0..world.origins.len() {
+                world.origins[n].stop().await?;
+                world.origins[n].configure("relay_window_secs = 130")?;
+                world.start_origin(n).await?;
+                sleep(SHOWS).await;
+            }
+        }
         Fault::Cut(_) => {
             let n = world.viewers.edge();
             world.network.cut(n)?;

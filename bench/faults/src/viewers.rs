@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::outcome::{Comments, Outcome};
+use crate::outcome::{Comments, Outcome, Watched};
 use comments::{Room, WRITERS, comment};
 use watch::{Engine, Seen, watch};
 
@@ -45,15 +45,15 @@ pub(crate) struct Viewers {
     handle: Handle,
     over: CancellationToken,
     thread: Option<JoinHandle<Option<()>>>,
-    webrtc: Seen,
-    dash: Seen,
-    hls: Seen,
+    webrtc: Vec<Seen>,
+    dash: Vec<Seen>,
+    hls: Vec<Seen>,
     room: Room,
 }
 
 impl Viewers {
-    /// They are there, in `namespace`.
-    pub(crate) fn start(namespace: &Namespace) -> anyhow::Result<Self> {
+    /// They are there, in `namespace`, so many by each path.
+    pub(crate) fn start(namespace: &Namespace, each: u16) -> anyhow::Result<Self> {
         let client = servers::client()?;
         let over = CancellationToken::new();
         let ended = over.clone();
@@ -73,7 +73,8 @@ impl Viewers {
             runtime.block_on(ended.cancelled());
         })?;
         let handle = told.recv().context("the viewers' thread ended")?;
-        let [webrtc, dash, hls] = [Seen::default(), Seen::default(), Seen::default()];
+        let seen = || (0..each).map(|_| Seen::default()).collect();
+        let [webrtc, dash, hls] = [seen(), seen(), seen()];
         let thread = Some(thread);
         Ok(Self { client, handle, over, thread, webrtc, dash, hls, room: Room::new() })
     }
@@ -93,19 +94,22 @@ impl Viewers {
             (by_dash, dash, SEGMENTS_FIRST),
             (by_hls, hls, SEGMENTS_FIRST),
         ] {
-            handle.spawn(watch(client.clone(), edges.to_vec(), first, engine, seen.clone()));
+            for seen in seen {
+                let (edges, engine) = (edges.to_vec(), engine.clone());
+                handle.spawn(watch(client.clone(), edges, first, engine, seen.clone()));
+            }
         }
         for number in 0..WRITERS {
-            let dash = dash.clone();
-            let shown = move || dash.media_ms();
+            let dash = dash.first().cloned();
+            let shown = move || dash.as_ref().and_then(Seen::media_ms);
             handle.spawn(comment(room.clone(), number, edges.to_vec(), shown));
         }
         Ok(())
     }
 
-    /// The edge that who watches over WebRTC is at.
+    /// The edge that the first who watches over WebRTC is at.
     pub(crate) fn edge(&self) -> usize {
-        self.webrtc.edge()
+        self.webrtc.first().map_or(0, Seen::edge)
     }
 
     /// Runs something among them, whose sockets are in their namespace.
@@ -126,7 +130,8 @@ impl Viewers {
         let deadline = Instant::now() + patience;
         loop {
             let all = [("WebRTC", &self.webrtc), ("LL-DASH", &self.dash), ("LL-HLS", &self.hls)];
-            let without = all.iter().filter(|(_, seen)| seen.steady_for() < STEADY);
+            let without =
+                all.iter().filter(|(_, all)| all.iter().any(|seen| seen.steady_for() < STEADY));
             let without: Vec<&str> = without.map(|(name, _)| *name).collect();
             if without.is_empty() {
                 return Ok(());
@@ -140,7 +145,7 @@ impl Viewers {
 
     /// From now on what they see counts, and they write.
     pub(crate) fn begin(&self) {
-        [&self.webrtc, &self.dash, &self.hls].into_iter().for_each(Seen::begin);
+        [&self.webrtc, &self.dash, &self.hls].into_iter().flatten().for_each(Seen::begin);
         self.room.begin();
     }
 
@@ -148,10 +153,10 @@ impl Viewers {
     pub(crate) fn outcome(&self) -> Outcome {
         let seen = [&self.webrtc, &self.dash, &self.hls];
         Outcome {
-            webrtc: self.webrtc.watched(),
-            dash: self.dash.watched(),
-            hls: self.hls.watched(),
-            reloads: seen.into_iter().flat_map(Seen::reloads).collect(),
+            webrtc: together(&self.webrtc),
+            dash: together(&self.dash),
+            hls: together(&self.hls),
+            reloads: seen.into_iter().flatten().flat_map(Seen::reloads).collect(),
             ..Outcome::default()
         }
     }
@@ -161,6 +166,15 @@ impl Viewers {
         let (room, client) = (self.room.clone(), self.client());
         self.run(async move { room.conclude(&client, &origin).await }).await?
     }
+}
+
+/// The longest gap of any of them, and all that became of their sessions.
+fn together(all: &[Seen]) -> Watched {
+    all.iter().map(Seen::watched).fold(Watched::default(), |one, other| Watched {
+        gap: one.gap.max(other.gap),
+        anew: one.anew + other.anew,
+        moved: one.moved + other.moved,
+    })
 }
 
 impl Drop for Viewers {

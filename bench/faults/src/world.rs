@@ -113,7 +113,7 @@ impl World {
             links(&network, options.origins, &delay, &over)?,
             balancer(&network, options.origins, &source, &over)?,
         ];
-        let viewers = Viewers::start(network.at(Place::Viewers)?)?;
+        let viewers = Viewers::start(network.at(Place::Viewers)?, options.viewers)?;
         let url = format!("rtmp://127.0.0.1:{RTMP_PORT}/live/{STREAM_KEY}");
         let studio = network.at(Place::Encoder)?.name().to_owned();
         let encoder = Encoder::start(&studio, url, dir.path().join("encoder.log"));

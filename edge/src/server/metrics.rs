@@ -14,6 +14,7 @@ pub struct Metrics {
     pub(super) streams_refused: IntCounterVec,
     pub(super) streams_cut: IntCounterVec,
     pub(super) reloads: IntCounterVec,
+    pub(super) expiry: IntGauge,
 }
 
 impl Metrics {
@@ -56,6 +57,10 @@ impl Metrics {
                 "lectern_tls_certificate_reloads_total",
                 "Times that the certificate's files were found changed, by whether they are used",
                 "result",
+            )?,
+            expiry: maker.gauge(
+                "lectern_tls_certificate_expiry_timestamp_seconds",
+                "When the certificate that viewers see expires, Unix time; 0 without one",
             )?,
         })
     }

@@ -71,14 +71,14 @@ pub async fn serve(
     metrics: Metrics,
     cancel: CancellationToken,
 ) {
-    let reloads = metrics.reloads.clone();
+    let (reloads, expiry) = (metrics.reloads.clone(), metrics.expiry.clone());
     let site = Arc::new(Site { router, door: Arc::new(Door::new(limits, metrics)) });
     let plain = accept(listeners.http, None, site.clone(), cancel.clone());
     match listeners.https {
         None => plain.await,
         Some((listener, identity)) => {
             let secured = accept(listener, Some(identity.acceptor()), site, cancel.clone());
-            tokio::join!(plain, secured, identity.follow_files(reloads, cancel));
+            tokio::join!(plain, secured, identity.follow_files(reloads, expiry, cancel));
         }
     }
 }

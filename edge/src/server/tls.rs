@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use lectern_relay_proto::net;
-use prometheus::IntCounterVec;
+use prometheus::{IntCounterVec, IntGauge};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
@@ -123,14 +123,20 @@ impl Identity {
 
     /// Shows new connections what the files hold, until `cancel`. What cannot be used is said and
     /// counted, once for each change, and the certificate before it stays.
-    pub(super) async fn follow_files(self, reloads: IntCounterVec, cancel: CancellationToken) {
+    pub(super) async fn follow_files(
+        self,
+        reloads: IntCounterVec,
+        expiry: IntGauge,
+        cancel: CancellationToken,
+    ) {
+        expiry.set(self.shown.expiry());
         let Self { shown, files: Some(mut files), .. } = self else { return };
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while cancel.run_until_cancelled(looks.tick()).await.is_some() {
-            let shown = shown.clone();
+            let looked_at = shown.clone();
             let looked = tokio::task::spawn_blocking(move || {
-                let result = files.look(&shown);
+                let result = files.look(&looked_at);
                 (files, result)
             });
             let Ok((returned, result)) = looked.await else {
@@ -143,6 +149,7 @@ impl Identity {
                 Some(Ok(())) => {
                     tracing::info!(path = %files.certificate.display(), "certificate renewed");
                     reloads.with_label_values(&["renewed"]).inc();
+                    expiry.set(shown.expiry());
                 }
                 Some(Err(error)) => {
                     tracing::warn!(%error, "the certificate stays as it was");
@@ -169,6 +176,14 @@ fn acceptor(provider: Arc<CryptoProvider>, shown: Arc<Shown>) -> Result<TlsAccep
 /// The certificate that new connections see.
 #[derive(Debug)]
 struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl Shown {
+    /// When it expires, in seconds of Unix time; 0 if that cannot be told.
+    fn expiry(&self) -> i64 {
+        let shown = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        shown.cert.first().and_then(net::check::expiry).unwrap_or_default()
+    }
+}
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {

@@ -395,6 +395,12 @@ fn validity(
     Some((validity.not_before, validity.not_after))
 }
 
+/// When a certificate expires, in seconds of Unix time; `None` where that cannot be read.
+pub fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, end) = validity(certificate)?;
+    i64::try_from(end.to_unix_duration().as_secs()).ok()
+}
+
 /// Whether `all` can be subscribed to as they are written.
 ///
 /// # Errors

@@ -12,6 +12,8 @@ pub struct PublisherMetrics {
     pub(super) sessions: IntGauge,
     /// Sessions that were not accepted, by reason.
     pub(super) refused: IntCounterVec,
+    /// When the certificate that is shown expires.
+    pub(super) certificate_expiry: IntGauge,
     /// The sessions' connections.
     pub(super) paths: Paths,
 }
@@ -24,6 +26,10 @@ impl PublisherMetrics {
         Ok(Self {
             sessions: maker.gauge("lectern_relay_sessions", "Edges connected to this origin")?,
             refused: maker.counters("lectern_relay_refused_total", refused, &["reason"])?,
+            certificate_expiry: maker.gauge(
+                "lectern_relay_certificate_expiry_timestamp_seconds",
+                "When the certificate that the relay's port shows expires, Unix time; 0 if that is not known",
+            )?,
             paths: Paths::register(registry, "relay", "connections from edges")?,
         })
     }

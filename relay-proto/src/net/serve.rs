@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use moq_net::{Pattern, Patterns, cache, origin};
+use prometheus::IntGauge;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::link::EDGE;
 use super::paths::Seen;
 use super::renew::{self, Look};
-use super::{Error, Identity, PublisherMetrics, Token, Tokens, transport, vital};
+use super::{Error, Identity, PublisherMetrics, Token, Tokens, check, transport, vital};
 use crate::client::Tally;
 
 /// How long a stranger may take from the first packet to a valid token.
@@ -82,7 +83,8 @@ impl Server {
         mut doors: Doors,
     ) -> Result<Self, Error> {
         let transport = TaskTracker::new();
-        let shown = Shown::read(identity, doors.client_ca.as_deref())?;
+        let expiry = doors.metrics.certificate_expiry.clone();
+        let shown = Shown::read(identity, doors.client_ca.as_deref(), expiry)?;
         let endpoint = transport::server(listen, shown.config()?, transport.clone())?;
         if let Some(take) = doors.take.take() {
             let protocol = |error: &dyn std::fmt::Display| Error::Protocol(error.to_string());
@@ -129,16 +131,25 @@ impl Drop for Server {
 struct Shown {
     identity: Identity,
     client_ca: Option<String>,
+    expiry: IntGauge,
 }
 
 impl Shown {
-    fn read(identity: &Identity, client_ca: Option<&Path>) -> Result<Self, Error> {
+    fn read(
+        identity: &Identity,
+        client_ca: Option<&Path>,
+        expiry: IntGauge,
+    ) -> Result<Self, Error> {
         let client_ca = client_ca.map(renew::read).transpose()?;
-        Ok(Self { identity: identity.clone(), client_ca })
+        Ok(Self { identity: identity.clone(), client_ca, expiry })
     }
 
+    /// What new connections see from now on.
     fn config(&self) -> Result<quinn::ServerConfig, Error> {
-        transport::server_config(&self.identity, self.client_ca.as_deref())
+        let config = transport::server_config(&self.identity, self.client_ca.as_deref())?;
+        let expires = self.identity.first().as_ref().and_then(check::expiry);
+        self.expiry.set(expires.unwrap_or_default());
+        Ok(config)
     }
 
     /// Shows new connections what the files hold, whenever that has changed.
@@ -149,7 +160,9 @@ impl Shown {
     ) -> impl FnMut() -> Look {
         move || {
             let renewed = self.identity.reread();
-            let now = renewed.and_then(|identity| Self::read(&identity, client_ca.as_deref()));
+            let now = renewed.and_then(|identity| {
+                Self::read(&identity, client_ca.as_deref(), self.expiry.clone())
+            });
             match now {
                 Ok(now) if now.identity.is(&self.identity) && now.client_ca == self.client_ca => {
                     Look::Same
@@ -323,10 +336,10 @@ impl Session {
 }
 
 /// Counts one while it lives, whatever ends it.
-struct Gauge(prometheus::IntGauge);
+struct Gauge(IntGauge);
 
 impl Gauge {
-    fn new(gauge: &prometheus::IntGauge) -> Self {
+    fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

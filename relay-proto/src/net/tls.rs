@@ -98,6 +98,11 @@ impl Identity {
         Ok((chain, key))
     }
 
+    /// The certificate that it begins with.
+    pub(super) fn first(&self) -> Option<CertificateDer<'static>> {
+        certificates(self.certificate_pem.as_bytes()).ok()?.into_iter().next()
+    }
+
     /// The certificate chain, which a subscriber may trust as it stands.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem

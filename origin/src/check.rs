@@ -94,10 +94,11 @@ fn relay(checkup: &mut Checkup, config: &Config, beside: bool) {
         && config.relay_client_ca.is_none();
     // In `all` there is always a token.
     if open && !beside && !config.relay.ip().is_loopback() {
-        checkup.doubt(
+        checkup.refuse(
             "origin.relay_token",
-            "not set: whoever reaches origin.relay may watch every broadcast, and edges cannot send comments; \
-             set it, or origin.relay_token_file, here and on the edges",
+            "not set: whoever reaches origin.relay could watch every broadcast; set it, or \
+             origin.relay_token_file, here and on the edges, or origin.relay_client_ca, or listen on a \
+             loopback address",
         );
     }
 }
@@ -150,7 +151,7 @@ mod tests {
     fn what_is_not_set_is_well_but_for_who_may_subscribe() {
         assert_eq!(found(&quiet(), &[], true), []);
         let told = found(&quiet(), &[], false);
-        assert_eq!((told.len(), told[0].weight), (1, Weight::Doubtful));
+        assert_eq!((told.len(), told[0].weight), (1, Weight::Refused));
         assert!(told[0].to_string().starts_with("origin.relay_token: not set"), "{told:?}");
     }
 

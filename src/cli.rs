@@ -19,6 +19,7 @@ CONFIGURATION
   LECTERN_EDGE__HTTP=0.0.0.0:80.
 
     log = \"info\"                     as --log, which goes before it
+    log_format = \"text\"              or json, an object in each line
     data_dir = \"lectern-data\"        what must outlive the process (origin, all)
 
     [origin]
@@ -39,8 +40,8 @@ CONFIGURATION
     reencoders_max = 2               sources re-encoded at once, each of a core or so at 720p
     ops   = \"0.0.0.0:9090\"           /metrics /healthz /readyz
     metrics_broadcasts_max = 100     broadcasts that metrics name; 0 for none
-    relay_token = \"…\"                what edges must present; without it anyone may subscribe,
-                                     and nobody comment
+    relay_token = \"…\"                what edges must present; without it, or relay_client_ca, the
+                                     relay has to listen on a loopback address, and nobody comments
     relay_token_file = \"…\"          the same in a file, a token in a line: the first is presented, all
                                      are accepted; read again when it changes
     relay_client_ca = \"ca.pem\"       who has to have signed the certificates of edges

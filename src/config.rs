@@ -19,6 +19,17 @@ use crate::cli::Role;
 /// As public as the stream key of the demo.
 pub(crate) const DEMO_MODERATOR_KEY: &str = "demo-moderator-key";
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// An object of JSON in each line.
+    Json,
+}
+
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,6 +37,8 @@ pub(crate) struct Config {
     /// What to log: a level, or a filter such as `info,lectern_edge=debug`. `--log` and `LECTERN_LOG` go before
     /// it; without any of them it is `info`.
     pub(crate) log: Option<String>,
+    /// How it is written: `text` for people, or `json`, an object in each line.
+    pub(crate) log_format: LogFormat,
     /// The directory for what must outlive the process; only an origin has such.
     pub(crate) data_dir: PathBuf,
     /// The origin's part.
@@ -42,6 +55,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             log: None,
+            log_format: LogFormat::default(),
             data_dir: "lectern-data".into(),
             origin: Default::default(),
             edge: Default::default(),

@@ -14,6 +14,7 @@ mod check;
 mod cli;
 mod config;
 mod descriptors;
+mod log;
 mod ops;
 mod process;
 mod reload;
@@ -107,15 +108,7 @@ fn run(cli: &cli::Cli, role: &Role) -> Result<(), Stopped> {
         Some(filter) => filter,
         None => cli::log_filter(config.log.as_deref().unwrap_or(cli::LOG_DEFAULT))?,
     };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stdout()))
-        .with_filter_reloading();
-    let handle = log.reload_handle();
-    log.init();
-    let set_filter = Box::new(move |filter: tracing_subscriber::EnvFilter| {
-        handle.reload(filter).context("the log cannot be changed")
-    });
+    let set_filter = log::begin(filter, config.log_format);
     let metrics = process::Metrics::new().context("cannot count")?;
     let reloader = Reloader::new(cli, role, settings, set_filter, metrics);
     check::log(&faults);

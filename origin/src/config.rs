@@ -56,8 +56,8 @@ pub struct Config {
     /// The most broadcasts that metrics name, each a handful of series. Further ones are counted together,
     /// without a name; all are, if it is 0.
     pub metrics_broadcasts_max: usize,
-    /// What an edge must present to subscribe. Without it anyone who reaches the relay port may
-    /// watch every broadcast; nobody may publish to it either way.
+    /// What an edge must present to subscribe. Without it, its file or `relay_client_ca` the relay has to listen
+    /// on a loopback address; nobody may publish to it either way.
     pub relay_token: Option<Token>,
     /// A file with that, instead: a token in each line, of which the first is presented and all are accepted. It
     /// is read again when it changes.

@@ -199,6 +199,7 @@ fn kind(of: &Type) -> String {
         "String" | "Title" | "Description" | "Line" | "Name" | "Role" | "BroadcastId" | "Kid"
         | "Language" | "PublicKey" | "Visibility" => "text",
         "Instant" => "text, a time",
+        "LogFormat" => "text or json",
         "SecureUrl" | "WebUrl" | "Sibling" => "text, a URL",
         "Config" | "IceServer" | "PlayoutDelay" | "LinksConfig" | "BTreeMap" => "table",
         other => panic!("say what is written for a {other}"),

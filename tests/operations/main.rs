@@ -168,3 +168,18 @@ fn a_hangup_has_the_configuration_read_again_and_used_whole_or_not_at_all() {
     assert!(get(ops, "/metrics").contains("lectern_config_last_reload_successful 0"));
     assert!(get(ops, "/healthz").contains("200 OK"));
 }
+
+#[test]
+fn each_line_of_the_log_is_an_object_where_that_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let toml = "log_format = \"json\"\n[edge]\nops = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
+                media = \"127.0.0.1:0\"\nupstream = \"127.0.0.1:1\"\n";
+    let running = Edge::start(Path::new(&written(&dir, toml)));
+    let said: serde_json::Value = serde_json::from_str(&running.says("edge is up")).unwrap();
+    assert_eq!(
+        (said["level"].as_str(), said["target"].as_str()),
+        (Some("INFO"), Some("lectern::role"))
+    );
+    assert_eq!(said["message"], "edge is up");
+    assert!(said["http"].is_string() && said["timestamp"].is_string(), "{said}");
+}

@@ -88,7 +88,7 @@ pub struct Config {
     /// comes from; of others it is not read.
     pub trusted_proxies: Vec<String>,
     /// Sites whose pages may write comments, such as `https://uni.example`, besides pages of the edge's
-    /// own host. Pages of other sites may show the comments only.
+    /// own host and of its siblings. Pages of other sites may show the comments only.
     pub comment_origins: Vec<String>,
     /// Whether the lobby at `/` and the list of broadcasts behind it are there.
     pub lobby: bool,
@@ -240,6 +240,13 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Sites whose pages may write comments: those that are named, and the siblings', since whoever came by one
+    /// edge's page and was moved to another goes on writing.
+    pub fn writing_origins(&self) -> Vec<String> {
+        let siblings = self.siblings.iter().map(|sibling| sibling.origin().to_owned());
+        self.comment_origins.iter().cloned().chain(siblings).collect()
+    }
+
     /// How the WebRTC engine is set up.
     pub fn whep(&self) -> whep::Config {
         let default = whep::Config::default();
@@ -375,5 +382,16 @@ mod tests {
         assert_eq!(check(true, true, false), Err(HttpsError::OneOfTwo));
         assert_eq!(check(false, false, true), Err(HttpsError::OneOfTwo));
         assert_eq!(check(false, true, true), Err(HttpsError::Nowhere));
+    }
+
+    #[test]
+    fn who_was_moved_from_one_edge_to_another_may_go_on_writing() {
+        let sibling = |address: &str| Sibling::try_from(address.to_owned()).expect("an address");
+        let config = Config {
+            comment_origins: vec!["https://uni.example".into()],
+            siblings: vec![sibling("https://edge2.example:8443/behind/a/path")],
+            ..Config::default()
+        };
+        assert_eq!(config.writing_origins(), ["https://uni.example", "https://edge2.example:8443"]);
     }
 }

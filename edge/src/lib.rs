@@ -225,11 +225,7 @@ impl Edge {
         let broadcasts = Router::new()
             .merge(live::routes(directory.clone(), audience.clone(), config.lobby))
             .merge(experience::routes(directory.clone(), audience.clone(), experience))
-            .merge(comments::routes(
-                comments.clone(),
-                directory.clone(),
-                config.comment_origins.clone(),
-            ))
+            .merge(comments::routes(comments.clone(), directory.clone(), config.writing_origins()))
             .merge(whep::routes(engine.clone()));
         let registers = comments.clone();
         let registration = access::registration::routes(

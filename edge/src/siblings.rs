@@ -43,7 +43,7 @@ impl TryFrom<String> for Sibling {
 
 impl Sibling {
     /// Scheme, host and port.
-    fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         let host = self.0.find("://").map_or(0, |at| at + 3);
         let end = self.0[host..].find('/').map_or(self.0.len(), |at| host + at);
         &self.0[..end]

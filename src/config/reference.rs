@@ -107,6 +107,8 @@ fn write_setting(
     assert!(!speaks_of_source, "{key} speaks of the source: {docs}");
     let mut facts = vec![kind(&field.ty)];
     match default {
+        // As it is written, and not as the source calls it.
+        Some(default) if facts[0].ends_with(" or json") => facts.push(default.to_lowercase()),
         Some(default) => facts.push(default.clone()),
         None if is_optional(field) => {}
         None => facts.push("required".to_owned()),

@@ -30,7 +30,7 @@ const CUES_MAX: usize = 100;
 const FILES_MAX: usize = 128;
 /// How many segments after the newest may be asked for: manifests promise the next before it begins.
 const AHEAD_MAX: u64 = 1;
-/// The same of a period that is over, of whose end players learn with the next manifest.
+/// The same of a period that is over, of whose end players learn with the next manifest. Nothing begins in these.
 const EMPTY_MAX: u64 = 4;
 /// MPEG-2 timestamps count so many to a millisecond, in 33 bits (ISO/IEC 13818-1 §2.4.3.7).
 const MPEG_PER_MS: u64 = 90;
@@ -59,6 +59,8 @@ pub(super) struct Span {
     from_ms: u64,
     to_ms: u64,
     delay_ms: u64,
+    /// Where the last file of its period ends, if another period follows: what begins later is that one's.
+    until_ms: Option<u64>,
     former: Option<Former>,
 }
 
@@ -107,11 +109,10 @@ impl Place {
         }
         let former = at.checked_sub(1).and_then(|before| snapshot.periods.get(before));
         let former = former.and_then(|former| {
-            // Not where its media ends: its last file was fetched before anybody knew where that would be.
-            let end_ms = ms(former.nominal_start(former.last_number?.saturating_add(1)));
-            Some(Former { end_ms, delay_ms: delay_ms(former) })
+            Some(Former { end_ms: end_ms(former)?, delay_ms: delay_ms(former) })
         });
-        Ok(Span { t0: snapshot.t0, from_ms, to_ms, delay_ms: delay_ms(period), former })
+        let until_ms = next.map(|_| end_ms(period).unwrap_or_default());
+        Ok(Span { t0: snapshot.t0, from_ms, to_ms, delay_ms: delay_ms(period), until_ms, former })
     }
 }
 
@@ -125,6 +126,12 @@ fn last(snapshot: &Snapshot, period: &PeriodView, next: Option<&PeriodView>, now
     let newest = period.last_number.map_or(nominal, |last| last.max(nominal));
     let over = next.is_some() || snapshot.state != PublisherState::Live;
     newest.saturating_add(if over { EMPTY_MAX } else { AHEAD_MAX })
+}
+
+/// Where the last file of a period ends, if it has any. Not where its media ends: that file was fetched before
+/// anybody knew where that would be.
+fn end_ms(period: &PeriodView) -> Option<u64> {
+    Some(ms(period.nominal_start(period.last_number?.saturating_add(1))))
 }
 
 /// How long after its comment a cue begins.
@@ -156,7 +163,8 @@ impl Span {
         let begun = self.former.is_some_and(|former| {
             self.moment_ms(comment).saturating_add(former.delay_ms) < former.end_ms
         });
-        start < self.to_ms && start.saturating_add(CUE_MS) > self.from_ms && !begun
+        let is_next = self.until_ms.is_some_and(|until| start >= until);
+        start < self.to_ms && start.saturating_add(CUE_MS) > self.from_ms && !begun && !is_next
     }
 }
 
@@ -287,7 +295,8 @@ mod tests {
     #[test]
     fn mpeg_timestamps_wrap() {
         let ms = 27 * 3_600_000;
-        let span = Span { t0: T0, from_ms: ms, to_ms: ms, delay_ms: 0, former: None };
+        let (until_ms, former) = (None, None);
+        let span = Span { t0: T0, from_ms: ms, to_ms: ms, delay_ms: 0, until_ms, former };
         let wrapped = ms * 90 - (1 << 33);
         let map = format!("\nX-TIMESTAMP-MAP=MPEGTS:{wrapped},LOCAL:27:00:00.000\n");
         assert!(render(&[], &span).contains(&map));
@@ -323,8 +332,10 @@ mod tests {
         let files =
             [(0, 4), (1, 5), (1, 6), (1, 7)].map(|(period, number)| shows(period, number, 6_700));
         assert_eq!(files, [true, false, false, false]);
-        let files = [(0, 4), (1, 5), (1, 6)].map(|(period, number)| shows(period, number, 7_100));
-        assert_eq!(files, [false, true, true]);
+        // Players that do not know yet that the first period is over ask for files after its last, too.
+        let files = [(0, 4), (0, 5), (0, 6), (1, 5), (1, 6)];
+        let files = files.map(|(period, number)| shows(period, number, 7_100));
+        assert_eq!(files, [false, false, false, true, true]);
     }
 
     #[test]

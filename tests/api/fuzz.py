@@ -9,12 +9,10 @@ import argparse
 import atexit
 import json
 import os
-import random
 import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +24,10 @@ import requests
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+
+from local import binary, free_ports
+
 PASSWORD = "a password for tests"
 # The same on every machine, so that what fails in CI fails at a desk.
 SEED = 20_261_122
@@ -38,30 +39,6 @@ STOP_S = 5
 RUN_S = 600
 # Things of each kind that are there to be removed.
 SPARES = 6
-
-
-def binary() -> Path:
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    path = Path(os.environ.get("LECTERN_BIN", target / "debug" / "lectern"))
-    if not path.exists():
-        sys.exit(f"{path} is missing: build it, or name it in LECTERN_BIN")
-    return path
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now, from where the system gives none to others (net.ipv4.ip_local_port_range)."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(12_000, 30_000)
-        try:
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                with socket.socket(socket.AF_INET, kind) as held:
-                    held.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        if port not in found:
-            found.append(port)
-    return found
 
 
 class Server:

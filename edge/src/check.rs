@@ -121,9 +121,10 @@ fn relay(checkup: &mut Checkup, config: &Config) {
         && config.relay_token_file.is_none()
         && config.relay_client_ca.is_none();
     if open && config.relay.is_some_and(|listen| !listen.ip().is_loopback()) {
-        checkup.doubt(
+        checkup.refuse(
             "edge.relay_token",
-            "not set: whoever reaches edge.relay may watch every broadcast; set it, or edge.relay_token_file",
+            "not set: whoever reaches edge.relay could watch every broadcast; set it, or \
+             edge.relay_token_file, or edge.relay_client_ca, or listen on a loopback address",
         );
     }
 }

@@ -143,7 +143,7 @@ pub enum Error {
 /// Which setting an error of the relay's is about, as far as that can be told.
 fn relay_key(error: &net::Error) -> &'static str {
     match error {
-        net::Error::Bind { .. } => "edge.relay",
+        net::Error::Bind { .. } | net::Error::Open(_) => "edge.relay",
         net::Error::Upstream { .. } => "edge.upstream",
         net::Error::Tokens { .. } => "edge.relay_token_file",
         _ => "edge.upstream, what it is trusted by, or edge.relay",

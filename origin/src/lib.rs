@@ -101,12 +101,6 @@ pub enum Error {
     /// Two places for one thing.
     #[error("origin.relay_token and origin.relay_token_file: one of the two")]
     TwoTokens,
-    /// Anybody who can reach the relay could subscribe to everything.
-    #[error(
-        "origin.relay listens on {0} for anybody: set origin.relay_token or origin.relay_token_file, \
-         or origin.relay_client_ca, or listen on a loopback address"
-    )]
-    OpenRelay(SocketAddr),
     /// `relay_certificate` and `relay_key` go together.
     #[error("relay_certificate and relay_key must be given together")]
     HalfACertificate,
@@ -157,10 +151,6 @@ impl Origin {
             (token, None) => token.clone().map(Tokens::from),
             (None, Some(file)) => Some(Tokens::from_file(file)?),
         };
-        let is_open = token.is_none() && config.relay_client_ca.is_none();
-        if is_open && !config.relay.ip().is_loopback() {
-            return Err(Error::OpenRelay(config.relay));
-        }
         let answers = token.is_some();
         let metrics = PublisherMetrics::register(registry)?;
         let (arrivals, edges) = mpsc::channel(EDGES_WAITING_MAX);

@@ -34,6 +34,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Anybody who can reach the port could subscribe to everything.
+    #[error(
+        "{0} would be open to anybody: set relay_token or relay_token_file, or relay_client_ca, or listen on a \
+         loopback address"
+    )]
+    Open(std::net::SocketAddr),
     /// The upstream's name does not resolve, or not to an address that can be dialled.
     #[error("upstream {upstream}: {reason}")]
     Upstream {

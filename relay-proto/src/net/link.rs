@@ -25,8 +25,10 @@ use crate::BroadcastId;
 pub(super) const EDGE: &str = "edge";
 /// What an origin answers its edges under.
 const ORIGIN: &str = "origin";
-/// Edges of one origin; further ones are not listened to, out loud.
+/// Edges of one origin; further ones wait until one goes, out loud.
 const EDGES_MAX: usize = 4_096;
+/// Those that wait; further ones have to announce themselves again.
+const WAITING_MAX: usize = 4_096;
 /// Origins that an edge has links with; more are not asked.
 const ORIGINS_MAX: usize = 64;
 /// Pause before a link that could not be had is tried again.
@@ -57,6 +59,7 @@ impl EdgeLink {
         links: mpsc::Sender<Self>,
     ) {
         let mut edges: BTreeMap<String, AbortHandle> = BTreeMap::new();
+        let mut waiting = BTreeSet::new();
         let mut tasks = JoinSet::new();
         let mut announced = peers.announced();
         loop {
@@ -67,18 +70,23 @@ impl EdgeLink {
             };
             let Some(update) = update else { return };
             let Some(name) = name_at(EDGE, update.prefix.as_str(), node) else { continue };
-            if !update.kind.is_active() {
-                if let Some(task) = edges.remove(name) {
-                    task.abort();
+            let listen =
+                |name: String| Self::keep(node, name, peers.clone(), ours.clone(), links.clone());
+            if update.kind.is_active() {
+                if edges.contains_key(name) {
+                    // Another way to the same edge.
+                } else if edges.len() < EDGES_MAX {
+                    edges.insert(name.to_owned(), tasks.spawn(listen(name.to_owned())));
+                } else if waiting.len() < WAITING_MAX && waiting.insert(name.to_owned()) {
+                    tracing::warn!(edge = name, "has to wait: {EDGES_MAX} edges are connected");
                 }
-            } else if edges.contains_key(name) {
-                // Another way to the same edge.
-            } else if edges.len() >= EDGES_MAX {
-                tracing::warn!(edge = name, "not listened to: {EDGES_MAX} edges are connected");
+            } else if let Some(task) = edges.remove(name) {
+                task.abort();
+                if let Some(next) = waiting.pop_first() {
+                    edges.insert(next.clone(), tasks.spawn(listen(next)));
+                }
             } else {
-                let link =
-                    Self::keep(node, name.to_owned(), peers.clone(), ours.clone(), links.clone());
-                edges.insert(name.to_owned(), tasks.spawn(link));
+                waiting.remove(name);
             }
         }
     }

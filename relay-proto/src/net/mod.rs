@@ -12,6 +12,7 @@
 //! ([`EdgeLink`], [`OriginLink`]).
 
 mod addresses;
+mod bounded;
 pub mod check;
 mod error;
 mod follow;

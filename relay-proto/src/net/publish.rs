@@ -43,7 +43,8 @@ pub struct PublisherConfig {
     /// PEM file of the certificates of which one has to have signed a subscriber's; read again when it
     /// changes. `None` asks for none.
     pub client_ca: Option<PathBuf>,
-    /// Sessions that may be open; further ones are refused. Each may cost 10 MB when its path stalls.
+    /// Sessions that may be open; further ones are refused. Each may cost 10 MB when its path stalls, and 150 MB
+    /// if it means to.
     pub sessions_max: usize,
     /// How long a group can be fetched after its end: for edges that join late, and for what they
     /// missed. It is let go within half of this again, so each broadcast costs one and a half times

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::link::EDGE;
 use super::paths::Seen;
 use super::renew::{self, Look};
-use super::{Error, Identity, PublisherMetrics, Token, Tokens, check, transport, vital};
+use super::{Error, Identity, PublisherMetrics, Token, Tokens, bounded, check, transport, vital};
 use crate::client::Tally;
 
 /// How long a stranger may take from the first packet to a valid token.
@@ -57,9 +57,10 @@ pub(super) struct Doors {
     pub(super) give: origin::Consumer,
     /// Where what they announce as edges goes; it has to be nowhere where it could be taken for media.
     pub(super) take: Option<origin::Producer>,
-    /// What they have to present. `None` lets anybody in who can reach the port.
+    /// What they have to present. `None` lets in anybody whose certificate will do.
     pub(super) token: Option<Tokens>,
-    /// Who has to have signed their certificates, PEM; read again when it changes. `None` asks for none.
+    /// Who has to have signed their certificates, PEM; read again when it changes. `None` asks for none; without
+    /// a token either, the port has to be on loopback.
     pub(super) client_ca: Option<PathBuf>,
     /// How many may be open.
     pub(super) sessions_max: usize,
@@ -82,6 +83,10 @@ impl Server {
         identity: &Identity,
         mut doors: Doors,
     ) -> Result<Self, Error> {
+        let open = doors.token.is_none() && doors.client_ca.is_none();
+        if open && !listen.ip().is_loopback() {
+            return Err(Error::Open(listen));
+        }
         let transport = TaskTracker::new();
         let expiry = doors.metrics.certificate_expiry.clone();
         let shown = Shown::read(identity, doors.client_ca.as_deref(), expiry)?;
@@ -260,7 +265,7 @@ struct Session {
     sessions: Arc<Semaphore>,
 }
 
-type MoqDriver = moq_net::Driver<web_transport_quinn::Session>;
+type MoqDriver = moq_net::Driver<bounded::Session>;
 
 /// A session that has been let in.
 struct Admitted {
@@ -282,6 +287,8 @@ impl Session {
         let connection = incoming.await.map_err(|error| failed(&error)).ok()?;
         let seen = self.doors.metrics.paths.see(connection.clone());
         let connection = transport::session(connection).map_err(|error| failed(&error)).ok()?;
+        let refused = self.doors.metrics.refused.clone();
+        let connection = bounded::Session::new(connection, self.remote, refused);
         let server = moq_net::Server::new().with_versions(transport::versions());
         let handshake = server.accept_request(Instant::now(), connection).await;
         let handshake = handshake.map_err(|error| failed(&error)).ok()?;

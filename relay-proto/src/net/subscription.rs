@@ -340,6 +340,8 @@ struct Open {
     next_index: u64,
     /// Payloads to come that were read before.
     again: u64,
+    /// By how many other ways it has gone on.
+    resumed: u32,
     broken: Option<Broken>,
 }
 
@@ -351,7 +353,7 @@ struct Broken {
 
 impl Open {
     fn new(id: GroupId, group: group::Consumer) -> Self {
-        Self { id, group, next_index: 0, again: 0, broken: None }
+        Self { id, group, next_index: 0, again: 0, resumed: 0, broken: None }
     }
 }
 
@@ -360,6 +362,9 @@ impl Open {
 const REST_ATTEMPTS_MAX: u32 = 4;
 const REST_TIMEOUT: Duration = Duration::from_millis(400);
 const REST_PAUSE: Duration = Duration::from_millis(50);
+/// How often one group goes on by another way. Each reads it again from its beginning, and a network in which
+/// so many end within a group has none.
+const RESUMED_MAX: u32 = 8;
 
 enum Step {
     Payload { group: GroupId, index: u64, payload: Bytes },
@@ -434,7 +439,7 @@ impl Reader {
                 self.open = None;
                 Some(Step::End(group))
             }
-            Err(error) if is_broken_off(&error) => {
+            Err(error) if is_broken_off(&error) && open.resumed < RESUMED_MAX => {
                 tracing::debug!(%group, %error, "the way of a group broke off");
                 open.broken = Some(Broken { attempts: 0, next: Instant::now() });
                 None
@@ -460,6 +465,7 @@ impl Reader {
         match fetched {
             Ok(Ok(group)) => {
                 (open.group, open.again, open.broken) = (group, open.next_index, None);
+                open.resumed += 1;
                 self.metrics.groups_resumed.inc();
                 None
             }

@@ -18,9 +18,9 @@ const RELAY: &str = "relay";
 /// The names that a certificate of our own making is for.
 const SELF_SIGNED_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// The MoQ versions that are spoken, best first: those whose SETUP carries a request path, which is
-/// where the token stands.
-pub(super) const ALPNS: [&str; 2] = ["moq-lite-06", "moq-lite-05"];
+/// The MoQ version that is spoken. Its SETUP carries a request path, which is where the token stands, and
+/// [`super::bounded`] knows its messages.
+pub(super) const ALPNS: [&str; 1] = ["moq-lite-06"];
 
 /// A node's certificate chain and private key.
 #[derive(Clone)]

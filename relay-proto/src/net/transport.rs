@@ -36,7 +36,7 @@ const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Handshakes that may wait for the accept loop before further ones are dropped.
 const INCOMING_MAX: usize = 256;
 
-/// The MoQ versions of [`tls::ALPNS`]. Without this the library would fall back to its first drafts
+/// The MoQ version of [`tls::ALPNS`]. Without this the library would fall back to its first drafts
 /// with a peer that negotiates no ALPN.
 pub(super) fn versions() -> moq_net::Versions {
     let known = tls::ALPNS.iter().filter_map(|alpn| moq_net::Version::from_alpn(alpn));

@@ -1,5 +1,7 @@
 //! What a session can do that has been let in and is not an edge of ours.
 
+mod peer;
+
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -22,11 +24,13 @@ struct Cluster {
     publisher: Publisher,
     edges: mpsc::Receiver<EdgeLink>,
     token: Token,
+    registry: Registry,
 }
 
 fn cluster() -> Cluster {
     let identity = Identity::self_signed().expect("made");
-    let metrics = PublisherMetrics::register(&Registry::new()).expect("registered");
+    let registry = Registry::new();
+    let metrics = PublisherMetrics::register(&registry).expect("registered");
     let (arrivals, edges) = mpsc::channel(8);
     let token: Token = "known".parse().expect("valid");
     let listen = (Ipv4Addr::LOCALHOST, 0).into();
@@ -34,15 +38,20 @@ fn cluster() -> Cluster {
     config.token = Some(token.clone().into());
     config.edges = Some(arrivals);
     let publisher = Publisher::bind(config).expect("bound");
-    Cluster { identity, publisher, edges, token }
+    Cluster { identity, publisher, edges, token, registry }
+}
+
+/// A connection that nobody has spoken on.
+async fn dial(cluster: &Cluster) -> quinn::Connection {
+    let address = cluster.publisher.local_addr().expect("bound");
+    let trust = Trust::Certificates(cluster.identity.certificate_pem().to_owned());
+    let endpoint = transport::client(address, &trust, None).expect("an endpoint");
+    endpoint.connect(address, "localhost").expect("dialled").await.expect("connected")
 }
 
 /// A session by the library alone: what it can announce, what it hears, and what runs it.
 async fn session(cluster: &Cluster) -> (origin::Producer, origin::Consumer, impl Sized + use<>) {
-    let address = cluster.publisher.local_addr().expect("bound");
-    let trust = Trust::Certificates(cluster.identity.certificate_pem().to_owned());
-    let endpoint = transport::client(address, &trust, None).expect("an endpoint");
-    let quic = endpoint.connect(address, "localhost").expect("dialled").await.expect("connected");
+    let quic = dial(cluster).await;
     let mut tasks = JoinSet::new();
     let mut place = || {
         let (producer, driver) = origin::Producer::new(origin::Config::default());

@@ -8,6 +8,7 @@ where they can be read and reviewed; `make test` finds a file that is not what t
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 FILE = Path(__file__).resolve().parent.parent / "helm/lectern/files/dashboard.json"
@@ -45,26 +46,25 @@ class Board:
         thresholds = [{"color": "green", "value": None}]
         thresholds += [{"color": colour, "value": value} for value, colour in steps or []]
         expr = f"({expr}) or vector(0)" if zero else expr
-        self.add({
-            "type": "stat", "title": title, "description": says, "datasource": SOURCE,
-            "targets": [target("A", expr, "")],
-            "options": {"colorMode": "value", "graphMode": "area", "reduceOptions": {"calcs": ["lastNotNull"]}},
-            "fieldConfig": {
-                "defaults": {"unit": unit, "thresholds": {"mode": "absolute", "steps": thresholds}},
-                "overrides": [],
-            },
-        }, 3, 4)  # fmt: skip
+        options = {"colorMode": "value", "graphMode": "area", "reduceOptions": {"calcs": ["lastNotNull"]}}
+        defaults = {"unit": unit, "thresholds": {"mode": "absolute", "steps": thresholds}}
+        self.panel("stat", title, says, [(expr, "")], options, defaults, 3, 4)
 
     def graph(self, title: str, unit: str, says: str, *lines: tuple[str, str], width: int = 8, stack: bool = False) -> None:
         """Lines over time, each an expression and its legend."""
         custom = {"lineWidth": 1, "fillOpacity": 30 if stack else 8, "showPoints": "never"}
         custom["stacking"] = {"mode": "normal" if stack else "none"}
+        options = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
+        self.panel("timeseries", title, says, lines, options, {"unit": unit, "min": 0, "custom": custom}, width, 8)
+
+    def panel(
+        self, kind: str, title: str, says: str, lines: Iterable, options: dict, defaults: dict, width: int, height: int
+    ) -> None:
+        targets = [target(chr(ord("A") + n), expr, legend) for n, (expr, legend) in enumerate(lines)]
         self.add({
-            "type": "timeseries", "title": title, "description": says, "datasource": SOURCE,
-            "targets": [target(chr(ord("A") + n), expr, legend) for n, (expr, legend) in enumerate(lines)],
-            "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}},
-            "fieldConfig": {"defaults": {"unit": unit, "min": 0, "custom": custom}, "overrides": []},
-        }, width, 8)  # fmt: skip
+            "type": kind, "title": title, "description": says, "datasource": SOURCE, "targets": targets,
+            "options": options, "fieldConfig": {"defaults": defaults, "overrides": []},
+        }, width, height)  # fmt: skip
 
 
 def target(ref: str, expr: str, legend: str) -> dict:
@@ -95,6 +95,12 @@ def said(share: float, histogram: str, *labels: str, each: str = "instance") -> 
 def stalled(each: str) -> str:
     held = f"sum{each} ({rate('lectern_viewer_stalled_seconds_total')})"
     return f"{held} / (sum{each} ({rate('lectern_viewer_played_seconds_total')}) + {held})"
+
+
+def full(used: str, limit: str) -> tuple[str, str]:
+    """How much of a limit of edges is in use, of the fullest of them."""
+    word = f'limit="{limit}"'
+    return f"max({used} / ignoring (limit) ({of('lectern_edge_limit', word)} > 0))", limit
 
 
 def lost(side: str) -> str:
@@ -132,7 +138,7 @@ def panels() -> list[dict]:
                "What the doctor finds wrong with what publishers send.", [(1, "orange")])  # fmt: skip
     board.stat("Alerts", 'sum(ALERTS{alertname=~"Lectern.*", alertstate="firing"})', "short",
                "Alerts that fire: each has an entry in docs/runbooks.md.", [(1, "orange")])  # fmt: skip
-    board.graph("Requests a second (rate)", "reqps", "Requests for media and manifests, and offers of WebRTC viewers.",
+    board.graph("Requests a second (rate)", "reqps", "All requests to edges, and offers of WebRTC viewers that were answered.",
                 (f"sum({rate('lectern_edge_http_requests_total')})", "HTTP"),
                 (f"sum({rate('lectern_webrtc_sessions_opened_total')})", "WebRTC"), width=6)  # fmt: skip
     board.graph("Refused and failed (errors)", "reqps", "What viewers were not given.",
@@ -142,6 +148,21 @@ def panels() -> list[dict]:
                 (f"sum({rate('lectern_edge_access_refused_total')})", "may not watch"), width=6)  # fmt: skip
     board.graph("Behind the host (duration)", "s", "From the host to the screen, as viewers report it: the median.",
                 (quantile(0.5, "lectern_viewer_latency_seconds", each="path"), "{{path}}"), width=6)  # fmt: skip
+    board.graph("Full (saturation)", "percentunit", "Of what edges take on, how much is in use at the fullest: docs/runbooks.md#lecternnearlyfull.",
+                full(of("lectern_webrtc_sessions"), "sessions_max"),
+                full(of("lectern_webrtc_sessions_half_open"), "half_open_max"),
+                full(rate("lectern_webrtc_sessions_opened_total"), "joins_per_sec_max"),
+                full(f"(8 * sum without (transport) ({rate('lectern_webrtc_bytes_sent_total')}))", "egress_bps_max"),
+                full(of("lectern_webrtc_tcp_connections"), "media_tcp_max"),
+                full(f"({of('lectern_http_connections')} + {of('lectern_http_streams')})", "http_connections_max"),
+                full(of("lectern_edge_broadcasts_subscribed"), "broadcasts_max"), width=6)  # fmt: skip
+    board.graph("Ready", "short", "Nodes to which viewers and encoders may be sent, nodes that say no at /readyz, and of these edges that are about to stop.",
+                (f"sum({of('lectern_ready')})", "ready"), (f"count({of('lectern_ready')} == 0) or vector(0)", "not ready"),
+                (f"sum({of('lectern_edge_draining')})", "draining"), width=6)  # fmt: skip
+    board.graph("Database", "short", "For each origin: 1 while it answers.",
+                (of("lectern_origin_database_up"), "{{instance}}"), width=6)  # fmt: skip
+    board.graph("Until an answer begins (duration)", "s", "Over HTTP, 95 of 100. What is about to come is held: playlists, parts, segments.",
+                said(0.95, "lectern_edge_http_request_seconds", each="kind"), width=6)  # fmt: skip
     board.graph("Picture to all its viewers (saturation)", "s",
                 "From a picture's arrival at an edge until its last WebRTC viewer was sent it: grows when cores are full.",
                 said(0.99, "lectern_webrtc_frame_wait_seconds"), width=6)  # fmt: skip
@@ -201,7 +222,7 @@ def panels() -> list[dict]:
                 by("reason", rate("lectern_webrtc_tcp_connections_closed_total"), "ended:"))  # fmt: skip
 
     board.row("HTTP")
-    board.graph("Requests by what is asked for", "reqps", "For live media and manifests.",
+    board.graph("Requests by what is asked for", "reqps", "All requests to edges.",
                 by("kind", rate("lectern_edge_http_requests_total")), stack=True)  # fmt: skip
     board.graph("Requests by status", "reqps", "404 and 410 are what players may run into; 5xx are not.",
                 by("status", rate("lectern_edge_http_requests_total")), stack=True)  # fmt: skip
@@ -313,6 +334,9 @@ def panels() -> list[dict]:
     board.graph("Memory", "bytes", "Resident.", (ours(of("process_resident_memory_bytes")), "{{instance}}"))
     board.graph("File descriptors", "percentunit", "Of those that the system lets it have.",
                 (ours(f"{of('process_open_fds')} / {of('process_max_fds')}"), "{{instance}}"))  # fmt: skip
+    board.graph("Clocks apart", "s", "Edges from their origins, and origins from PostgreSQL: docs/runbooks.md#lecternclocksapart.",
+                (f"abs({of('lectern_edge_clock_offset_seconds')})", "{{instance}} from its origins"),
+                (f"abs({of('lectern_origin_database_clock_offset_seconds')})", "{{instance}} from the database"))  # fmt: skip
     board.graph("Up for", "s", "Since it was started.", (ours(f"time() - {of('process_start_time_seconds')}"), "{{instance}}"))
     board.graph("Versions", "short", "How many nodes run which.",
                 (f"count by (version, commit) ({of('lectern_build_info')})", "{{version}} {{commit}}"), stack=True)  # fmt: skip

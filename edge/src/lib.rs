@@ -10,6 +10,7 @@ pub mod access;
 pub mod audience;
 pub mod check;
 pub mod client;
+pub mod clock;
 pub mod comments;
 pub mod config;
 pub mod dash;
@@ -18,9 +19,11 @@ pub mod experience;
 mod floods;
 pub mod hls;
 pub mod live;
+mod metrics;
 mod negotiation;
 pub mod pages;
 mod preflight;
+mod requests;
 pub mod server;
 pub mod siblings;
 mod throttle;
@@ -43,10 +46,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::audience::Audience;
+use crate::clock::Clock;
 use crate::comments::Comments;
 use crate::config::Config;
 use crate::demand::Demand;
 use crate::live::Directory;
+use crate::metrics::Metrics;
 use crate::siblings::Siblings;
 
 /// The most sender threads: more than the cores of any machine that would run one edge.
@@ -65,8 +70,7 @@ pub struct Edge {
     http_addr: SocketAddr,
     https_addr: Option<SocketAddr>,
     router: Router,
-    limits: server::Limits,
-    http_metrics: server::Metrics,
+    door: Arc<server::Door>,
     subscriber: Subscriber,
     directory: Arc<Directory>,
     engine: whep::Engine,
@@ -77,6 +81,7 @@ pub struct Edge {
     link: Option<OriginLink>,
     siblings: Arc<Siblings>,
     drain: Duration,
+    metrics: Metrics,
 }
 
 /// Why an edge could not start.
@@ -187,8 +192,7 @@ impl Edge {
         }
         window(config)?;
         let demand = Demand::new(wanted(config)?, demand::Metrics::register(registry)?);
-        let limits = config.http_limits()?;
-        let http_metrics = server::Metrics::register(registry)?;
+        let door = server::Door::new(config.http_limits()?, server::Metrics::register(registry)?);
         let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
         // Without a token there are no comments, and manifests list none.
         let timeline = config.timeline(upstream.token.is_some());
@@ -211,7 +215,8 @@ impl Edge {
             metrics: SubscriberMetrics::register(registry)?,
         })?;
         let link = subscriber.take_link();
-        let upward = link.as_ref().zip(upstream.token);
+        let clock = Clock::register(registry)?;
+        let upward = link.as_ref().zip(upstream.token).map(|(link, token)| (link, token, clock));
         let metrics = comments::Metrics::register(registry)?;
         let comments = Comments::new(upward, audience.clone(), metrics);
         let access = Access::new(
@@ -238,13 +243,14 @@ impl Edge {
             .merge(access.guard(broadcasts))
             .merge(registration)
             .merge(beside);
+        let said = Metrics::register(registry)?;
+        said.limits(config);
         Ok(Self {
             listeners: server::Listeners { http, https },
             http_addr,
             https_addr,
             router,
-            limits,
-            http_metrics,
+            door,
             subscriber,
             directory,
             engine,
@@ -255,6 +261,7 @@ impl Edge {
             link,
             siblings,
             drain: config.drain(),
+            metrics: said,
         })
     }
 
@@ -285,7 +292,12 @@ impl Edge {
 
     /// By which its limits are changed while it runs.
     pub fn limiter(&self) -> Limiter {
-        Limiter(self.engine.limiter())
+        Limiter {
+            viewers: self.engine.limiter(),
+            door: self.door.clone(),
+            demand: self.demand.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// How many watch at this edge, to be asked at any time.
@@ -299,9 +311,10 @@ impl Edge {
         let stop = CancellationToken::new();
         let (engine, siblings, stopping) = (self.engine.clone(), self.siblings, stop.clone());
         let watched = engine.clone();
-        let (drain, left) = (self.drain, self.audience.clone());
+        let (drain, left, metrics) = (self.drain, self.audience.clone(), self.metrics);
         let draining = tokio::spawn(async move {
             cancel.cancelled().await;
+            metrics.draining.set(1);
             siblings.drain();
             engine.drain();
             tracing::info!(secs_max = drain.as_secs(), "draining");
@@ -328,7 +341,7 @@ impl Edge {
         let commenting = tokio::spawn(async move { comments.run(self.link, answered).await });
         let (audience, over) = (self.audience, stop.clone());
         let counting = tokio::spawn(async move { audience.run(&watched, over).await });
-        server::serve(self.listeners, self.router, self.limits, self.http_metrics, stop).await;
+        server::serve(self.listeners, self.router, self.door, stop).await;
         draining.await.ok();
         following.await.ok();
         commenting.await.ok();
@@ -367,13 +380,23 @@ async fn listen(
 
 /// Changes the limits of an edge that runs.
 #[derive(Clone)]
-pub struct Limiter(whep::Limiter);
+pub struct Limiter {
+    viewers: whep::Limiter,
+    door: Arc<server::Door>,
+    demand: Arc<Demand>,
+    metrics: Metrics,
+}
 
 impl Limiter {
-    /// From now on these of `config` are good: `sessions_max`, `half_open_max` and
-    /// `half_open_per_client_max`, and no other setting. Who watches stays.
+    /// From now on these of `config` are good: `sessions_max`, `half_open_max`,
+    /// `half_open_per_client_max`, `joins_per_sec_max`, `egress_mbps_max`, `http_connections_max`,
+    /// `http_connections_per_client_max` and `broadcasts_max`, and no other setting. Who watches stays.
     pub fn set(&self, config: &Config) {
-        self.0.set(&config.whep());
+        self.viewers.set(&config.whep());
+        let per_client_max = config.http_connections_per_client_max.get();
+        self.door.set(config.http_connections_max.get(), per_client_max);
+        self.demand.set_max(config.broadcasts_max.get());
+        self.metrics.limits(config);
     }
 }
 

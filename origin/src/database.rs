@@ -7,9 +7,10 @@ pub mod news;
 mod server;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
+use lectern_relay_proto::{UtcTime, skew};
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
@@ -38,6 +39,8 @@ pub struct Database {
     ear: Ear,
     /// Set once the tables are as they are to be.
     ready: Arc<OnceCell<()>>,
+    /// When it answered last, whatever it was asked.
+    answered: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Why nothing can be stored or read.
@@ -112,7 +115,8 @@ impl Database {
             })
             .connect_lazy_with(server.options());
         let writer = Writer::new(server.begin(), server.is_remote());
-        Ok(Self { pool, server, writer, ear: Ear::default(), ready: Arc::default() })
+        let (ear, ready, answered) = Default::default();
+        Ok(Self { pool, server, writer, ear, ready, answered })
     }
 
     /// Opens the database, if it is not open, and brings its tables up to date.
@@ -121,11 +125,27 @@ impl Database {
         self.ready.get_or_try_init(|| migrate(server)).await.map(|_| ())
     }
 
-    /// Whether it is there.
-    pub(crate) async fn answers(&self) -> Result<(), Error> {
+    /// Whether it is there, as it has answered somebody within `since`, or does now.
+    pub(crate) async fn answers(&self, since: Duration) -> Result<(), Error> {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.is_some_and(|at| at.elapsed() <= since) {
+            return Ok(());
+        }
         call!(self, |connection| async {
             sqlx::query("SELECT 1").execute(&mut **connection).await?;
             Ok::<_, Error>(())
+        })
+    }
+
+    /// How far its clock is ahead of this machine's, in microseconds; `None` if it has none of its own, or took
+    /// too long to say.
+    pub(crate) async fn clock_offset_us(&self) -> Result<Option<i64>, Error> {
+        let Some(sql) = self.server.clock() else { return Ok(None) };
+        call!(self, |connection| async {
+            let (asked, utc) = (Instant::now(), UtcTime::from(SystemTime::now()));
+            let us: i64 = sqlx::query_scalar(sql).fetch_one(&mut **connection).await?;
+            let theirs = UtcTime::from_micros(u64::try_from(us).unwrap_or(0));
+            Ok::<_, Error>(skew::offset_us(utc, asked.elapsed(), theirs))
         })
     }
 
@@ -188,6 +208,8 @@ impl Database {
             // It may answer what nobody waits for any more, or be in a transaction that the database
             // has ended by itself, as SQLite does when the disk is full.
             connection.close_on_drop();
+        } else {
+            *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         ended
     }

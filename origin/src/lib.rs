@@ -182,7 +182,8 @@ impl Origin {
             }
             Err(error) => return Err(error.into()),
         };
-        let readiness = Readiness::new(answered, metrics.takes_live.clone());
+        let watched = readiness::Metrics::register(registry)?;
+        let readiness = Readiness::new(answered, metrics.takes_live.clone(), watched);
         let timelines = Timelines::new(database.clone());
         let broadcasts =
             Broadcasts::new(announcer, timelines, metrics).mending_by(reencoders.clone());

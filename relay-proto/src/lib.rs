@@ -1,7 +1,7 @@
 //! What travels between Lectern's origins and edges, and how.
 //!
 //! The media model ([`time`], [`frame`], [`catalog`], [`segment`]), what a broadcast is [`about`], and the CMAF reader and writer
-//! ([`cmaf`]) are pure: no socket, no task, no clock. The relay itself ([`net`], feature `net`) is a
+//! ([`cmaf`]), and how far two clocks are apart ([`skew`]), are pure: no socket, no task, no clock. The relay itself ([`net`], feature `net`) is a
 //! thin facade over Media over QUIC that speaks the words of this crate and lets no type of the
 //! library beneath it leak out; what both roles count is made by [`metrics`].
 
@@ -19,6 +19,7 @@ pub mod metrics;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod segment;
+pub mod skew;
 pub mod time;
 
 pub use about::About;

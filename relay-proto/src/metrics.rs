@@ -2,8 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, exponential_buckets,
+    CounterVec, Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, exponential_buckets,
 };
 
 /// The scale of ages: 50 µs is a hop on one machine, 10 s is as good as lost; a quarter between
@@ -46,6 +46,11 @@ impl Maker<'_> {
     /// One such number for each value of `labels`, none of which a stranger may choose.
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// Seconds, as they are now.
+    pub fn seconds(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+        self.register(Gauge::new(name, help)?)
     }
 
     /// A distribution of ages, in seconds.

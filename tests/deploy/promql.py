@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 # a mistake, and is told.
 WORDS = set(
     "sum count max min avg by without rate increase histogram_quantile absent vector offset unless or and on "
-    "group_left ignoring le max_over_time bool changes time".split()
+    "group_left group_right ignoring le max_over_time bool changes time abs".split()
 )
 # What Prometheus has of its own, and what it adds to what it scrapes.
 OWN_METRICS = {"up", "ALERTS"}

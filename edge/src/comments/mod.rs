@@ -37,6 +37,7 @@ use self::room::Room;
 pub use self::routes::routes;
 use self::uplink::Uplink;
 use crate::audience::Audience;
+use crate::clock::Clock;
 use crate::floods::Floods;
 
 /// What one client may write: a lecture hall behind one address.
@@ -78,17 +79,18 @@ struct Open {
 }
 
 impl Comments {
-    /// No comments yet; `link` is the way to the origin, with the token that opened it. The origin is
-    /// told of the `audience`.
+    /// No comments yet; `link` is the way to the origin, with the token that opened it, by which `Clock` is kept
+    /// too. The origin is told of the `audience`.
     pub fn new(
-        link: Option<(&OriginLink, Tokens)>,
+        link: Option<(&OriginLink, Tokens, Clock)>,
         audience: Arc<Audience>,
         metrics: Metrics,
     ) -> Arc<Self> {
         Arc::new(Self {
             rooms: Mutex::default(),
             floods: Mutex::new(Floods::new(CLIENT)),
-            upward: link.map(|(link, token)| Upward { uplink: Uplink::new(link), token }),
+            upward: link
+                .map(|(link, token, clock)| Upward { uplink: Uplink::new(link, clock), token }),
             audience,
             metrics,
             over: CancellationToken::new(),

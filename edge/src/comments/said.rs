@@ -99,7 +99,8 @@ impl Told {
             // Who registers does so over HTTP.
             Response::Registered { .. }
             | Response::NotRegistered { .. }
-            | Response::History { .. } => None,
+            | Response::History { .. }
+            | Response::Clock { .. } => None,
         }
     }
 }

@@ -1,14 +1,17 @@
 //! What this edge asks its origin about comments, and waits to be answered: sent again when the answer
-//! is late or the origin was away, and given up out loud.
+//! is late or the origin was away, and given up out loud. By the same way origins are asked for the time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use lectern_relay_proto::UtcTime;
 use lectern_relay_proto::comment::{Attempt, Refusal, Request, Response};
 use lectern_relay_proto::net::{OriginLink, RequestSender};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::{ASK_EACH, Clock};
 
 /// Attempts that wait for an answer, over all viewers; about 1 kB each, but for forms of several kB, of which
 /// there is none more when all that waits has so many bytes.
@@ -28,6 +31,7 @@ const RETRY_AFTER_MS: u32 = 3_000;
 /// The way to the origin.
 pub(super) struct Uplink {
     sender: RequestSender,
+    clock: Clock,
     waiting: Mutex<HashMap<Attempt, Waiting>>,
 }
 
@@ -40,8 +44,8 @@ struct Waiting {
 }
 
 impl Uplink {
-    pub(super) fn new(link: &OriginLink) -> Arc<Self> {
-        Arc::new(Self { sender: link.sender(), waiting: Mutex::default() })
+    pub(super) fn new(link: &OriginLink, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { sender: link.sender(), clock, waiting: Mutex::default() })
     }
 
     /// Whether an origin has ever listened, now and once one does.
@@ -72,14 +76,20 @@ impl Uplink {
             let entry = Waiting { request: bytes.clone(), since, sent: now, answer };
             waiting.insert(attempt.clone(), entry);
         }
-        self.sender.send(request.broadcast(), bytes);
+        self.send(request, bytes);
         Ok(())
     }
 
     /// Says what no viewer waits to be answered. The caller says it again if that matters.
     pub(super) fn say(&self, request: &Request) {
-        let bytes = serde_json::to_vec(request).expect("plain").into();
-        self.sender.send(request.broadcast(), bytes);
+        self.send(request, serde_json::to_vec(request).expect("plain").into());
+    }
+
+    fn send(&self, request: &Request, bytes: bytes::Bytes) {
+        match request.broadcast() {
+            Some(about) => self.sender.send(about, bytes),
+            None => self.sender.send_to_all(&bytes),
+        };
     }
 
     /// Hands answers to those who wait, and history to `history`, until `cancel`.
@@ -89,8 +99,11 @@ impl Uplink {
         cancel: CancellationToken,
         history: impl Fn(Response),
     ) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let [mut tick, mut ask] = [TICK, ASK_EACH].map(|period| {
+            let mut interval = tokio::time::interval(period);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            interval
+        });
         loop {
             let record = tokio::select! {
                 () = cancel.cancelled() => return,
@@ -98,11 +111,18 @@ impl Uplink {
                     self.tick(Instant::now());
                     continue;
                 }
+                _ = ask.tick() => {
+                    self.say(&self.clock.ask());
+                    continue;
+                }
                 record = link.next() => record,
             };
             let Some(record) = record else { return };
             match serde_json::from_slice::<Response>(&record) {
                 Ok(response @ Response::History { .. }) => history(response),
+                Ok(Response::Clock { round, now_us }) => {
+                    self.clock.answered(round, UtcTime::from_micros(now_us));
+                }
                 Ok(response) => self.hand_over(response),
                 Err(error) => tracing::warn!(%error, "an answer of the origin's cannot be read"),
             }

@@ -66,6 +66,13 @@ impl Demand {
         Arc::new(Self { state: Mutex::new(state), idle: Notify::new(), full, metrics })
     }
 
+    /// From now on so many broadcasts are subscribed to at most. What is watched stays.
+    pub(crate) fn set_max(&self, max: usize) {
+        let mut state = self.lock();
+        state.table.set_max(max, now());
+        self.carry_out(&mut state);
+    }
+
     /// Lets go of what nobody wants any more when it is time to, for ever.
     pub(crate) async fn run(&self) {
         loop {

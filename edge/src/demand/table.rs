@@ -136,6 +136,14 @@ impl Table {
         self.entries.values().filter(|entry| entry.is_subscribed()).count()
     }
 
+    /// From now on so many are subscribed to at most: those that nobody holds go first, and those that are
+    /// held go in their time.
+    pub(super) fn set_max(&mut self, max: usize, now: Instant) {
+        self.config.subscribed_max = max;
+        while self.taken() > self.places() && self.let_go_of_a_spare() {}
+        self.fill(now);
+    }
+
     /// A broadcast is announced, or still is.
     pub(super) fn announce(&mut self, id: &BroadcastId, now: Instant) {
         let pin = match &self.config.prewarm {
@@ -287,12 +295,20 @@ impl Table {
         self.changes.push_back(Change::LetGo { id: id.clone(), had_media });
     }
 
-    /// How many places are free. Those of what is listed are taken whether or not it is announced.
-    fn free(&self) -> usize {
+    /// How many places there are for what is not listed. Those of what is listed are taken whether or not it
+    /// is announced.
+    fn places(&self) -> usize {
+        self.config.subscribed_max.saturating_sub(self.config.prewarm.reserved())
+    }
+
+    /// How many of these are taken.
+    fn taken(&self) -> usize {
         let others = self.entries.values().filter(|entry| entry.pin < Pin::Listed);
-        let taken = others.filter(|entry| entry.is_subscribed()).count();
-        let places = self.config.subscribed_max.saturating_sub(self.config.prewarm.reserved());
-        places.saturating_sub(taken)
+        others.filter(|entry| entry.is_subscribed()).count()
+    }
+
+    fn free(&self) -> usize {
+        self.places().saturating_sub(self.taken())
     }
 
     fn has_room(&self) -> bool {
@@ -302,9 +318,10 @@ impl Table {
     /// Whether there is a place for what is not listed, if need be that of the one that has been idle for longest; one that is
     /// to be warm goes only when no other does.
     fn make_room(&mut self) -> bool {
-        if self.has_room() {
-            return true;
-        }
+        self.has_room() || self.let_go_of_a_spare() && self.has_room()
+    }
+
+    fn let_go_of_a_spare(&mut self) -> bool {
         let spare = self.entries.iter().filter(|(_, entry)| entry.is_spare());
         let spare = spare.min_by_key(|(_, entry)| (entry.pin, entry.idle_since));
         let Some(id) = spare.map(|(id, _)| id.clone()) else { return false };

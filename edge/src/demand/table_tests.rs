@@ -218,3 +218,21 @@ fn a_thousand_that_are_announced_are_only_names() {
     edge.expire(1_000);
     assert_eq!((edge.table.subscribed(), edge.table.next_due()), (0, None));
 }
+
+#[test]
+fn with_fewer_places_those_go_that_nobody_holds_and_with_more_there_is_room() {
+    let mut edge = Edge::with(3, &[], &["a", "b", "c", "d"]);
+    for (id, at) in [("a", 0), ("b", 1), ("c", 2)] {
+        edge.hold(id, at);
+    }
+    edge.release("b", 3);
+    edge.changes();
+    edge.table.set_max(1, edge.at(4));
+    assert_eq!(edge.changes(), "~b");
+    edge.left("b", 4);
+    assert_eq!(edge.hold("d", 4), Held::NoRoom);
+    edge.release("a", 5);
+    assert_eq!(edge.hold("d", 5), Held::NoRoom, "the one place is taken by c");
+    edge.table.set_max(4, edge.at(6));
+    assert_eq!(edge.hold("d", 6), Held::Here);
+}

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::debug;
 
-use super::metrics::{Kind, Metrics};
+use super::metrics::Metrics;
+use crate::requests::Kind;
 use crate::timeline::{Segment, State, Tail};
 
 /// The longest that such a response may take. A segment lasts at most twice the longest grid, 20 s;

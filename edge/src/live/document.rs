@@ -11,9 +11,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::media::Asks;
-use super::metrics::{Kind, Metrics};
+use super::metrics::Metrics;
 use super::routes::{NO_STORE, SHORT};
 use crate::negotiation::{accepts_gzip, etag_of, matches_etag};
+use crate::requests::Kind;
 
 /// A rendered document.
 pub(super) struct Document {

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::document::{Document, Keep};
 use super::media::Asks;
-use super::metrics::Kind;
 use super::routes::{SHORT, refusal};
 use super::{Directory, Live, lock};
 use crate::audience::Audience;
+use crate::requests::Kind;
 
 /// For how long a list is good: as long as caches may keep it.
 const GOOD_FOR: Duration = Duration::from_secs(1);

@@ -15,11 +15,12 @@ use lectern_relay_proto::UtcTime;
 use tokio::time::Instant;
 
 use super::lookup::{self, Answer};
-use super::metrics::{Kind, Metrics};
+use super::metrics::Metrics;
 use super::range::{self, Asked};
 use super::routes::{NO_STORE, SHORT, not_ready, refusal, retry_after};
 use super::{HOLD_MAX, Live, body};
 use crate::negotiation::matches_etag;
+use crate::requests::Kind;
 use crate::timeline::{Locator, Segment, State, Tail};
 
 /// Media under a URL never changes, whichever edge serves it: caches keep it for as long as any

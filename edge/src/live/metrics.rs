@@ -2,32 +2,16 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use lectern_relay_proto::TrackName;
 use lectern_relay_proto::metrics::Maker;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
-/// What a request asked for; the label `kind`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Status,
-    Manifest,
-    Playlist,
-    Init,
-    Segment,
-    Part,
-    Time,
-    Other,
-}
-
-/// The classes of status; the label `status`.
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+use crate::requests::Kind;
 
 /// Counters of the live HTTP edge.
 #[derive(Clone)]
 pub struct Metrics {
     // Looked up once and for all: a look-up by labels takes a lock, and every request would.
-    requests: [[IntCounter; CLASSES.len()]; Kind::ALL.len()],
     sent_bytes: [IntCounter; Kind::ALL.len()],
     pub(super) kept_bytes: IntGauge,
     held: IntGauge,
@@ -51,11 +35,6 @@ impl Metrics {
     /// If `registry` has metrics of these names already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let maker = Maker(registry);
-        let requests = maker.counters(
-            "lectern_edge_http_requests_total",
-            "Requests for live media and manifests, by what was asked for and class of status.",
-            &["kind", "status"],
-        )?;
         let sent_bytes = maker.counters(
             "lectern_edge_http_sent_bytes_total",
             "Bytes of bodies handed to connections.",
@@ -98,11 +77,8 @@ impl Metrics {
             age: ages.with_label_values(&[kind]),
         };
         let (video, audio) = (track("video"), track("audio"));
-        let requests = Kind::ALL
-            .map(|kind| CLASSES.map(|class| requests.with_label_values(&[kind.as_str(), class])));
         let sent_bytes = Kind::ALL.map(|kind| sent_bytes.with_label_values(&[kind.as_str()]));
         Ok(Self {
-            requests,
             sent_bytes,
             kept_bytes,
             held,
@@ -112,11 +88,6 @@ impl Metrics {
             video,
             audio,
         })
-    }
-
-    pub(super) fn request(&self, kind: Kind, status: StatusCode) {
-        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
-        self.requests[kind as usize][class].inc();
     }
 
     /// The counter of bytes sent for `kind`.
@@ -156,32 +127,5 @@ pub(super) struct HeldRequest<'a>(&'a Metrics);
 impl Drop for HeldRequest<'_> {
     fn drop(&mut self) {
         self.0.held.dec();
-    }
-}
-
-impl Kind {
-    /// In the order of their declaration.
-    const ALL: [Self; 8] = [
-        Self::Status,
-        Self::Manifest,
-        Self::Playlist,
-        Self::Init,
-        Self::Segment,
-        Self::Part,
-        Self::Time,
-        Self::Other,
-    ];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Manifest => "manifest",
-            Self::Playlist => "playlist",
-            Self::Init => "init",
-            Self::Segment => "segment",
-            Self::Part => "part",
-            Self::Time => "time",
-            Self::Other => "other",
-        }
     }
 }

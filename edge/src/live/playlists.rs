@@ -14,10 +14,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::document::{Document, Keep};
 use super::media::Asks;
-use super::metrics::Kind;
 use super::routes::{NO_STORE, SHORT, canonical, not_ready, refusal};
 use super::{Live, lock};
 use crate::hls::{self, Asked, MediaPlaylist, Reach};
+use crate::requests::Kind;
 use crate::timeline::Snapshot;
 
 /// How long the first playlist of a track waits for segments from before this edge joined: as long as

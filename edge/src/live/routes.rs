@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE,
     RETRY_AFTER,
@@ -21,10 +21,10 @@ use super::directory::{Absent, Directory};
 use super::document::Keep;
 use super::lobby::{self, Lobby, Summary};
 use super::media::{self, Asks};
-use super::metrics::Kind;
 use super::{Live, playlists};
 use crate::audience::{Asked, Audience, HttpPath};
 use crate::preflight::{READING, preflight};
+use crate::requests::Kind;
 use crate::siblings::REASON;
 use crate::timeline::{self, Locator};
 use crate::{dash, hls};
@@ -58,18 +58,18 @@ pub fn routes(directory: Arc<Directory>, audience: Arc<Audience>, lobby: bool) -
         .route("/live/{id}/index.m3u8", get(multivariant))
         .route("/live/{id}/comments/index.m3u8", get(comments))
         .route("/live/{id}/{track}/{file}", get(file))
-        .route_layer(middleware::from_fn_with_state((directory.clone(), audience), common))
+        .route_layer(middleware::from_fn_with_state(audience, common))
         .with_state(directory)
 }
 
-/// What every response of these routes has, and the counting.
+/// What every response of these routes has, and the counting of viewers.
 async fn common(
-    State((directory, audience)): State<(Arc<Directory>, Arc<Audience>)>,
+    State(audience): State<Arc<Audience>>,
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let kind = kind(&request);
-    let asking = asked(kind).and_then(|asked| audience.asking(&request, asked));
+    let asked = asked(Kind::of(request.uri().path()));
+    let asking = asked.and_then(|asked| audience.asking(&request, asked));
     let mut response = if request.method() == Method::OPTIONS {
         preflight(READING)
     } else {
@@ -79,28 +79,10 @@ async fn common(
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.insert(TIMING_ALLOW_ORIGIN, ANY);
-    directory.metrics().request(kind, response.status());
     if let Some(asking) = asking {
         audience.asked(asking, response.status());
     }
     response
-}
-
-fn kind(request: &Request) -> Kind {
-    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    match route {
-        "/time" => Kind::Time,
-        "/live" | "/live/{id}" => Kind::Status,
-        "/live/{id}/manifest.mpd" => Kind::Manifest,
-        "/live/{id}/index.m3u8" => Kind::Playlist,
-        _ => match request.uri().path().rsplit('/').next().and_then(File::parse) {
-            Some(File::Playlist) => Kind::Playlist,
-            Some(File::Media(Media::Init)) => Kind::Init,
-            Some(File::Media(Media::Segment(_))) => Kind::Segment,
-            Some(File::Media(Media::Part(..))) => Kind::Part,
-            None => Kind::Other,
-        },
-    }
 }
 
 /// What a request says of who watches.
@@ -110,7 +92,7 @@ fn asked(kind: Kind) -> Option<Asked> {
         Kind::Playlist => Some(Asked::Manifest(HttpPath::Hls)),
         Kind::Segment => Some(Asked::Media(None)),
         Kind::Part => Some(Asked::Media(Some(HttpPath::Hls))),
-        Kind::Status | Kind::Init | Kind::Time | Kind::Other => None,
+        _ => None,
     }
 }
 

@@ -5,16 +5,19 @@
 //! multiply what the limits mean by the streams of a connection.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntGauge;
 
 use super::{Limits, Metrics};
-use crate::client::Tally;
+use crate::client::{Proxies, Tally};
 
 /// Counts who is in.
-pub(super) struct Door {
-    pub(super) limits: Limits,
+pub struct Door {
+    max: AtomicUsize,
+    per_client_max: AtomicUsize,
+    pub(super) proxies: Proxies,
     pub(super) metrics: Metrics,
     inner: Mutex<Inside>,
 }
@@ -41,8 +44,21 @@ pub(super) struct Place {
 }
 
 impl Door {
-    pub(super) fn new(limits: Limits, metrics: Metrics) -> Self {
-        Self { limits, metrics, inner: Mutex::default() }
+    /// Nobody is in.
+    pub fn new(limits: Limits, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            max: limits.connections_max.into(),
+            per_client_max: limits.connections_per_client_max.into(),
+            proxies: limits.proxies,
+            metrics,
+            inner: Mutex::default(),
+        })
+    }
+
+    /// From now on so many may be in, and so many of one client. Who is in stays.
+    pub fn set(&self, max: usize, per_client_max: usize) {
+        self.max.store(max, Ordering::Relaxed);
+        self.per_client_max.store(per_client_max, Ordering::Relaxed);
     }
 
     /// A place for a guest from `peer`, or the limit that stands against it.
@@ -52,10 +68,10 @@ impl Door {
         guest: Guest,
     ) -> Result<Place, &'static str> {
         let inside = &mut *self.lock();
-        let limits = &self.limits;
         let of_client = inside.by_client.of(peer);
-        let full = inside.places >= limits.connections_max;
-        let greedy = of_client >= limits.connections_per_client_max && !limits.proxies.trust(peer);
+        let full = inside.places >= self.max.load(Ordering::Relaxed);
+        let per_client_max = self.per_client_max.load(Ordering::Relaxed);
+        let greedy = of_client >= per_client_max && !self.proxies.trust(peer);
         let limit = match (full, greedy) {
             (true, _) => "all",
             (_, true) => "client",

@@ -3,6 +3,8 @@
 use lectern_relay_proto::metrics::Maker;
 use prometheus::{IntCounterVec, IntGauge, Registry};
 
+use crate::requests;
+
 /// What is counted; all clones count into the same.
 #[derive(Clone)]
 pub struct Metrics {
@@ -15,6 +17,7 @@ pub struct Metrics {
     pub(super) streams_cut: IntCounterVec,
     pub(super) reloads: IntCounterVec,
     pub(super) expiry: IntGauge,
+    pub(super) requests: requests::Metrics,
 }
 
 impl Metrics {
@@ -62,6 +65,7 @@ impl Metrics {
                 "lectern_tls_certificate_expiry_timestamp_seconds",
                 "When the certificate that viewers see expires, Unix time; 0 without one",
             )?,
+            requests: requests::Metrics::register(registry)?,
         })
     }
 }

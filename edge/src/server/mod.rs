@@ -30,9 +30,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use self::door::{Door, Guest, Place};
+pub use self::door::Door;
+use self::door::{Guest, Place};
 pub use self::metrics::Metrics;
 use crate::client::{Proxies, Secured, client_of, secured_by};
+use crate::requests::Kind;
 use crate::throttle::Throttle;
 
 /// How long a request's head may take to arrive, and how long a connection may rest between two
@@ -63,16 +65,15 @@ pub struct Listeners {
     pub https: Option<(TcpListener, tls::Identity)>,
 }
 
-/// Serves `router` until `cancel`, and then what has been asked for by then.
+/// Serves `router` to those who come in by `door`, until `cancel`, and then what has been asked for by then.
 pub async fn serve(
     listeners: Listeners,
     router: Router,
-    limits: Limits,
-    metrics: Metrics,
+    door: Arc<Door>,
     cancel: CancellationToken,
 ) {
-    let (reloads, expiry) = (metrics.reloads.clone(), metrics.expiry.clone());
-    let site = Arc::new(Site { router, door: Arc::new(Door::new(limits, metrics)) });
+    let (reloads, expiry) = (door.metrics.reloads.clone(), door.metrics.expiry.clone());
+    let site = Arc::new(Site { router, door });
     let plain = accept(listeners.http, None, site.clone(), cancel.clone());
     match listeners.https {
         None => plain.await,
@@ -174,7 +175,7 @@ impl Visit {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let proxies = &self.site.door.limits.proxies;
+        let proxies = &self.site.door.proxies;
         let client = client_of(proxies, self.peer, request.headers());
         let secure = self.secure || secured_by(proxies, self.peer, request.headers());
         request.extensions_mut().insert(client);
@@ -183,14 +184,18 @@ impl Visit {
         // RFC 9112 §3.2: exactly one, or 400.
         let hosts = request.headers().get_all(HOST).iter().count();
         let unaddressed = request.version() == Version::HTTP_11 && hosts != 1;
-        let answer = self.site.router.clone().call(request);
+        let (kind, began) = (Kind::of(request.uri().path()), Instant::now());
+        let site = self.site.clone();
+        let answer = site.router.clone().call(request);
         async move {
-            match unaddressed {
+            let answer = match unaddressed {
                 true => {
                     (StatusCode::BAD_REQUEST, "a request has one Host header\n").into_response()
                 }
                 false => answer.await.unwrap_or_else(|never| match never {}),
-            }
+            };
+            site.door.metrics.requests.answered(kind, answer.status(), began.elapsed());
+            answer
         }
     }
 }

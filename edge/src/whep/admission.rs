@@ -30,6 +30,8 @@ pub(super) struct Limits {
     pub half_open_per_client_max: usize,
     /// Joins in a second.
     pub joins_per_sec_max: u32,
+    /// Bits in a second to all of them.
+    pub egress_bps_max: Option<u64>,
 }
 
 impl Limits {
@@ -87,14 +89,17 @@ impl Admission {
         Self { limits: limits.into(), metrics, inner: Mutex::new(inner) }
     }
 
-    fn limits(&self) -> Limits {
+    /// Those in force.
+    pub(super) fn limits(&self) -> Limits {
         *self.limits.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on these are good, but for the pace. Who is in stays.
+    /// From now on these are good. Who is in stays, and so does who has been given a turn.
     pub(super) fn set_limits(&self, limits: Limits) {
-        let mut now = self.limits.write().unwrap_or_else(PoisonError::into_inner);
-        *now = Limits { joins_per_sec_max: now.joins_per_sec_max, ..limits };
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        let mut inner = self.lock();
+        inner.pace.set(limits.joins_per_sec_max);
+        inner.clients.values_mut().for_each(|client| client.pace.set(limits.per_client()));
     }
 
     /// Gives `client` a turn to join now, if it and the edge have one.
@@ -154,6 +159,7 @@ impl Admission {
         let worker = fewest.map_or(0, |(worker, _)| worker);
         inner.per_worker[worker] += 1;
         self.metrics.sessions.inc();
+        self.metrics.half_open.inc();
         Ok(Permit { admission: self.clone(), worker, half_open: Some(key) })
     }
 
@@ -172,6 +178,7 @@ impl Permit {
     pub(super) fn established(&mut self) {
         if let Some(client) = self.half_open.take() {
             self.admission.lock().no_longer_half_open(client);
+            self.admission.metrics.half_open.dec();
         }
     }
 }
@@ -181,6 +188,7 @@ impl Drop for Permit {
         let mut inner = self.admission.lock();
         if let Some(client) = self.half_open.take() {
             inner.no_longer_half_open(client);
+            self.admission.metrics.half_open.dec();
         }
         inner.sessions -= 1;
         inner.per_worker[self.worker] -= 1;
@@ -216,7 +224,14 @@ struct Pace {
 
 impl Pace {
     fn new(per_sec: u32, now: Instant) -> Self {
-        Self { interval: Duration::from_secs(1) / per_sec.max(1), due: now }
+        let mut pace = Self { interval: Duration::ZERO, due: now };
+        pace.set(per_sec);
+        pace
+    }
+
+    /// From now on turns are so many in a second.
+    fn set(&mut self, per_sec: u32) {
+        self.interval = Duration::from_secs(1) / per_sec.max(1);
     }
 
     /// When there is a turn.
@@ -253,6 +268,7 @@ mod tests {
         half_open_max: 8,
         half_open_per_client_max: 3,
         joins_per_sec_max: 100,
+        egress_bps_max: None,
     };
 
     fn admission(limits: Limits) -> (Arc<Admission>, Instant) {
@@ -320,12 +336,23 @@ mod tests {
         let (admission, _) = admission(Limits { sessions_max: 1, ..LIMITS });
         let _first = admission.permit(client(1)).unwrap();
         assert_eq!(admission.permit(client(2)).err(), Some(OfferError::Full));
-        admission.set_limits(Limits { sessions_max: 2, joins_per_sec_max: 1, ..LIMITS });
-        assert_eq!(admission.limits().joins_per_sec_max, LIMITS.joins_per_sec_max);
+        admission.set_limits(Limits { sessions_max: 2, ..LIMITS });
         let _second = admission.permit(client(2)).unwrap();
         admission.set_limits(Limits { sessions_max: 1, ..LIMITS });
         assert_eq!(admission.permit(client(3)).err(), Some(OfferError::Full));
         assert_eq!(admission.lock().sessions, 2, "nobody is sent away");
+    }
+
+    #[test]
+    fn a_pace_that_changes_is_for_those_who_come() {
+        let (admission, now) = admission(LIMITS);
+        let joined = || (0..1_000).filter(|n| admission.turn(client(*n), now).is_ok()).count();
+        assert_eq!(joined(), 100);
+        admission.set_limits(Limits { joins_per_sec_max: 10, ..LIMITS });
+        assert_eq!(joined(), 0);
+        let later = now + Duration::from_secs(10);
+        let joined = (0..1_000).filter(|n| admission.turn(client(*n), later).is_ok()).count();
+        assert_eq!(joined, 10);
     }
 
     #[test]

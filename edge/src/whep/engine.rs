@@ -90,8 +90,7 @@ impl Engine {
         let workers = config.workers.max(1);
         let mailboxes: Arc<[Mailbox]> = (0..workers).map(|_| Mailbox::default()).collect();
         let registry = Arc::new(Registry::new(metrics.clone()));
-        let limits = limits(&config, workers);
-        let admission = Admission::new(limits, workers, metrics.clone(), Instant::now());
+        let admission = Admission::new(limits(&config), workers, metrics.clone(), Instant::now());
         let mut threads = Vec::new();
         for index in 0..workers {
             let sending = Sending::new(udp.clone(), tcp.as_ref(), metrics.clone());
@@ -301,25 +300,20 @@ impl Shared {
 pub struct Limiter(Arc<Admission>);
 
 impl Limiter {
-    /// From now on those of `config` are good for who comes: how many sessions there may be, and how many
-    /// unfinished ones.
+    /// From now on those of `config` are good for who comes: how many sessions there may be, how many
+    /// unfinished ones, how fast they join, and how much is sent to them.
     pub fn set(&self, config: &Config) {
-        // The pace stays.
-        self.0.set_limits(limits(config, 1));
+        self.0.set_limits(limits(config));
     }
 }
 
-fn limits(config: &Config, workers: usize) -> Limits {
-    let workers = u32::try_from(workers).unwrap_or(u32::MAX);
-    let joins_per_sec_max = match config.joins_per_sec_max {
-        0 => Config::JOINS_PER_WORKER.saturating_mul(workers),
-        configured => configured,
-    };
+fn limits(config: &Config) -> Limits {
     Limits {
         sessions_max: config.sessions_max,
         half_open_max: config.half_open_max,
         half_open_per_client_max: config.half_open_per_client_max,
-        joins_per_sec_max,
+        joins_per_sec_max: config.joins_per_sec(),
+        egress_bps_max: config.egress_bps_max,
     }
 }
 

@@ -82,6 +82,8 @@ impl Nacks {
 pub struct Metrics {
     /// Sessions now, half-open ones included.
     pub sessions: IntGauge,
+    /// Of these, those whose handshake is not done.
+    pub half_open: IntGauge,
     /// Sessions that were answered.
     pub opened: IntCounter,
     established: IntCounterVec,
@@ -145,6 +147,10 @@ impl Metrics {
         Ok(Self {
             sessions: maker
                 .gauge("lectern_webrtc_sessions", "WebRTC sessions, half-open ones included")?,
+            half_open: maker.gauge(
+                "lectern_webrtc_sessions_half_open",
+                "WebRTC sessions whose handshake is not done",
+            )?,
             opened: maker.counter("lectern_webrtc_sessions_opened_total", "Offers answered")?,
             established: family(
                 "lectern_webrtc_sessions_established_total",

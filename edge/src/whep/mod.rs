@@ -105,6 +105,15 @@ impl Config {
     /// Joins that a worker is given in a second. A handshake costs 0.75 ms, so that they take less
     /// than a quarter of its thread.
     pub const JOINS_PER_WORKER: u32 = 300;
+
+    /// How many may join in a second.
+    pub fn joins_per_sec(&self) -> u32 {
+        let workers = u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX);
+        match self.joins_per_sec_max {
+            0 => Self::JOINS_PER_WORKER.saturating_mul(workers),
+            configured => configured,
+        }
+    }
 }
 
 impl Default for Config {

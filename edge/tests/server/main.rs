@@ -8,6 +8,7 @@ mod http2;
 mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,7 +17,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use lectern_edge::client::{Client, Proxies};
 use lectern_edge::server::tls::{Identity, Source};
-use lectern_edge::server::{self, Limits, Listeners, Metrics};
+use lectern_edge::server::{self, Door, Limits, Listeners, Metrics};
 use prometheus::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -33,6 +34,7 @@ pub(crate) struct Served {
     pub(crate) cancel: CancellationToken,
     pub(crate) task: JoinHandle<()>,
     registry: Registry,
+    pub(crate) door: Arc<Door>,
 }
 
 pub(crate) async fn serve(change: impl FnOnce(&mut Limits)) -> Served {
@@ -76,8 +78,9 @@ pub(crate) async fn serve_with(
     let cancel = CancellationToken::new();
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
-    let task = tokio::spawn(server::serve(listeners, router, limits, metrics, cancel.clone()));
-    Served { address, https, cancel, task, registry }
+    let door = Door::new(limits, metrics);
+    let task = tokio::spawn(server::serve(listeners, router, door.clone(), cancel.clone()));
+    Served { address, https, cancel, task, registry, door }
 }
 
 /// Some pieces of 100 kB, without a length that is known beforehand.
@@ -254,6 +257,25 @@ async fn connections_are_bounded_in_all_and_for_each_client() {
         }
     };
     tokio::time::timeout(PATIENCE, freed).await.expect("a place becomes free");
+}
+
+#[tokio::test]
+async fn bounds_that_change_are_for_those_who_come() {
+    let served = serve(|limits| limits.connections_max = 1).await;
+    let mut first = connect(served.address, 1).await;
+    assert!(ask(&mut first, "").await.contains("200 OK"));
+    assert_eq!(ask(&mut connect(served.address, 1).await, "").await, "");
+    served.door.set(2, 1);
+    assert_eq!(ask(&mut connect(served.address, 1).await, "").await, "");
+    let mut other = connect(served.address, 2).await;
+    assert!(ask(&mut other, "").await.contains("200 OK"));
+    served.door.set(1, 1);
+    for stream in [&mut first, &mut other] {
+        assert!(ask(stream, "").await.contains("200 OK"), "who is in stays");
+    }
+    let text = prometheus::TextEncoder::new().encode_to_string(&served.registry.gather()).unwrap();
+    let counted = "lectern_edge_http_requests_total{kind=\"page\",status=\"2xx\"} 4\n";
+    assert!(text.contains(counted), "{text}");
 }
 
 #[tokio::test]

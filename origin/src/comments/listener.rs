@@ -15,6 +15,7 @@ use super::Metrics;
 use super::desk::{Answers, HISTORY_MAX, answer};
 use super::store::{self, Store};
 use crate::registrations::{Application, Applications};
+use crate::wall;
 
 /// A request and whom to answer.
 pub(super) struct Asked {
@@ -84,6 +85,11 @@ impl Listener {
                 }
                 Request::Register { attempt, answers: given } => {
                     self.register(&answers, attempt, given);
+                    continue;
+                }
+                Request::Clock { round } => {
+                    let now_us = wall::now().as_micros();
+                    answer(&answers, &Response::Clock { round, now_us });
                     continue;
                 }
                 Request::Reactions { .. } | Request::Viewers { .. } => {

@@ -112,6 +112,16 @@ impl Server {
         matches!(self.kind, Kind::Postgres)
     }
 
+    /// What its clock says, in microseconds of Unix time, if it has one of its own.
+    pub(super) fn clock(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres => {
+                Some("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint")
+            }
+        }
+    }
+
     pub(super) fn connections_max(&self) -> u32 {
         match self.kind {
             // One can write at a time. Callers wait for it in line; several connections would try again

@@ -6,11 +6,13 @@ mod postgres;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
+use bytes::Bytes;
 use lectern_origin::Origin;
 use lectern_origin::config::{BroadcastConfig, Config, Secret};
+use lectern_relay_proto::UtcTime;
 use lectern_relay_proto::comment::{
     Action, Attempt, AuthorId, Comment, Name, News, Post, Request, Response, Text,
 };
@@ -84,10 +86,14 @@ impl At {
 
     async fn ask(&self, request: &Request) {
         let about = request.broadcast();
-        let request = serde_json::to_vec(request).expect("plain");
+        let request: Bytes = serde_json::to_vec(request).expect("plain").into();
         let sender = self.link.sender();
+        let send = || match about {
+            Some(about) => sender.send(about, request.clone()),
+            None => sender.send_to_all(&request),
+        };
         let sent = async {
-            while !sender.send(about, request.clone().into()) {
+            while !send() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -134,9 +140,14 @@ impl At {
 
     /// How often it has read what others have stored.
     fn reads(&self) -> f64 {
+        self.metric("lectern_comments_reads_total")
+    }
+
+    fn metric(&self, name: &str) -> f64 {
         let all = self.registry.gather();
-        let reads = all.iter().find(|family| family.name() == "lectern_comments_reads_total");
-        reads.expect("counted").get_metric()[0].get_counter().get_value()
+        let found = all.iter().find(|family| family.name() == name).expect("there");
+        let metric = &found.get_metric()[0];
+        metric.get_counter().get_value() + metric.get_gauge().get_value()
     }
 }
 
@@ -214,6 +225,30 @@ async fn what_either_stores_is_heard_at_both_whatever_is_cut_off() {
     for at in &mut both {
         assert_eq!(at.comment().await.seq, WRITERS * EACH + 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_tells_its_edges_the_time_and_compares_its_own_with_the_database() {
+    let server = Postgres::start();
+    let mut one = At::start(&server).await;
+    let micros = || UtcTime::from(SystemTime::now()).as_micros();
+    let before = micros();
+    one.ask(&Request::Clock { round: 7 }).await;
+    let Response::Clock { round, now_us } = one.answer().await else { panic!("no time") };
+    assert_eq!(round, 7);
+    // The clock by which media is stamped runs evenly, and follows the machine's slowly.
+    let slack_us = 100_000;
+    assert!((before - slack_us..=micros() + slack_us).contains(&now_us), "{before} {now_us}");
+    // The server is on this machine, but its clock is read a moment before or after ours.
+    let offset = "lectern_origin_database_clock_offset_seconds";
+    let compared = async {
+        while one.metric(offset) == 0.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(compared).await;
+    assert!(one.metric(offset).abs() <= 0.5, "{}", one.metric(offset));
+    assert_eq!(one.metric("lectern_origin_database_up"), 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

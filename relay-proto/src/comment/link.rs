@@ -95,6 +95,11 @@ pub enum Request {
         /// At most [`Attendee::TOLD_MAX`].
         present: Vec<Attendee>,
     },
+    /// What the time is at the origin: whichever that is, each answers.
+    Clock {
+        /// For the answer.
+        round: u64,
+    },
 }
 
 /// What a viewer wrote.
@@ -273,6 +278,13 @@ pub enum Response {
         /// What is in force.
         settings: Settings,
     },
+    /// What the time is.
+    Clock {
+        /// As it was asked.
+        round: u64,
+        /// By which this origin stamps media, in microseconds of Unix time.
+        now_us: u64,
+    },
 }
 
 /// What an origin tells everybody, on the broadcast's track `comments`.
@@ -353,19 +365,20 @@ pub struct Attempt {
 }
 
 impl Request {
-    /// What it is about.
-    pub fn broadcast(&self) -> &BroadcastId {
+    /// What it is about; `None` if that is no broadcast.
+    pub fn broadcast(&self) -> Option<&BroadcastId> {
         match self {
             Self::Post(Post { attempt, .. })
             | Self::Delete { attempt, .. }
             | Self::Vote { attempt, .. }
             | Self::Moderate { attempt, .. }
             | Self::Role { attempt, .. }
-            | Self::Register { attempt, .. } => &attempt.broadcast,
+            | Self::Register { attempt, .. } => Some(&attempt.broadcast),
             Self::History { broadcast, .. }
             | Self::Reactions { broadcast, .. }
             | Self::Viewers { broadcast, .. }
-            | Self::Present { broadcast, .. } => broadcast,
+            | Self::Present { broadcast, .. } => Some(broadcast),
+            Self::Clock { .. } => None,
         }
     }
 
@@ -381,7 +394,8 @@ impl Request {
             Self::History { .. }
             | Self::Reactions { .. }
             | Self::Viewers { .. }
-            | Self::Present { .. } => None,
+            | Self::Present { .. }
+            | Self::Clock { .. } => None,
         }
     }
 }
@@ -396,7 +410,7 @@ impl Response {
             | Self::Blocks { attempt, .. }
             | Self::Registered { attempt, .. }
             | Self::NotRegistered { attempt, .. } => Some(attempt),
-            Self::History { .. } => None,
+            Self::History { .. } | Self::Clock { .. } => None,
         }
     }
 }

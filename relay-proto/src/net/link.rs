@@ -200,6 +200,13 @@ impl RequestSender {
         listening.get_mut(&node).is_some_and(|requests| requests.write(request).is_ok())
     }
 
+    /// Sends a request to every origin that listens. False if none does.
+    pub fn send_to_all(&self, request: &Bytes) -> bool {
+        let mut known = self.0.lock();
+        let sent = known.listening.values_mut().map(|origin| origin.write(request.clone()).is_ok());
+        sent.fold(false, |any, sent| any | sent)
+    }
+
     /// Whether any origin has ever listened, now and once one does: one that does not know us never will.
     pub fn answered(&self) -> watch::Receiver<bool> {
         self.0.answered.subscribe()

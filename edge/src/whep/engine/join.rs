@@ -217,7 +217,7 @@ impl Shared {
         if !known.is_some_and(|known| Arc::ptr_eq(known, broadcast)) {
             return Err(OfferError::Unknown);
         }
-        if let Some(max) = self.config.egress_bps_max {
+        if let Some(max) = self.admission.limits().egress_bps_max {
             let one_more = broadcast.egress_bps().per_viewer;
             let all = broadcasts.values().map(|broadcast| broadcast.egress_bps().in_all);
             if all.fold(one_more, u64::saturating_add) > max {

@@ -111,6 +111,7 @@ impl Stage {
             half_open_max: 1,
             half_open_per_client_max: 1,
             joins_per_sec_max: 1,
+            egress_bps_max: None,
         };
         let admission = Arc::new(Admission::new(limits, 1, metrics().clone(), now));
         let permit = admission.permit(Ipv4Addr::LOCALHOST.into()).expect("the only session");

@@ -150,9 +150,9 @@ CONFIGURATION
 
   In `all` the edge subscribes to the origin beside it; upstream and token are set for it.
 
-  SIGHUP has the file read again, and log, edge.sessions_max, edge.half_open_max,
-  edge.half_open_per_client_max and origin.limits used from then on; a change of anything else is
-  refused in the log, and then nothing is changed. Certificates and tokens are read again by themselves.
+  SIGHUP has the file read again, and log, [[broadcast]], [[viewer_key]], origin.limits and most limits
+  of [edge] used from then on: docs/configuration.md says which. A change of anything else is refused in
+  the log, and then nothing is changed. Certificates and tokens are read again by themselves.
 
 EXIT CODES
   0   ended as it was told to; of check-config: the configuration can be started with

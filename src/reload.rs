@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lectern_relay_proto::net::check::{Fault, Scope, Weight};
 use tracing_subscriber::EnvFilter;
@@ -11,17 +12,29 @@ use tracing_subscriber::EnvFilter;
 use crate::check;
 use crate::cli::{self, Role};
 use crate::config::{Config, Settings};
-use crate::process;
+use crate::{descriptors, process};
 
 /// The settings that can change while the process runs.
-pub(crate) const LIVE: [&str; 6] = [
+pub(crate) const LIVE: [&str; 13] = [
+    BROADCAST,
+    "edge.broadcasts_max",
+    "edge.egress_mbps_max",
     "edge.half_open_max",
     "edge.half_open_per_client_max",
+    "edge.http_connections_max",
+    "edge.http_connections_per_client_max",
+    "edge.joins_per_sec_max",
     "edge.sessions_max",
     "log",
     "origin.limits.connections_max",
     "origin.limits.connections_per_address_max",
+    VIEWER_KEY,
 ];
+/// Lists, which change as a whole.
+const BROADCAST: &str = "broadcast";
+const VIEWER_KEY: &str = "viewer_key";
+/// How long the database may take to say what broadcasts there are besides.
+const PROVISION_MAX: Duration = Duration::from_secs(15);
 
 /// Gives the log another filter.
 pub(crate) type SetFilter = Box<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>;
@@ -64,13 +77,8 @@ impl Reloader {
     }
 
     /// Reads the configuration, and changes `parts`, or nothing.
-    pub(crate) fn reload(&mut self, parts: &Parts) {
-        let changed = self.read().and_then(|(config, settings)| {
-            let changed = changes(&self.settings, &settings, self.log.is_some())?;
-            self.apply(&config, parts)?;
-            self.settings = settings;
-            Ok(changed)
-        });
+    pub(crate) async fn reload(&mut self, parts: &Parts) {
+        let changed = self.read_and_use(parts).await;
         self.metrics.reloaded(changed.is_ok());
         match changed {
             Ok(changed) if changed.is_empty() => {
@@ -91,6 +99,14 @@ impl Reloader {
         }
     }
 
+    async fn read_and_use(&mut self, parts: &Parts) -> Result<BTreeSet<String>, Vec<Fault>> {
+        let (config, settings) = self.read()?;
+        let changed = changes(&self.settings, &settings, self.log.is_some())?;
+        self.apply(&config, &changed, parts).await?;
+        self.settings = settings;
+        Ok(changed)
+    }
+
     fn read(&self) -> Result<(Config, Settings), Vec<Fault>> {
         let (config, settings) = Config::load(self.file.as_deref(), &self.role)?;
         let faults = check::faults(&config, &self.role, Scope::here());
@@ -99,17 +115,40 @@ impl Reloader {
         if faults.is_empty() { Ok((config, settings)) } else { Err(faults) }
     }
 
-    fn apply(&self, config: &Config, parts: &Parts) -> Result<(), Vec<Fault>> {
+    async fn apply(
+        &self,
+        config: &Config,
+        changed: &BTreeSet<String>,
+        parts: &Parts,
+    ) -> Result<(), Vec<Fault>> {
         let log = self.log.as_ref().or(config.log.as_ref());
-        // First what may fail, and is the last that can.
-        let set = cli::log_filter(log.map_or(cli::LOG_DEFAULT, String::as_str));
-        set.and_then(|filter| (self.set_filter)(filter))
-            .map_err(|error| vec![refused("log", format!("{error:#}"))])?;
+        let of_log = |error: anyhow::Error| vec![refused("log", format!("{error:#}"))];
+        // First what may fail.
+        let filter =
+            cli::log_filter(log.map_or(cli::LOG_DEFAULT, String::as_str)).map_err(of_log)?;
+        if let Some(origin) = &parts.origin
+            && [BROADCAST, VIEWER_KEY].iter().any(|list| changed.contains(*list))
+        {
+            let provisioned = origin.provision(config.broadcast.clone());
+            let wrong = match tokio::time::timeout(PROVISION_MAX, provisioned).await {
+                Ok(Ok(())) => None,
+                Ok(Err(why)) => Some(why.to_string()),
+                Err(_) => {
+                    Some("the database takes too long; what was begun is done all the same".into())
+                }
+            };
+            if let Some(wrong) = wrong {
+                return Err(vec![refused(BROADCAST, wrong)]);
+            }
+        }
+        (self.set_filter)(filter).map_err(of_log)?;
         if let Some(origin) = &parts.origin {
             origin.set(&config.origin);
         }
         if let Some(edge) = &parts.edge {
             edge.set(&config.edge);
+            // Says so if there are too few for what there may be now.
+            descriptors::raise(Some(&config.edge));
         }
         Ok(())
     }
@@ -173,8 +212,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_change_is_used_whole_or_not_at_all() {
+    #[tokio::test]
+    async fn a_change_is_used_whole_or_not_at_all() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let file = dir.path().join("lectern.toml");
         let write = |toml: &str| fs::write(&file, toml).expect("write");
@@ -193,20 +232,20 @@ mod tests {
             settings: Config::load(Some(&file), &Role::Edge).expect("valid").1,
             metrics: process::Metrics::new().expect("metrics"),
         };
-        let mut check = |toml: &str, expect: Option<&str>| {
+        let mut check = async |toml: &str, expect: Option<&str>| {
             write(toml);
-            reloader.reload(&Parts::default());
+            reloader.reload(&Parts::default()).await;
             let filters: Vec<String> = filters.lock().expect("filters").drain(..).collect();
             match expect {
                 None => assert_eq!(filters, [""; 0], "{toml}"),
                 Some(part) => assert!(filters.concat().contains(part), "{toml}: {filters:?}"),
             }
         };
-        check(&format!("log = \"debug\"\n{media}"), Some("lectern_edge=debug"));
-        check(&format!("log = \"trace\"\n{media}lobby = false"), None);
-        check(&format!("log = \"trace\"\n{media}loby = false"), None);
-        check(&format!("log = \"trace\"\n{media}workers = 1000"), None);
-        check(&format!("log = \"not=a=filter\"\n{media}"), None);
-        check(&format!("log = \"trace\"\n{media}"), Some("lectern_edge=trace"));
+        check(&format!("log = \"debug\"\n{media}"), Some("lectern_edge=debug")).await;
+        check(&format!("log = \"trace\"\n{media}lobby = false"), None).await;
+        check(&format!("log = \"trace\"\n{media}loby = false"), None).await;
+        check(&format!("log = \"trace\"\n{media}workers = 1000"), None).await;
+        check(&format!("log = \"not=a=filter\"\n{media}"), None).await;
+        check(&format!("log = \"trace\"\n{media}"), Some("lectern_edge=trace")).await;
     }
 }

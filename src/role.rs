@@ -252,8 +252,8 @@ impl Parts {
             tokio::select! {
                 _ = interrupt.recv() => break None,
                 _ = terminate.recv() => break None,
-                // Files are small, and media is on other threads.
-                Some(()) = hangups.recv() => self.reloader.reload(&self.live),
+                // It ends in time, and media is on other threads.
+                Some(()) = hangups.recv() => self.reloader.reload(&self.live).await,
                 Some(ended) = self.tasks.join_next() => break Some(ended),
                 Some(ended) = self.ops.join_next() => break Some(ended),
             }

@@ -271,6 +271,11 @@ impl Broadcasts {
         Err(Refusal::Unavailable(TakeError::Elsewhere.to_string()))
     }
 
+    /// The broadcast that a stream key opens, by its digest.
+    pub(crate) fn opened_by_key(&self, digest: &KeyDigest) -> Option<BroadcastId> {
+        self.registry().by_key.get(digest).map(|(broadcast, _)| broadcast.id.clone())
+    }
+
     fn opened_by(
         &self,
         registry: &Registry,

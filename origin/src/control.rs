@@ -4,11 +4,12 @@
 //! How it is asked is [`crate::api`]'s.
 //!
 //! All broadcasts are also in memory: those of the configuration file, which nobody changes here, and those
-//! of the database, which are changed there first.
+//! of the database, which are changed there first. Those of the file are [`provision`]'s.
 
 mod changes;
 mod following;
 pub mod password;
+mod provision;
 pub mod records;
 pub mod secret;
 mod signing;
@@ -30,11 +31,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::following::ToFollow;
 use self::password::Passwords;
+use self::provision::FILE_KEY;
+pub use self::provision::Refused;
 use self::records::Broadcast;
 use self::signing::{in_force, signs};
 use self::store::{Conflict, Store};
 use self::throttle::Throttle;
-use crate::broadcasts::{self, Broadcasts, Key, Spec, Status};
+use crate::broadcasts::{self, Broadcasts, Status};
 use crate::comments::Rooms;
 use crate::config::BroadcastConfig;
 use crate::database::news::{Heard, News};
@@ -46,8 +49,6 @@ const SWEEP_EACH: Duration = Duration::from_secs(3_600);
 /// A name is not given again for so long after it was removed: edges show what was in it for three minutes
 /// at most, and must not show it as another's.
 const NAME_HELD: Duration = Duration::from_secs(180);
-/// What the one key of a broadcast from the configuration file is called.
-const FILE_KEY: &str = "config";
 
 /// Which broadcasts there are, and who may do what.
 pub struct Control {
@@ -130,30 +131,7 @@ impl Control {
         rooms: Rooms,
         provisioned: &[BroadcastConfig],
     ) -> Result<Self, Error> {
-        let mut directory = Directory::default();
-        for config in provisioned {
-            let secret = config.stream_key.expose();
-            if secret.is_empty() {
-                return Err(broadcasts::Error::EmptyKey(config.id.clone()).into());
-            }
-            let digest = broadcasts::key_digest(secret);
-            let key = Key { id: FILE_KEY.into(), digest, backup: false };
-            let spec = Spec::from(config);
-            let broadcast = Broadcast {
-                id: spec.id.clone(),
-                rev: 0,
-                about: spec.about.clone(),
-                moderator_key: spec.moderator_key.clone(),
-                attendance: spec.attendance,
-                blocked: false,
-                created_at: UtcTime::default().into(),
-                updated_at: UtcTime::default().into(),
-            };
-            let room = broadcasts.open(spec, &[key])?;
-            rooms.open(broadcast.id.clone(), room).await;
-            let listed = Listed { broadcast, provisioned: true };
-            directory.broadcasts.insert(listed.broadcast.id.clone(), Arc::new(listed));
-        }
+        let directory = provision::open_all(provisioned, &broadcasts, &rooms).await?;
         // From now on, so that nothing is missed between what is read first and what is heard.
         let news = Mutex::new(Some(store.news()));
         Ok(Self {

@@ -288,7 +288,7 @@ impl Origin {
 
     /// By which its limits are changed while it runs.
     pub fn limiter(&self) -> Limiter {
-        Limiter(self.rtmp.limiter())
+        Limiter { publishers: self.rtmp.limiter(), control: self.control.clone() }
     }
 
     /// Where edges subscribe.
@@ -336,12 +336,23 @@ impl Origin {
 
 /// Changes the limits of an origin that runs.
 #[derive(Clone)]
-pub struct Limiter(rtmp::Limiter);
+pub struct Limiter {
+    publishers: rtmp::Limiter,
+    control: Arc<Control>,
+}
 
 impl Limiter {
     /// From now on those of `config` are good: `limits`, and no other setting. Who is connected stays.
     pub fn set(&self, config: &Config) {
-        self.0.set(config.limits.clone());
+        self.publishers.set(config.limits.clone());
+    }
+
+    /// The broadcasts of the configuration file are these from now on, as [`Control::provision`] has it.
+    pub async fn provision(
+        &self,
+        provisioned: Vec<BroadcastConfig>,
+    ) -> Result<(), control::Refused> {
+        self.control.provision(provisioned).await
     }
 }
 

@@ -120,7 +120,9 @@ fn write_setting(
     if key == "log" {
         facts.pop();
     }
-    if LIVE.contains(&key) {
+    // Lists change as a whole.
+    let list = key.split_once('.').map_or("", |(list, _)| list);
+    if LIVE.contains(&key) || LIVE.contains(&list) {
         facts.push("used anew with SIGHUP".to_owned());
     }
     writeln!(page, "\n### `{key}`\n\n*{}*\n\n{docs}", facts.join(" · ")).expect("text");
@@ -264,6 +266,7 @@ fn the_reference_is_current() {
 fn what_can_change_is_a_setting() {
     let page = page();
     for key in LIVE {
-        assert!(page.contains(&format!("### `{key}`")), "{key}");
+        let [setting, list] = [format!("### `{key}`"), format!("## `[[{key}]]`")];
+        assert!(page.contains(&setting) || page.contains(&list), "{key}");
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Means {
 }
 
 pub(super) struct Broadcast {
-    id: BroadcastId,
+    pub(super) id: BroadcastId,
     means: Means,
     /// As in its [`Room`].
     t0_ms: Arc<AtomicU64>,

@@ -6,6 +6,7 @@ mod oidc;
 #[path = "../comments_store/postgres.rs"]
 mod postgres;
 mod provider;
+mod provision;
 mod site;
 mod webhooks;
 
@@ -16,6 +17,10 @@ use lectern_relay_proto::comment::{NotRegistered, Response};
 use serde_json::{Value, json};
 
 use self::postgres::Postgres;
+use self::provision::{
+    what_the_console_has_the_file_does_not_take,
+    what_the_file_adds_begins_what_it_drops_ends_and_the_rest_goes_on,
+};
 use self::site::{PASSWORD, Site, Who};
 
 macro_rules! on_both {
@@ -45,6 +50,8 @@ on_both! {
     the_last_admin_stays
     what_the_document_does_not_allow_is_refused
     viewer_keys_rotate
+    what_the_console_has_the_file_does_not_take
+    what_the_file_adds_begins_what_it_drops_ends_and_the_rest_goes_on
     what_was_made_is_there_after_a_restart
     what_nobody_waits_for_is_done_all_the_same
     who_registers_is_stored_once_and_told_by_the_form_that_there_is

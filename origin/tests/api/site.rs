@@ -221,6 +221,17 @@ impl Site {
         self.broadcasts.claim(key, Protocol::Rtmp).await.expect("let in")
     }
 
+    /// Whether somebody publishes to this broadcast.
+    pub(crate) fn is_on_air(&self, id: &str) -> bool {
+        let status = self.broadcasts.status(&id.parse().expect("an id"));
+        status.is_some_and(|status| status.publisher.is_some())
+    }
+
+    /// These are the configuration file's from now on; or why not.
+    pub(crate) async fn provision(&self, file: Vec<BroadcastConfig>) -> Result<(), String> {
+        self.control.provision(file).await.map_err(|why| why.to_string())
+    }
+
     /// The cookie of the first account.
     pub(crate) async fn admin(&mut self) -> String {
         let token = self.setup_token().expect("no account yet");

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::find_address::FindAddress;
 use crate::process::VERSION;
 
 /// What is logged, unless something is said.
@@ -82,6 +83,7 @@ CONFIGURATION
                                      IPv4 as well
     media_addresses = [\"203.0.113.7\"]  where viewers reach it, also with a port as outside a NAT:
                                      \"203.0.113.7:30189\"; this machine's when absent
+    media_addresses_file = \"…\"      the same in a file, one in a line; read again when it changes
     media_tcp_max = 1000             TCP connections for media, each a file descriptor; 0 for none
     ops   = \"0.0.0.0:9091\"           /metrics /healthz /readyz
     upstream = \"origin.example:4443\"  or a list; every address of every name is dialled
@@ -152,7 +154,7 @@ CONFIGURATION
 
   SIGHUP has the file read again, and log, [[broadcast]], [[viewer_key]], origin.limits and most limits
   of [edge] used from then on: docs/configuration.md says which. A change of anything else is refused in
-  the log, and then nothing is changed. Certificates and tokens are read again by themselves.
+  the log, and then nothing is changed. Certificates, tokens and addresses are read again by themselves.
 
 EXIT CODES
   0   ended as it was told to; of check-config: the configuration can be started with
@@ -187,6 +189,8 @@ pub(crate) enum Command {
     /// Says whether the configuration can be started with, and what is wrong with it otherwise: a line for
     /// each fault, with the key and what to do. Opens no port and changes nothing.
     CheckConfig(CheckConfig),
+    /// Finds under which addresses the media port of this machine is reached, for edge.media_addresses_file.
+    FindAddress(FindAddress),
 }
 
 /// What is checked.

@@ -14,6 +14,7 @@ mod check;
 mod cli;
 mod config;
 mod descriptors;
+mod find_address;
 mod log;
 mod ops;
 mod process;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Run(role) => run(&cli, role),
         Command::CheckConfig(what) => check_config(&cli, what),
+        Command::FindAddress(how) => find_address(how),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,6 +85,11 @@ fn check_config(cli: &cli::Cli, what: &cli::CheckConfig) -> Result<(), Stopped> 
         println!("  {listener}");
     }
     Ok(())
+}
+
+fn find_address(how: &find_address::FindAddress) -> Result<(), Stopped> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.context("cannot start the runtime")?.block_on(how.run())?)
 }
 
 /// An error and what caused it, in one line: without those causes that it names itself.

@@ -50,7 +50,16 @@ pub fn check(checkup: &mut Checkup, config: &Config, beside: bool) {
              from the CDN's addresses, and share one client's limits; name them there",
         );
     }
-    checkup.media("edge.media_addresses", config.media, &config.media_addresses, "viewers");
+    let (key, addresses) = ("edge.media_addresses", &config.media_addresses);
+    match &config.media_addresses_file {
+        Some(_) if !addresses.is_empty() => {
+            checkup.refuse(key, "edge.media_addresses_file says it too: take one of the two out");
+        }
+        Some(file) => {
+            checkup.media_file("edge.media_addresses_file", config.media, file, "viewers")
+        }
+        None => checkup.media(key, config.media, addresses, "viewers"),
+    }
 }
 
 fn https(checkup: &mut Checkup, config: &Config) {
@@ -187,6 +196,20 @@ mod tests {
             c.media_addresses = vec!["10.1.2.3".parse().unwrap()];
         };
         check(&told, "edge.media_addresses: 10.1.2.3 is a private network's");
+        check(&|c| c.media_addresses_file = path(), "edge.media_addresses_file: /nowhere: No such");
+        let both = |c: &mut Config| {
+            c.media_addresses = vec!["203.0.113.7".parse().unwrap()];
+            c.media_addresses_file = path();
+        };
+        check(&both, "edge.media_addresses: edge.media_addresses_file says it too");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("addresses");
+        std::fs::write(&file, "10.1.2.3\n").unwrap();
+        let told = |c: &mut Config| {
+            c.media = "0.0.0.0:0".parse().unwrap();
+            c.media_addresses_file = Some(file.clone());
+        };
+        check(&told, "edge.media_addresses_file: 10.1.2.3 is a private network's");
     }
 
     #[test]

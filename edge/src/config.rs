@@ -42,6 +42,9 @@ pub struct Config {
     /// Addresses under which viewers reach the media port, each with a port if that is another one
     /// outside; without them, those of this machine.
     pub media_addresses: Vec<whep::PublicAddress>,
+    /// A file with such addresses, one in a line, instead: what finds them writes it before the edge starts, as
+    /// `lectern find-address` does, or beside it. It is read again when it changes.
+    pub media_addresses_file: Option<PathBuf>,
     /// The most TCP connections to the media port, zero for none. Each is a file descriptor and
     /// about 5 kB, and up to 512 kB while its viewer reads too slowly.
     pub media_tcp_max: usize,
@@ -199,6 +202,7 @@ impl Default for Config {
             data_dir: None,
             media: whep.listen,
             media_addresses: Vec::new(),
+            media_addresses_file: None,
             media_tcp_max: whep.tcp_connections_max,
             ops: any(9091),
             upstream: vec!["localhost:4443".to_owned()],

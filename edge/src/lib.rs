@@ -37,7 +37,8 @@ use std::time::Duration;
 
 use axum::Router;
 use lectern_relay_proto::net::{
-    self, OriginLink, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Tokens, Trust,
+    self, AddressFile, OriginLink, Status, Subscriber, SubscriberConfig, SubscriberMetrics, Tokens,
+    Trust,
 };
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -74,6 +75,7 @@ pub struct Edge {
     subscriber: Subscriber,
     directory: Arc<Directory>,
     engine: whep::Engine,
+    addresses: Option<AddressFile>,
     demand: Arc<Demand>,
     fetcher: upstream::Fetcher,
     comments: Arc<Comments>,
@@ -134,6 +136,9 @@ pub enum Error {
     /// The media port or its threads.
     #[error("WebRTC: {0}")]
     Whep(#[from] whep::Error),
+    /// The addresses of the media port.
+    #[error("edge.media_addresses_file: {0}")]
+    Addresses(net::Error),
     /// The upstreams' addresses or certificates, or the port for other edges.
     #[error("{key}: {0}", key = relay_key(.0))]
     Relay(#[from] net::Error),
@@ -193,7 +198,13 @@ impl Edge {
         window(config)?;
         let demand = Demand::new(wanted(config)?, demand::Metrics::register(registry)?);
         let door = server::Door::new(config.http_limits()?, server::Metrics::register(registry)?);
-        let engine = whep::Engine::start(config.whep(), whep::Metrics::register(registry)?)?;
+        let addresses = config.media_addresses_file.as_deref().map(AddressFile::read).transpose();
+        let addresses = addresses.map_err(Error::Addresses)?;
+        let mut whep = config.whep();
+        if let Some(file) = &addresses {
+            whep.public_addresses = file.addresses().to_vec();
+        }
+        let engine = whep::Engine::start(whep, whep::Metrics::register(registry)?)?;
         // Without a token there are no comments, and manifests list none.
         let timeline = config.timeline(upstream.token.is_some());
         let siblings = Arc::new(Siblings::new(config.siblings.clone())?);
@@ -254,6 +265,7 @@ impl Edge {
             subscriber,
             directory,
             engine,
+            addresses,
             demand,
             fetcher,
             comments,
@@ -328,6 +340,11 @@ impl Edge {
             }
             stopping.cancel();
         });
+        if let Some(addresses) = self.addresses {
+            let (engine, over) = (self.engine.clone(), stop.clone());
+            let follow = addresses.follow(move |now| engine.set_addresses(now));
+            tokio::spawn(over.run_until_cancelled_owned(follow));
+        }
         let cancelled = stop.clone();
         let consumers = upstream::Consumers {
             directory: self.directory,

@@ -59,6 +59,9 @@ def _files(release, role):
     volumes = {each["name"]: each for each in release.pod(role).get("volumes", [])}
     for mount in release.container(role)["volumeMounts"]:
         volume = volumes.get(mount["name"], {})
+        if mount["name"] == "addresses":
+            # As the init container writes it.
+            yield f"{mount['mountPath']}/media", b"203.0.113.10\n"
         for source in volume.get("projected", {}).get("sources", [volume]):
             for path, content in _source(release, source):
                 yield f"{mount['mountPath']}/{path}", content

@@ -42,6 +42,7 @@ SETS = {
             "rtmp": {"service": {"type": "NodePort", "nodePort": 31935}},
         },
     },
+    "edges behind a 1:1 NAT": {"edge": {"media": {"addressSource": "externalIP"}}},
     "several origins on PostgreSQL, with secrets that are there": {
         "database": {"type": "postgres", **HIDDEN},
         "relay": {

@@ -1,4 +1,4 @@
-"""edge-workload.yaml."""
+"""edge-workload.yaml, and edge-node-reader.yaml, by which its init container may ask for its node."""
 
 import json
 
@@ -33,10 +33,13 @@ def test_a_stateful_set_gives_players_all_its_names():
     # Who came by the common name and was moved to one edge's writes comments there.
     assert json.loads(env["LECTERN_EDGE__COMMENT_ORIGINS"]) == [
         "https://live.example.org",
-        "https://a.example",
-        "https://b.example",
         "https://uni.example",
     ]
+
+
+def test_sites_may_write_without_names_of_edges():
+    env = chart.Rendered({"edge": {"commentOrigins": ["https://uni.example"]}}).env("edge")
+    assert json.loads(env["LECTERN_EDGE__COMMENT_ORIGINS"]) == ["https://uni.example"]
 
 
 def test_edges_of_one_name_have_no_siblings(least):
@@ -87,6 +90,29 @@ def test_a_node_s_address_is_known_before_it_is_used(least):
     assert names.index("NODE_ADDRESS") < names.index("LECTERN_EDGE__MEDIA_ADDRESSES")
     [address] = [each for each in least.container("edge")["env"] if each["name"] == "NODE_ADDRESS"]
     assert address["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
+
+
+def test_an_init_container_and_nobody_else_asks_for_the_node_s_address_outside():
+    release = chart.Rendered({"edge": {"media": {"addressSource": "externalIP"}}})
+    [finds], edge = release.pod("edge")["initContainers"], release.container("edge")
+    file = finds["args"][finds["args"].index("--out") + 1]
+    assert finds["args"][:2] == ["find-address", "--kubernetes"] and finds["image"] == edge["image"]
+    assert release.env("edge")["LECTERN_EDGE__MEDIA_ADDRESSES_FILE"] == file
+    assert "LECTERN_EDGE__MEDIA_ADDRESSES" not in release.env("edge")
+    mounts = lambda container: {each["name"]: each for each in container["volumeMounts"]}
+    assert file.startswith(mounts(finds)["addresses"]["mountPath"] + "/")
+    assert mounts(finds)["addresses"]["mountPath"] == mounts(edge)["addresses"]["mountPath"]
+    assert "account" in mounts(finds) and "account" not in mounts(edge)
+    [role], [binding] = release.kind("ClusterRole").values(), release.kind("ClusterRoleBinding").values()
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    [subject] = binding["subjects"]
+    assert (subject["name"], subject["namespace"]) == (release.pod("edge")["serviceAccountName"], "ns")
+
+
+def test_nobody_asks_the_api_unless_that_is_wanted(least):
+    assert "initContainers" not in least.pod("edge")
+    assert not least.kind("ClusterRole") and not least.kind("ClusterRoleBinding")
 
 
 def test_the_upstream_is_every_origin_of_the_release_or_who_is_named(least):

@@ -57,7 +57,10 @@ def test_names_are_valid_and_said_once(any_release):
         assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name), name
         assert (each["kind"], name) not in seen
         seen.add((each["kind"], name))
-        assert each["metadata"]["namespace"] == "ns", name
+        if each["kind"].startswith("Cluster"):
+            assert "namespace" not in each["metadata"] and name.startswith("ns-"), name
+        else:
+            assert each["metadata"]["namespace"] == "ns", name
         assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "rel", name
 
 
@@ -87,7 +90,7 @@ def test_pods_may_do_nothing(any_release):
         assert spec["securityContext"]["runAsUser"] > 0
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert all("hostPath" not in volume for volume in spec.get("volumes", []))
-        for container in spec["containers"]:
+        for container in spec.get("initContainers", []) + spec["containers"]:
             held = container["securityContext"]
             assert held["readOnlyRootFilesystem"] is True
             assert held["allowPrivilegeEscalation"] is False
@@ -166,7 +169,7 @@ def test_what_pods_mount_is_there(any_release):
     for _, spec in pods(any_release):
         volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
         claimed = {"data"} if "data" not in volumes else set()
-        for container in spec["containers"]:
+        for container in spec.get("initContainers", []) + spec["containers"]:
             for mount in container.get("volumeMounts", []):
                 assert mount["name"] in set(volumes) | claimed, mount
             for each in container.get("env", []):
@@ -177,7 +180,8 @@ def test_what_pods_mount_is_there(any_release):
                 if "secret" in source:
                     name = source["secret"].get("secretName") or source["secret"]["name"]
                     assert name in secrets, name
-                if "configMap" in source:
+                # The cluster's own is in every namespace.
+                if "configMap" in source and source["configMap"]["name"] != "kube-root-ca.crt":
                     assert source["configMap"]["name"] in maps
 
 

@@ -65,6 +65,12 @@ def test_edges_go_to_origins_and_dns_and_nowhere_else(least):
     assert relay["ports"] == [{"port": "relay", "protocol": "UDP"}]
 
 
+def test_who_asks_for_the_node_s_address_gets_to_the_api():
+    release = chart.Rendered({"edge": {"media": {"addressSource": "externalIP"}}})
+    egress = release.one("NetworkPolicy", "rel-lectern-edge")["spec"]["egress"]
+    assert [each["port"] for each in egress[1]["ports"]] == [443, 6443]
+
+
 def test_upstreams_elsewhere_are_let_through_by_their_ports():
     release = chart.Rendered({"edge": {"upstream": ["a.example:4443", "[2001:db8::1]:4444"]}})
     egress = release.one("NetworkPolicy", "rel-lectern-edge")["spec"]["egress"]

@@ -7,7 +7,8 @@ def test_they_say_where_to_begin(least):
     assert "http://studio.example.org/console#setup=" in least.notes
     assert "http://live.example.org/watch/ID" in least.notes
     assert "port 8189, UDP and TCP" in least.notes
-    assert "EXTERNAL-IP cannot be found out by a pod" in least.notes
+    assert "INTERNAL-IP is what they are told" in least.notes
+    assert "edge.media.addressSource to externalIP" in least.notes
     assert "helm -n ns test rel" in least.notes
 
 

@@ -8,13 +8,13 @@ mod restart;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use axum::http::HeaderValue;
 use lectern_relay_proto::BroadcastId;
-use lectern_relay_proto::net::media_candidates;
+use lectern_relay_proto::net::{PublicAddress, media_candidates};
 use mio::Waker;
 use rand::Rng as _;
 use tokio::sync::watch;
@@ -43,7 +43,7 @@ pub struct Engine {
 /// What feeds and sessions share.
 struct Shared {
     config: Config,
-    candidates: Vec<SocketAddr>,
+    candidates: RwLock<Arc<[SocketAddr]>>,
     with_tcp: bool,
     /// What players are told of STUN and TURN servers.
     links: Vec<HeaderValue>,
@@ -124,7 +124,7 @@ impl Engine {
         tracing::info!(listen = %local_addr, ?candidates, tcp = with_tcp, workers, "WebRTC is up");
         let shared = Arc::new(Shared {
             config,
-            candidates,
+            candidates: RwLock::new(candidates.into()),
             with_tcp,
             links,
             fingerprint: identity.fingerprint(),
@@ -147,6 +147,13 @@ impl Engine {
     /// The address that viewers' datagrams and connections come to.
     pub fn local_addr(&self) -> SocketAddr {
         self.shared().local_addr
+    }
+
+    /// Viewers are told these addresses from now on. Those who are there stay where they are.
+    pub fn set_addresses(&self, addresses: &[PublicAddress]) {
+        let told = media_candidates(addresses, self.local_addr());
+        let shared = self.shared();
+        *shared.candidates.write().unwrap_or_else(PoisonError::into_inner) = told.into();
     }
 
     /// What the engine counts.
@@ -279,6 +286,11 @@ impl Drop for Running {
 impl Shared {
     fn next(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What viewers are told, best first.
+    fn candidates(&self) -> Arc<[SocketAddr]> {
+        self.candidates.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The broadcasts, with those that nobody needs any more.

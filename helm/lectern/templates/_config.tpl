@@ -40,6 +40,11 @@ checksum/database: {{ .root.Values.database.url | sha256sum }}
 {{- end }}
 {{- end -}}
 
+{{/* Where an init container writes the addresses that it finds. */}}
+{{- define "lectern.addressFile" -}}
+/run/lectern/addresses/media
+{{- end -}}
+
 {{/* Under which addresses the media port of a role is reached, as environment. Takes root and role. */}}
 {{- define "lectern.addressEnv" -}}
 {{- $media := (index .root.Values .role).media -}}
@@ -58,5 +63,8 @@ checksum/database: {{ .root.Values.database.url | sha256sum }}
   valueFrom: {fieldRef: {fieldPath: status.hostIPs}}
 - name: {{ $key }}
   value: '[$(NODE_ADDRESSES)]'
+{{- else if eq $media.addressSource "externalIP" }}
+- name: {{ $key }}_FILE
+  value: {{ include "lectern.addressFile" . }}
 {{- end }}
 {{- end -}}

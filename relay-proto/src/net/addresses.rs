@@ -1,11 +1,14 @@
-//! Where peers reach a media port, an edge's or an origin's: as configured, or as the machine's
-//! interfaces say.
+//! Where peers reach a media port, an edge's or an origin's: as configured, as a file says that others write, or
+//! as the machine's interfaces say.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
+
+use super::{Error, renew};
 
 /// The most addresses that an answer lists; a peer tries each, over UDP and over TCP.
 const ADDRESSES_MAX: usize = 16;
@@ -63,6 +66,57 @@ impl fmt::Display for PublicAddress {
             Some(port) => SocketAddr::new(self.ip, port).fmt(f),
             None => self.ip.fmt(f),
         }
+    }
+}
+
+/// Addresses in a file, one in a line, that others write: what finds them before this process starts, or beside
+/// it. Empty lines, and lines that begin with `#`, are passed over.
+#[derive(Debug)]
+pub struct AddressFile {
+    path: PathBuf,
+    now: Vec<PublicAddress>,
+}
+
+impl AddressFile {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or holds no address, too many or what is not one.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = renew::read(path)?;
+        let lines = text.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let now: Result<Vec<PublicAddress>, NotPublic> = lines.map(str::parse).collect();
+        let wrong = |reason: String| Error::Addresses { path: path.to_owned(), reason };
+        match now {
+            Err(error) => Err(wrong(error.to_string())),
+            Ok(now) if now.is_empty() => Err(wrong("there is no address in it".to_owned())),
+            Ok(now) if now.len() > ADDRESSES_MAX => {
+                Err(wrong(format!("there are more than {ADDRESSES_MAX} addresses in it")))
+            }
+            Ok(now) => Ok(Self { path: path.to_owned(), now }),
+        }
+    }
+
+    /// What stood there when it was read last.
+    pub fn addresses(&self) -> &[PublicAddress] {
+        &self.now
+    }
+
+    /// Reads it again every few seconds, for as long as this runs, and calls `changed` with what is new.
+    pub async fn follow(mut self, changed: impl Fn(&[PublicAddress]) + Send + 'static) {
+        renew::follow(move || match Self::read(&self.path) {
+            Ok(read) if read.now == self.now => renew::Look::Same,
+            Ok(read) => {
+                let told = read.now.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                tracing::info!(file = %read.path.display(), addresses = told, "media addresses changed");
+                changed(&read.now);
+                self = read;
+                renew::Look::Changed
+            }
+            Err(error) => renew::Look::Failed(error),
+        })
+        .await;
     }
 }
 
@@ -132,6 +186,31 @@ mod tests {
         for bad in ["", "0.0.0.0", "::", "239.1.2.3", "203.0.113.7:0", "edge.example", "1.2.3"] {
             check(bad, None);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_is_read_again_and_what_is_no_address_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("addresses");
+        assert!(matches!(AddressFile::read(&path), Err(Error::File { .. })));
+        let refused = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            AddressFile::read(&path).unwrap_err().to_string()
+        };
+        assert!(refused("# none\n").contains("no address in it"));
+        assert!(refused("203.0.113.7\nedge.example").contains("no address that viewers can reach"));
+        assert!(refused(&"203.0.113.7\n".repeat(17)).contains("more than 16"));
+        std::fs::write(&path, "203.0.113.7\n\n[2001:db8::7]:30189\n").unwrap();
+        let file = AddressFile::read(&path).unwrap();
+        assert_eq!(file.addresses().len(), 2);
+        let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(file.follow(move |now| sender.send(now.to_vec()).unwrap()));
+        for text in ["nonsense", "203.0.113.8"] {
+            std::fs::write(&path, text).unwrap();
+            tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        }
+        assert_eq!(told.recv().await, Some(vec!["203.0.113.8".parse().unwrap()]));
+        assert!(told.try_recv().is_err());
     }
 
     #[test]

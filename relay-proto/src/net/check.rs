@@ -19,7 +19,7 @@ use rustls::sign::CertifiedKey;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-use super::{Error, PublicAddress, Tokens, media_candidates, renew, subscribe};
+use super::{AddressFile, Error, PublicAddress, Tokens, media_candidates, renew, subscribe};
 
 /// A certificate that is renewed is renewed earlier than this.
 const EXPIRES_SOON: Duration = Duration::from_secs(2 * 24 * 60 * 60);
@@ -315,6 +315,20 @@ impl Checkup {
                 there.display()
             );
             self.refuse(key, wrong);
+        }
+    }
+
+    /// A file of addresses by which others reach a media port: whether it can be used, and they do.
+    pub fn media_file(&mut self, key: &str, listen: SocketAddr, path: &Path, peers: &str) {
+        if !self.scope.machine {
+            return;
+        }
+        match AddressFile::read(path) {
+            Ok(file) => self.media(key, listen, file.addresses(), peers),
+            Err(error) => {
+                let wrong = format!("{error}; write an address in each line, such as 203.0.113.7");
+                self.refuse(key, wrong);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{GroupId, TrackName};
 /// Why the relay could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file with a certificate, key or tokens cannot be read or written.
+    /// A file with a certificate, key, tokens or addresses cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
@@ -18,6 +18,14 @@ pub enum Error {
     /// A file of tokens holds what is no token.
     #[error("{}: {reason}", path.display())]
     Tokens {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of addresses holds what is none.
+    #[error("{}: {reason}", path.display())]
+    Addresses {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.

@@ -33,7 +33,7 @@ mod transport;
 mod upstream;
 mod vital;
 
-pub use self::addresses::{NotPublic, PublicAddress, media_candidates};
+pub use self::addresses::{AddressFile, NotPublic, PublicAddress, media_candidates};
 pub use self::error::Error;
 pub use self::follow::Announcement;
 pub use self::link::{EdgeLink, OriginLink, RequestSender};

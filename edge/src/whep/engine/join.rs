@@ -160,7 +160,7 @@ impl Shared {
                 ufrag: &credentials.ufrag,
                 password: &credentials.password,
                 fingerprint: &self.fingerprint,
-                candidates: &self.candidates,
+                candidates: &self.candidates(),
                 with_tcp: self.with_tcp,
                 cname: &cname,
                 ssrc: [(Kind::Video, video_ssrc), (Kind::Audio, audio_ssrc)],

@@ -34,7 +34,7 @@ impl Engine {
     ) -> Option<Result<(String, String), OfferError>> {
         let shared = self.shared();
         let local = Credentials::generate();
-        let answer = fragment.answer(&local, &shared.candidates, shared.with_tcp);
+        let answer = fragment.answer(&local, &shared.candidates(), shared.with_tcp);
         let (etag, peer_ufrag) = (new_etag(), peer_ufrag.to_owned());
         let ufrag = local.ufrag.clone();
         let restart = Restart { etag: etag.clone(), ufrag, peer_ufrag: peer_ufrag.clone() };

@@ -48,6 +48,11 @@ FROM scratch AS sbom
 COPY --from=listed /home/node/sbom.cdx.json /
 
 FROM docker.io/library/debian:${DEBIAN}-slim AS with-ffmpeg
+ARG LECTERN_COMMIT=""
+LABEL org.opencontainers.image.title="Lectern" \
+    org.opencontainers.image.description="Low-latency live engine for lectures and webinars" \
+    org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+    org.opencontainers.image.revision="${LECTERN_COMMIT}"
 RUN apt-get update \
     && apt-get install -y -qq --no-install-recommends ca-certificates ffmpeg \
     && rm -rf /var/lib/apt/lists/*

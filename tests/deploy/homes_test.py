@@ -4,8 +4,10 @@ configure is given to the real binary; what no engine and no systemd is here to 
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +45,34 @@ class Compose(unittest.TestCase):
             self.assertIn("no-new-privileges:true", service["security_opt"], name)
         for name in ("edge1", "edge2"):
             self.assertGreater(seconds(services()[name]["stop_grace_period"]), DRAIN_S)
+
+    def test_each_is_asked_whether_it_is_well(self):
+        for name, service in services().items():
+            self.assertTrue(service["healthcheck"]["test"], name)
+        for name, port in {"origin": 9090, "edge1": 9091, "edge2": 9091}.items():
+            kind, *command = services()[name]["healthcheck"]["test"]
+            self.assertEqual(kind, "CMD")
+            self.assertIn(f"/dev/tcp/127.0.0.1/{port};", command[-1])
+            # The very command, against what answers well and badly, and where nothing does.
+            for answer, well in {b"200 OK": True, b"503 Service Unavailable": False, b"": False}.items():
+                with socket.create_server(("127.0.0.1", 0)) as listener:
+                    at = listener.getsockname()[1]
+                    answers = threading.Thread(target=self.answer, args=(listener, answer))
+                    answers.start()
+                    asked = [part.replace(f"/{port};", f"/{at};") for part in command]
+                    done = subprocess.run(asked, capture_output=True, timeout=30)
+                    answers.join()
+                self.assertEqual(done.returncode == 0, well, done.stderr)
+
+    @staticmethod
+    def answer(listener: socket.socket, status: bytes) -> None:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as request:
+            # To the empty line, or to its end.
+            while request.readline().strip():
+                pass
+            if status:
+                connection.sendall(b"HTTP/1.0 " + status + b"\r\n\r\nsaid\n")
 
     def test_no_port_is_taken_twice(self):
         taken = [

@@ -100,7 +100,7 @@ class Image(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_both_images_are_one_but_for_ffmpeg(self):
-        settings = {"ENV", "WORKDIR", "USER", "EXPOSE", "ENTRYPOINT", "CMD", "COPY"}
+        settings = {"ARG", "LABEL", "ENV", "WORKDIR", "USER", "EXPOSE", "ENTRYPOINT", "CMD", "COPY"}
         small, large = (
             [each for each in stages()[stage] if each[0] in settings] for stage in ("lectern", "with-ffmpeg")
         )

@@ -81,16 +81,16 @@ fn the_version_names_the_commit() {
     assert!(commit.len() > 1, "{told}");
 }
 
-/// An edge that runs, and what it logs.
-struct Edge {
+/// A node that runs, and what it logs.
+struct Node {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
-impl Edge {
-    fn start(config: &Path) -> Self {
+impl Node {
+    fn start(role: &str, config: &Path) -> Self {
         let mut command = lectern();
-        command.arg("edge").arg("--config").arg(config).stdout(Stdio::piped());
+        command.arg(role).arg("--config").arg(config).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -117,7 +117,7 @@ impl Edge {
     }
 }
 
-impl Drop for Edge {
+impl Drop for Node {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -142,7 +142,7 @@ fn a_hangup_has_the_configuration_read_again_and_used_whole_or_not_at_all() {
          upstream = \"127.0.0.1:1\"\n"
     );
     let file = written(&dir, &format!("log = \"info\"\n{edge}"));
-    let running = Edge::start(Path::new(&file));
+    let running = Node::start("edge", Path::new(&file));
     running.says("edge is up");
     let metrics = get(ops, "/metrics");
     for name in [
@@ -170,11 +170,36 @@ fn a_hangup_has_the_configuration_read_again_and_used_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_hangup_has_the_broadcasts_of_the_file_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let any = "\"127.0.0.1:0\"";
+    let origin = format!(
+        "data_dir = {:?}\n[origin]\nrtmp = {any}\nrelay = {any}\nhttp = {any}\nmedia = {any}\n\
+         ops = {any}\nreencode = false\n",
+        dir.path().join("data")
+    );
+    let broadcast =
+        |id: &str, key: &str| format!("[[broadcast]]\nid = \"{id}\"\nstream_key = \"{key}\"\n");
+    let file = written(&dir, &format!("{origin}{}", broadcast("a", "key-a")));
+    let running = Node::start("origin", Path::new(&file));
+    running.says("origin is up");
+    written(&dir, &format!("{origin}{}{}", broadcast("a", "key-a"), broadcast("b", "key-b")));
+    running.reload();
+    let line = running.says("the configuration was read again");
+    assert!(line.contains("keys=[\"broadcast\"]"), "{line}");
+    written(&dir, &format!("{origin}{}{}", broadcast("b", "key-c"), broadcast("c", "key-c")));
+    running.reload();
+    let line = running.says("broadcast.1.stream_key");
+    assert!(line.contains("c has that of b") && !line.contains("key-c"), "{line}");
+    running.says("nothing of it is used");
+}
+
+#[test]
 fn each_line_of_the_log_is_an_object_where_that_is_wanted() {
     let dir = tempfile::tempdir().unwrap();
     let toml = "log_format = \"json\"\n[edge]\nops = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n\
                 media = \"127.0.0.1:0\"\nupstream = \"127.0.0.1:1\"\n";
-    let running = Edge::start(Path::new(&written(&dir, toml)));
+    let running = Node::start("edge", Path::new(&written(&dir, toml)));
     let said: serde_json::Value = serde_json::from_str(&running.says("edge is up")).unwrap();
     assert_eq!(
         (said["level"].as_str(), said["target"].as_str()),

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use lectern_relay_proto::trace::Stage;
 use prometheus::IntCounter;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::debug;
 
+use super::Live;
 use super::metrics::{Kind, Metrics};
-use crate::timeline::{Segment, State, Tail};
+use crate::timeline::{Locator, Segment, State, Tail};
 
 /// The longest that such a response may take. A segment lasts at most twice the longest grid, 20 s;
 /// a reader that is not through three times later is no viewer of a live broadcast, and a segment
@@ -34,6 +36,8 @@ enum Stopped {
 }
 
 struct Reader {
+    live: Arc<Live>,
+    locator: Locator,
     follow: watch::Receiver<Tail>,
     next: usize,
     /// Whether the segment was damaged when the response began, and was declared so.
@@ -45,8 +49,11 @@ struct Reader {
 }
 
 /// Follows `segment` from its first chunk to its end.
-pub(super) fn follow(segment: &Segment, metrics: &Arc<Metrics>) -> Body {
+pub(super) fn follow(live: &Arc<Live>, locator: &Locator, segment: &Segment) -> Body {
+    let metrics = &live.metrics;
     let reader = Reader {
+        live: live.clone(),
+        locator: locator.clone(),
         follow: segment.follow(),
         next: 0,
         damaged: segment.tail().damaged,
@@ -78,6 +85,9 @@ impl Reader {
                 {
                     self.next += 1;
                     self.sent.inc_by(piece.bytes.len() as u64);
+                    if piece.independent {
+                        self.live.served(&self.locator, piece.start..=piece.start, Stage::Segment);
+                    }
                     return Some(Ok(piece.bytes.clone()));
                 }
                 (tail.state, tail.damaged)

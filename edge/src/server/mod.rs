@@ -24,6 +24,7 @@ use axum::http::header::HOST;
 use axum::http::{Request, Response, StatusCode, Version};
 use axum::response::IntoResponse as _;
 use hyper::body::{Body as HttpBody, Bytes};
+use lectern_relay_proto::request::identified;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -183,15 +184,18 @@ impl Visit {
         // RFC 9112 §3.2: exactly one, or 400.
         let hosts = request.headers().get_all(HOST).iter().count();
         let unaddressed = request.version() == Version::HTTP_11 && hosts != 1;
-        let answer = self.site.router.clone().call(request);
-        async move {
-            match unaddressed {
-                true => {
-                    (StatusCode::BAD_REQUEST, "a request has one Host header\n").into_response()
+        let mut router = self.site.router.clone();
+        identified(request, move |request| {
+            let answer = router.call(request);
+            async move {
+                match unaddressed {
+                    true => {
+                        (StatusCode::BAD_REQUEST, "a request has one Host header\n").into_response()
+                    }
+                    false => answer.await.unwrap_or_else(|never| match never {}),
                 }
-                false => answer.await.unwrap_or_else(|never| match never {}),
             }
-        }
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use lectern_relay_proto::UtcTime;
 
 use super::packetize::Payloads;
+use crate::traced::Arrival;
 
 /// How much of the group before the current one is kept: a few round trips of any viewer who can
 /// still use a resent packet.
@@ -42,6 +43,8 @@ pub(super) struct Unit {
     pub captured: UtcTime,
     /// When it was handed to the engine.
     pub pushed: Instant,
+    /// Its group, if that is traced and begins here.
+    pub traced: Option<Arc<Arrival>>,
     /// The packets.
     pub payloads: Payloads,
 }
@@ -156,6 +159,7 @@ pub(super) mod tests {
             arrived: UtcTime::from_millis(0),
             captured: UtcTime::from_micros(1_700_000_000_000_000 + ticks * 1_000_000 / 90_000),
             pushed: Instant::now(),
+            traced: None,
             payloads: packetize::h264(&frame, None).unwrap(),
         })
     }

@@ -9,7 +9,7 @@ mod feedback;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use lectern_relay_proto::UtcTime;
+use lectern_relay_proto::{BroadcastId, UtcTime};
 use rtc_crypto::RTCCryptoProvider;
 
 use super::SessionId;
@@ -47,6 +47,8 @@ const SOUND_LAG: Duration = Duration::from_millis(40);
 pub(super) struct Parts {
     /// Where it lives.
     pub route: Route,
+    /// What it is watching.
+    pub broadcast: BroadcastId,
     /// Its secret name.
     pub id: SessionId,
     /// Its lite agent.
@@ -318,8 +320,8 @@ impl Session {
     /// Says goodbye: BYE to the player, close_notify to its transport.
     pub(super) fn close(&mut self, outbox: &mut Outbox) {
         let ssrcs: Vec<u32> = self.streams().map(Stream::ssrc).collect();
-        let (serial, loss) = (self.parts.route.serial, self.link.loss());
-        tracing::debug!(serial, loss, "leaving the viewer");
+        let (session, loss) = (self.parts.route.serial, self.link.loss());
+        tracing::debug!(broadcast = %self.parts.broadcast, session, loss, "leaving the viewer");
         if let Some(media) = &mut self.media {
             let mut goodbye = Vec::new();
             rtcp::write_empty_report(&mut goodbye, ssrcs.first().copied().unwrap_or(0));
@@ -426,7 +428,8 @@ impl Session {
             let _attendance = self.parts.established.attend();
             self.media = Some(Media { sealer, opener, cursor, viewing, path, _attendance });
             tracing::debug!(
-                serial = self.parts.route.serial,
+                broadcast = %self.parts.broadcast,
+                session = self.parts.route.serial,
                 after_ms = cx.now.duration_since(self.created).as_millis() as u64,
                 "session established"
             );

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use lectern_relay_proto::UtcTime;
+use lectern_relay_proto::trace::Stage;
 use rtc_crypto::RTCCryptoProvider;
 
 use super::broadcast::{Broadcast, Snapshot};
@@ -134,6 +135,9 @@ impl Worker {
             }
         }
         if any_live {
+            if let Some(traced) = &unit.traced {
+                traced.served(Stage::Webrtc);
+            }
             // Of the sound it would mostly tell how long the origin holds it, on purpose.
             if video {
                 let age = UtcTime::from(SystemTime::now()).saturating_since(unit.arrived);
@@ -282,7 +286,7 @@ impl Worker {
         }
         self.registry.remove(session.id(), why);
         room.broadcast.leave(self.index);
-        tracing::debug!(broadcast = %room.broadcast.id, serial = route.serial, ?why, "session over");
+        tracing::debug!(broadcast = %room.broadcast.id, session = route.serial, ?why, "session over");
         if room.sessions.is_empty() {
             self.rooms.remove(&route.room);
         }

@@ -2,7 +2,7 @@
 //! `x-request-id`, as it came from whoever is in front, or one of ours. Sessions are given ids of the same kind.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
@@ -34,7 +34,8 @@ impl Id {
             if made.is_empty() {
                 made.reserve(FRESH_LEN * FRESH_AT_ONCE);
                 for _ in 0..FRESH_AT_ONCE {
-                    made.extend_from_slice(format!("{:016x}", rand::random::<u64>()).as_bytes());
+                    // There is room.
+                    let _ = write!(made, "{:016x}", rand::random::<u64>());
                 }
             }
             made.split_to(FRESH_LEN).freeze()

@@ -35,6 +35,9 @@ struct Lectern {
 impl Lectern {
     /// With these lines in `[telemetry]`, and a file for headers.
     fn start(telemetry: &str) -> Self {
+        // Before anything is started. Another test may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = reqwest::Client::new();
         let dir = tempfile::tempdir().unwrap();
         let headers = dir.path().join("headers");
         std::fs::write(&headers, format!("authorization: {AUTHORIZED}\n")).unwrap();
@@ -58,7 +61,7 @@ impl Lectern {
         std::thread::spawn(move || {
             said.lines().map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line));
         });
-        Self { child, lines, http, ops, client: reqwest::Client::new(), _dir: dir }
+        Self { child, lines, http, ops, client, _dir: dir }
     }
 
     /// What it logged with this message, in the order of time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use lectern_relay_proto::trace::Stage;
+use lectern_relay_proto::trace::{self, Stage};
 use prometheus::IntCounter;
 use tokio::sync::watch;
 use tokio::time::Sleep;
@@ -36,8 +36,8 @@ enum Stopped {
 }
 
 struct Reader {
-    live: Arc<Live>,
-    locator: Locator,
+    /// Whom it is told, if groups are traced.
+    traced: Option<(Arc<Live>, Locator)>,
     follow: watch::Receiver<Tail>,
     next: usize,
     /// Whether the segment was damaged when the response began, and was declared so.
@@ -52,8 +52,7 @@ struct Reader {
 pub(super) fn follow(live: &Arc<Live>, locator: &Locator, segment: &Segment) -> Body {
     let metrics = &live.metrics;
     let reader = Reader {
-        live: live.clone(),
-        locator: locator.clone(),
+        traced: trace::tracer().map(|_| (live.clone(), locator.clone())),
         follow: segment.follow(),
         next: 0,
         damaged: segment.tail().damaged,
@@ -85,8 +84,10 @@ impl Reader {
                 {
                     self.next += 1;
                     self.sent.inc_by(piece.bytes.len() as u64);
-                    if piece.independent {
-                        self.live.served(&self.locator, piece.start..=piece.start, Stage::Segment);
+                    if let Some((live, locator)) = &self.traced
+                        && piece.independent
+                    {
+                        live.served(locator, piece.start..=piece.start, Stage::Segment);
                     }
                     return Some(Ok(piece.bytes.clone()));
                 }

@@ -135,7 +135,9 @@ pub(super) async fn part(
     match bytes {
         _ if state == State::Gone => refuse(&Answer::Expired),
         Some((bytes, start)) => {
-            live.served(locator, start..=start, Stage::Part);
+            if asks.method == Method::GET {
+                live.served(locator, start..=start, Stage::Part);
+            }
             let etag = (!damaged).then(|| format!("\"{locator}-{number}.{part}\""));
             let media_type = media_type_of(locator);
             whole(bytes, media_type, etag.as_deref(), asks, Kind::Part, &live.metrics)
@@ -215,7 +217,9 @@ fn found(
     match state {
         State::Gone => refuse(&Answer::Expired),
         State::Complete => {
-            live.served(locator, segment.start()..=end, Stage::Segment);
+            if asks.method == Method::GET {
+                live.served(locator, segment.start()..=end, Stage::Segment);
+            }
             whole(complete, media_type, etag.as_deref(), asks, Kind::Segment, &live.metrics)
         }
         State::Open => {

@@ -92,8 +92,8 @@ impl Lectern {
         let (segment, part) = until("a segment and a part", || async {
             let listed = self.get(&playlist).await?;
             let segment = listed.lines().rfind(|line| line.ends_with(".m4s"))?.to_owned();
-            let parts = listed.lines().filter(|line| line.contains("INDEPENDENT=YES"));
-            let part = parts.last()?.split('"').find(|word| word.ends_with(".m4s"))?.to_owned();
+            let part = listed.lines().rfind(|line| line.contains("INDEPENDENT=YES"))?;
+            let part = part.split('"').find(|word| word.ends_with(".m4s"))?.to_owned();
             Some((segment, part))
         })
         .await;

@@ -324,8 +324,7 @@ mod tests {
             trace.tell(Stage::Edge, at(3), at(4));
             trace.tell(Stage::Webrtc, at(3), at(3));
         }
-        let told = spans.lock().unwrap().clone();
-        told
+        spans.lock().unwrap().clone()
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::UtcTime;
+use lectern_relay_proto::trace::Stage;
 
 use super::packetize::Payloads;
 use crate::traced::Arrival;
@@ -47,6 +48,15 @@ pub(super) struct Unit {
     pub traced: Option<Arc<Arrival>>,
     /// The packets.
     pub payloads: Payloads,
+}
+
+impl Unit {
+    /// A viewer was sent it.
+    pub(super) fn was_sent(&self) {
+        if let Some(traced) = &self.traced {
+            traced.served(Stage::Webrtc);
+        }
+    }
 }
 
 /// What is kept of one track.

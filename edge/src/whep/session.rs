@@ -269,6 +269,7 @@ impl Session {
                 Step::Send { unit, ticks, live } => {
                     if stream.send(&unit, ticks, cx.now, &mut media.way(cx.outbox)).is_ok() {
                         cx.metrics.frames.inc();
+                        unit.was_sent();
                         let payloads = &unit.payloads;
                         self.link.sent(payloads.bytes(), payloads.count(), cx.now);
                     }
@@ -289,6 +290,7 @@ impl Session {
         let sent = stream.send(unit, unit.ticks, cx.now, &mut media.way(cx.outbox)).is_ok();
         if sent {
             cx.metrics.frames.inc();
+            unit.was_sent();
         }
         self.report(cx);
         sent

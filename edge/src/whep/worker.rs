@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use lectern_relay_proto::UtcTime;
-use lectern_relay_proto::trace::Stage;
 use rtc_crypto::RTCCryptoProvider;
 
 use super::broadcast::{Broadcast, Snapshot};
@@ -135,9 +134,6 @@ impl Worker {
             }
         }
         if any_live {
-            if let Some(traced) = &unit.traced {
-                traced.served(Stage::Webrtc);
-            }
             // Of the sound it would mostly tell how long the origin holds it, on purpose.
             if video {
                 let age = UtcTime::from(SystemTime::now()).saturating_since(unit.arrived);

@@ -30,9 +30,12 @@ fn the_first_viewer_who_is_sent_a_group_is_told_of_and_no_other() {
         viewer.until("the start", |viewer| viewer.video().len() == 5);
         viewer
     });
-    host.push(16);
-    for viewer in &mut viewers {
-        viewer.until("two groups", |viewer| viewer.video().len() == 21);
+    // Never so much at once that a viewer would skip to a newer group.
+    for count in [5, 5, 5, 1] {
+        host.push(count);
+        for viewer in &mut viewers {
+            viewer.until("what was pushed", |viewer| viewer.video().len() as u64 == host.number);
+        }
     }
     let told = told();
     let groups: Vec<_> = told.iter().map(|span| span.attributes[3].clone()).collect();

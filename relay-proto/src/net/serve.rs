@@ -224,7 +224,7 @@ async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
             incoming.refuse();
             continue;
         };
-        let session = Session { doors, sessions: sessions.clone() };
+        let session = Session { remote, doors, sessions: sessions.clone() };
         let span = tracing::info_span!("relay", session = %Id::fresh(), %remote);
         let serving = async move {
             let admitted = tokio::time::timeout(HANDSHAKE_TIMEOUT, session.admit(incoming)).await;
@@ -264,6 +264,7 @@ impl Drop for Place {
 
 /// What one session needs while it is let in and served.
 struct Session {
+    remote: SocketAddr,
     doors: Arc<Doors>,
     sessions: Arc<Semaphore>,
 }

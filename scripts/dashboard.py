@@ -342,6 +342,8 @@ def panels() -> list[dict]:
                 (f"count by (version, commit) ({of('lectern_build_info')})", "{{version}} {{commit}}"), stack=True)  # fmt: skip
     board.graph("Runs as its file says", "short", "0: the last SIGHUP found something that it could not take.",
                 (of("lectern_config_last_reload_successful"), "{{instance}}"))  # fmt: skip
+    board.graph("Spans of traces", "short", "A second, by what became of them. Lost ones: docs/operations.md.",
+                (f"sum by (outcome) ({rate('lectern_trace_spans_total')})", "{{outcome}}"), stack=True)  # fmt: skip
     return board.panels
 
 

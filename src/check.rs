@@ -17,6 +17,7 @@ pub(crate) fn faults(config: &Config, role: &Role, scope: Scope) -> Vec<Fault> {
     if let Some(Err(error)) = config.log.as_deref().map(log_filter) {
         checkup.refuse("log", error);
     }
+    config.telemetry.check(&mut checkup);
     let beside = matches!(role, Role::All { .. });
     if role.has_origin() {
         let (broadcasts, data_dir) = (&config.broadcast, &config.data_dir);

@@ -23,6 +23,15 @@ CONFIGURATION
     log_format = \"text\"              or json, an object in each line
     data_dir = \"lectern-data\"        what must outlive the process (origin, all)
 
+    [telemetry]                      traces (docs/operations.md)
+    endpoint = \"http://collector:4318/v1/traces\"
+                                     an OpenTelemetry collector, over HTTP; without it nothing is traced
+    sample_ratio = 0.01              how much is; the same at all origins and edges
+    headers_file                     headers for it, one in a line, such as authorization: Bearer …
+    service_name = \"lectern\"         what traces call it, and this process: instance
+    timeout_secs = 5                 how long it may take to answer
+    queue_max = 2048                 spans that may wait for it
+
     [origin]
     rtmp  = \"0.0.0.0:1935\"           RTMP, TCP: rtmp://HOST/live/<stream-key>
     relay = \"0.0.0.0:4443\"           edges subscribe here, QUIC over UDP

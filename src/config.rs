@@ -15,6 +15,7 @@ use lectern_relay_proto::net::check::{Fault, Weight};
 use serde::Deserialize;
 
 use crate::cli::Role;
+use crate::telemetry;
 
 /// As public as the stream key of the demo.
 pub(crate) const DEMO_MODERATOR_KEY: &str = "demo-moderator-key";
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// The directory for what must outlive the process; only an origin has such.
     pub(crate) data_dir: PathBuf,
+    /// Traces, for an OpenTelemetry collector.
+    pub(crate) telemetry: telemetry::Config,
     /// The origin's part.
     pub(crate) origin: lectern_origin::config::Config,
     /// The edge's part.
@@ -57,6 +60,7 @@ impl Default for Config {
             log: None,
             log_format: LogFormat::default(),
             data_dir: "lectern-data".into(),
+            telemetry: Default::default(),
             origin: Default::default(),
             edge: Default::default(),
             broadcast: Vec::new(),

@@ -9,6 +9,7 @@ use lectern_relay_proto::net::check::{Fault, Scope, Weight};
 use crate::cli::{Command, Role};
 use crate::config::Config;
 use crate::reload::Reloader;
+use crate::telemetry::Telemetry;
 
 mod check;
 mod cli;
@@ -20,6 +21,7 @@ mod ops;
 mod process;
 mod reload;
 mod role;
+mod telemetry;
 
 /// As sysexits.h has it: service managers can be told not to try again (RestartPreventExitStatus=78).
 const EX_CONFIG: u8 = 78;
@@ -117,14 +119,19 @@ fn run(cli: &cli::Cli, role: &Role) -> Result<(), Stopped> {
     };
     let set_filter = log::begin(filter, config.log_format);
     let metrics = process::Metrics::new().context("cannot count")?;
-    let reloader = Reloader::new(cli, role, settings, set_filter, metrics);
+    let reloader = Reloader::new(cli, role, settings, set_filter, metrics.clone());
     check::log(&faults);
     descriptors::raise(role.has_edge().then_some(&config.edge));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let done = runtime.block_on(role::run(role.clone(), config, reloader));
+    let done = runtime.block_on(async {
+        let telemetry = Telemetry::start(&config.telemetry, role, &metrics.spans)?;
+        let done = role::run(role.clone(), config, reloader).await;
+        telemetry.finish().await;
+        done
+    });
     // Whatever still runs has had its time.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(done?)

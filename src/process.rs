@@ -4,6 +4,8 @@
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Error, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::telemetry;
+
 /// The version, and the commit that it was built from.
 pub(crate) const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (", env!("LECTERN_COMMIT"), ")");
@@ -13,6 +15,8 @@ pub(crate) const VERSION: &str =
 pub(crate) struct Metrics {
     build: IntGaugeVec,
     reloaded: IntGauge,
+    /// What becomes of spans.
+    pub(crate) spans: telemetry::Metrics,
 }
 
 impl Metrics {
@@ -27,13 +31,14 @@ impl Metrics {
             "Whether the process runs with its configuration as it was when it was last told to read it",
         )?;
         reloaded.set(1);
-        Ok(Self { build, reloaded })
+        Ok(Self { build, reloaded, spans: telemetry::Metrics::new()? })
     }
 
     /// Exports them in `registry` too.
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), Error> {
         registry.register(Box::new(self.build.clone()))?;
         registry.register(Box::new(self.reloaded.clone()))?;
+        self.spans.register(registry)?;
         registry.register(Box::new(ProcessCollector::for_self()))
     }
 

@@ -28,6 +28,7 @@ pub mod server;
 pub mod siblings;
 mod throttle;
 pub mod timeline;
+mod traced;
 pub mod upstream;
 pub mod whep;
 

@@ -264,6 +264,9 @@ impl Broadcasts {
             let registry = self.registry();
             let (broadcast, grant) = self.opened_by(&registry, &digest, protocol)?;
             if let Some(handle) = broadcast.claim(&grant)? {
+                // Of the session that it is for.
+                tracing::Span::current()
+                    .record("broadcast", tracing::field::display(broadcast.id()));
                 return Ok(handle);
             }
         }

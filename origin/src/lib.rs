@@ -23,7 +23,7 @@ mod matroska;
 pub mod mend;
 pub mod metrics;
 pub mod oidc;
-mod outbound;
+pub mod outbound;
 pub mod package;
 mod readiness;
 pub mod registrations;

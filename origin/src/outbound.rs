@@ -29,7 +29,7 @@ static TLS: LazyLock<ClientConfig> = LazyLock::new(|| {
 });
 
 /// A client that follows no redirects, asks no proxy, and is not kept waiting.
-pub(crate) fn client() -> ClientBuilder {
+pub fn client() -> ClientBuilder {
     reqwest::Client::builder()
         .use_preconfigured_tls(TLS.clone())
         .redirect(Policy::none())

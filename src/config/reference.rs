@@ -27,8 +27,9 @@ const fn list(key: &'static str, source: &'static str, name: &'static str) -> Ta
 }
 
 const ORIGIN: &str = include_str!("../../origin/src/config.rs");
-const ALL: [Table; 10] = [
+const ALL: [Table; 11] = [
     table("", include_str!("../config.rs"), "Config"),
+    table("telemetry", include_str!("../telemetry/config.rs"), "Config"),
     table("origin", ORIGIN, "Config"),
     table("origin.limits", include_str!("../../origin/src/ingest/rtmp/server.rs"), "Config"),
     table("origin.oidc", include_str!("../../origin/src/oidc/config.rs"), "Written"),
@@ -197,7 +198,7 @@ fn kind(of: &Type) -> String {
         "SocketAddr" => "address and port",
         "PublicAddress" => "address, or address and port",
         "bool" => "true or false",
-        "u16" | "u32" | "u64" | "usize" | "NonZeroU32" | "NonZeroUsize" => "number",
+        "u16" | "u32" | "u64" | "usize" | "NonZeroU32" | "NonZeroUsize" | "f64" => "number",
         "PathBuf" => "path",
         "Secret" | "Token" | "Credential" | "ModeratorKey" => "text, secret",
         "String" | "Title" | "Description" | "Line" | "Name" | "Role" | "BroadcastId" | "Kid"
@@ -216,6 +217,7 @@ fn defaults(key: &str) -> BTreeMap<String, String> {
     let config = super::Config::default();
     let told = match key {
         "" => text(&config),
+        "telemetry" => text(&config.telemetry),
         "origin" => text(&config.origin),
         "origin.limits" => text(&config.origin.limits),
         "edge" => text(&config.edge),

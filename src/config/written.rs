@@ -91,7 +91,10 @@ fn figment(file: Option<&Path>, passed_over: &[Vec<String>]) -> Figment {
     // Others of the prefix are not ours: Kubernetes sets LECTERN_PORT for a Service `lectern`.
     let ours = |key: &UncasedStr| {
         let key = key.as_str().to_ascii_lowercase();
-        key == "data_dir" || key.starts_with("origin__") || key.starts_with("edge__")
+        let own = ["data_dir", "log_format"].contains(&key.as_str());
+        own || key.starts_with("telemetry__")
+            || key.starts_with("origin__")
+            || key.starts_with("edge__")
     };
     let environment = Env::prefixed(PREFIX).filter(ours).split("__");
     let mut figment = Figment::new();

@@ -13,7 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
+use lectern_relay_proto::request::Id;
 use lectern_relay_proto::{BroadcastId, UtcTime};
+use tracing::Instrument as _;
 
 use super::rendition::{self, Place};
 use super::room::Room;
@@ -88,10 +90,15 @@ async fn read_along(
         .write_buffer_size(BUFFER_BYTES)
         .on_upgrade(move |socket| {
             let viewers = site.comments.viewers.clone();
-            viewers.track_future(async move {
+            // It goes on under the id of the request that it began with.
+            let session = Id::current().unwrap_or_else(Id::fresh);
+            let broadcast = &viewer.room.id;
+            let span = tracing::info_span!("comments", %session, %broadcast);
+            let serving = async move {
                 viewer.serve(socket, over).await;
                 drop(kept);
-            })
+            };
+            viewers.track_future(serving.instrument(span))
         })
 }
 

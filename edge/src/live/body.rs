@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use lectern_relay_proto::trace::{self, Stage};
 use prometheus::IntCounter;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::debug;
 
+use super::Live;
 use super::metrics::Metrics;
 use crate::requests::Kind;
-use crate::timeline::{Segment, State, Tail};
+use crate::timeline::{Locator, Segment, State, Tail};
 
 /// The longest that such a response may take. A segment lasts at most twice the longest grid, 20 s;
 /// a reader that is not through three times later is no viewer of a live broadcast, and a segment
@@ -35,6 +37,8 @@ enum Stopped {
 }
 
 struct Reader {
+    /// Whom it is told, if groups are traced.
+    traced: Option<(Arc<Live>, Locator)>,
     follow: watch::Receiver<Tail>,
     next: usize,
     /// Whether the segment was damaged when the response began, and was declared so.
@@ -46,8 +50,10 @@ struct Reader {
 }
 
 /// Follows `segment` from its first chunk to its end.
-pub(super) fn follow(segment: &Segment, metrics: &Arc<Metrics>) -> Body {
+pub(super) fn follow(live: &Arc<Live>, locator: &Locator, segment: &Segment) -> Body {
+    let metrics = &live.metrics;
     let reader = Reader {
+        traced: trace::tracer().map(|_| (live.clone(), locator.clone())),
         follow: segment.follow(),
         next: 0,
         damaged: segment.tail().damaged,
@@ -79,6 +85,11 @@ impl Reader {
                 {
                     self.next += 1;
                     self.sent.inc_by(piece.bytes.len() as u64);
+                    if let Some((live, locator)) = &self.traced
+                        && piece.independent
+                    {
+                        live.served(locator, piece.start..=piece.start, Stage::Segment);
+                    }
                     return Some(Ok(piece.bytes.clone()));
                 }
                 (tail.state, tail.damaged)

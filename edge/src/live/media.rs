@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use bytes::Bytes;
 use lectern_relay_proto::UtcTime;
+use lectern_relay_proto::trace::Stage;
 use tokio::time::Instant;
 
 use super::lookup::{self, Answer};
@@ -79,14 +80,14 @@ pub(super) async fn init(live: &Live, locator: &Locator, asks: &Asks<'_>) -> Res
 
 /// Segment `number` of a track; waits if it is the next to begin.
 pub(super) async fn segment(
-    live: &Live,
+    live: &Arc<Live>,
     locator: &Locator,
     number: u64,
     asks: &Asks<'_>,
 ) -> Response<Body> {
     let now = answer(live, locator, number, asks).await;
     match begun(live, locator, number, now, asks).await {
-        Ok(segment) => found(&segment, locator, asks, &live.metrics),
+        Ok(segment) => found(live, &segment, locator, asks),
         Err(answer) => refuse(&answer),
     }
 }
@@ -129,12 +130,15 @@ pub(super) async fn part(
     }
     let (bytes, state, damaged) = {
         let tail = follow.borrow();
-        let bytes = tail.parts.get(part).map(|part| part.bytes.clone());
+        let bytes = tail.parts.get(part).map(|part| (part.bytes.clone(), part.start));
         (bytes, tail.state, tail.damaged)
     };
     match bytes {
         _ if state == State::Gone => refuse(&Answer::Expired),
-        Some(bytes) => {
+        Some((bytes, start)) => {
+            if asks.method == Method::GET {
+                live.served(locator, start..=start, Stage::Part);
+            }
             let etag = (!damaged).then(|| format!("\"{locator}-{number}.{part}\""));
             let media_type = media_type_of(locator);
             whole(bytes, media_type, etag.as_deref(), asks, Kind::Part, &live.metrics)
@@ -199,25 +203,28 @@ async fn wait(live: &Live, locator: &Locator, number: u64) -> Answer {
 }
 
 fn found(
+    live: &Arc<Live>,
     segment: &Segment,
     locator: &Locator,
     asks: &Asks<'_>,
-    metrics: &Arc<Metrics>,
 ) -> Response<Body> {
     let media_type = media_type_of(locator);
-    let (state, complete, damaged) = {
+    let (state, complete, damaged, end) = {
         let tail = segment.tail();
-        (tail.state, tail.whole.clone(), tail.damaged)
+        (tail.state, tail.whole.clone(), tail.damaged, tail.end)
     };
     // A damaged segment differs from what other edges have under its name.
     let etag = (!damaged).then(|| format!("\"{locator}-{}\"", segment.number()));
     match state {
         State::Gone => refuse(&Answer::Expired),
         State::Complete => {
-            whole(complete, media_type, etag.as_deref(), asks, Kind::Segment, metrics)
+            if asks.method == Method::GET {
+                live.served(locator, segment.start()..=end, Stage::Segment);
+            }
+            whole(complete, media_type, etag.as_deref(), asks, Kind::Segment, &live.metrics)
         }
         State::Open => {
-            let mut response = Response::new(body::follow(segment, metrics));
+            let mut response = Response::new(body::follow(live, locator, segment));
             // HTTP/1.0 ends a body of unknown length by closing: a cache that speaks it, as nginx does
             // unless told otherwise, cannot tell a whole segment from one that was cut off.
             let etag = etag.filter(|_| asks.version >= Version::HTTP_11);

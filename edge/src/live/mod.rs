@@ -18,12 +18,14 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lectern_relay_proto::cmaf::Chunk;
+use lectern_relay_proto::trace::Stage;
 use lectern_relay_proto::{
-    About, BroadcastId, Catalog, Frame, GroupId, PublisherState, TrackName, UtcTime,
+    About, BroadcastId, Catalog, Frame, GroupId, MediaTime, PublisherState, TrackName, UtcTime,
 };
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
@@ -35,7 +37,8 @@ use self::media::Asks;
 use self::metrics::HeldRequest;
 use self::playlists::Playlists;
 use crate::dash;
-use crate::timeline::{Fault, Missing, Snapshot, Timeline};
+use crate::timeline::{Fault, Locator, Missing, Snapshot, Timeline};
+use crate::traced::{Arrival, Arrivals};
 pub use directory::{Directory, DirectoryFull};
 pub use metrics::Metrics;
 pub use routes::routes;
@@ -64,6 +67,7 @@ pub struct Live {
     /// `None` before the first catalog: then nobody knows for whom it is.
     about: Mutex<Option<Arc<About>>>,
     held: Semaphore,
+    arrivals: Arrivals,
     metrics: Arc<Metrics>,
 }
 
@@ -99,6 +103,7 @@ impl Live {
             capture_clock: Mutex::default(),
             about: Mutex::default(),
             held: Semaphore::new(HELD_MAX),
+            arrivals: Arrivals::default(),
             metrics,
         })
     }
@@ -140,6 +145,16 @@ impl Live {
             self.observe_capture(track, first);
         }
         self.update(|timeline| timeline.push(track, group, chunk));
+    }
+
+    /// A traced group begins, of which [`Self::push`] brings the chunks.
+    pub(crate) fn arrived(&self, arrival: Arc<Arrival>) {
+        self.arrivals.note(arrival);
+    }
+
+    /// Somebody was sent what of a track begins in `span`.
+    fn served(&self, locator: &Locator, span: RangeInclusive<MediaTime>, by: Stage) {
+        self.arrivals.served((&locator.track, locator.period), span, by);
     }
 
     /// What to add to `T0` plus media time to get the UTC time at which a picture was taken.

@@ -24,6 +24,7 @@ use axum::http::header::HOST;
 use axum::http::{Request, Response, StatusCode, Version};
 use axum::response::IntoResponse as _;
 use hyper::body::{Body as HttpBody, Bytes};
+use lectern_relay_proto::request::identified;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -186,17 +187,19 @@ impl Visit {
         let unaddressed = request.version() == Version::HTTP_11 && hosts != 1;
         let (kind, began) = (Kind::of(request.uri().path()), Instant::now());
         let site = self.site.clone();
-        let answer = site.router.clone().call(request);
-        async move {
-            let answer = match unaddressed {
-                true => {
-                    (StatusCode::BAD_REQUEST, "a request has one Host header\n").into_response()
-                }
-                false => answer.await.unwrap_or_else(|never| match never {}),
-            };
-            site.door.metrics.requests.answered(kind, answer.status(), began.elapsed());
-            answer
-        }
+        identified(request, move |request| {
+            let answer = site.router.clone().call(request);
+            async move {
+                let answer = match unaddressed {
+                    true => {
+                        (StatusCode::BAD_REQUEST, "a request has one Host header\n").into_response()
+                    }
+                    false => answer.await.unwrap_or_else(|never| match never {}),
+                };
+                site.door.metrics.requests.answered(kind, answer.status(), began.elapsed());
+                answer
+            }
+        })
     }
 }
 

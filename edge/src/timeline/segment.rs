@@ -69,6 +69,8 @@ impl Piece {
 pub struct Part {
     /// Its chunks.
     pub bytes: Bytes,
+    /// Decode time of its first frame.
+    pub start: MediaTime,
     /// Ticks of the track's timescale.
     pub duration: u32,
     /// Whether it begins with a frame from which decoding can begin.
@@ -200,7 +202,7 @@ impl Tail {
         let (Some(first), Some(last)) = (open.first(), open.last()) else { return };
         let span = last.start.ticks.saturating_sub(first.start.ticks);
         let duration = span.saturating_add(u64::from(last.duration));
-        let independent = first.independent;
+        let (start, independent) = (first.start, first.independent);
         let mut bytes = BytesMut::with_capacity(open.iter().map(|piece| piece.bytes.len()).sum());
         open.iter().for_each(|piece| bytes.extend_from_slice(&piece.bytes));
         let bytes = bytes.freeze();
@@ -211,7 +213,7 @@ impl Tail {
         self.parted = self.pieces.len();
         let duration = u32::try_from(duration).unwrap_or(u32::MAX);
         // Few parts, and a snapshot may hold on to those before.
-        Arc::make_mut(&mut self.parts).push(Part { bytes, duration, independent });
+        Arc::make_mut(&mut self.parts).push(Part { bytes, start, duration, independent });
     }
 }
 

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use lectern_relay_proto::cmaf::Chunk;
 use lectern_relay_proto::net::{BroadcastSubscription, Priority, TrackEvent, TrackSubscription};
-use lectern_relay_proto::{Catalog, GroupId, Timescale, TrackName};
+use lectern_relay_proto::{Catalog, GroupId, Timescale, TrackName, trace};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::backfill::Hole;
 use super::broadcast::Broadcast;
+use crate::traced::{Arrival, Receiving};
 
 /// Groups that are reported lost at once. A longer hole is an outage, after which the timeline begins
 /// anew with the next segment.
@@ -161,6 +163,8 @@ impl Broadcast {
         // be fetched from whoever carries it next.
         let mut broken = None;
         let mut mending = FuturesUnordered::new();
+        // The group that arrives, if it is traced; whatever ends it, it is told then.
+        let mut traced: Option<Receiving> = None;
         loop {
             let event = tokio::select! {
                 biased;
@@ -190,6 +194,11 @@ impl Broadcast {
                         }
                     }
                     let before = self.progress.note(name, group);
+                    if before.is_none_or(|before| before.group != group) {
+                        traced = self.traced(name, group, &chunk);
+                    } else if let Some(traced) = &mut traced {
+                        traced.more();
+                    }
                     let gap = before.filter(|before| before.group.period == group.period);
                     if let Some(Newest { group: last, whole }) = gap.filter(|_| period.is_none())
                         && let Some(hole) = Hole::between(name, *timescale, last, whole, group)
@@ -214,6 +223,7 @@ impl Broadcast {
                     }
                 }
                 Ok(TrackEvent::GroupEnd(group)) => {
+                    traced = None;
                     self.progress.note_whole(name, group);
                     self.live.end_group(name, group);
                 }
@@ -224,6 +234,16 @@ impl Broadcast {
                 }
             }
         }
+    }
+
+    /// A group begins: what is told of it if it is traced.
+    fn traced(&self, name: &TrackName, group: GroupId, chunk: &Chunk) -> Option<Receiving> {
+        trace::tracer()?;
+        let t0 = self.catalog.borrow().as_ref()?.t0;
+        let begins = chunk.frames.first()?.dts;
+        let arrival = Arrival::of(self.live.id(), t0, name, group, begins)?;
+        self.live.arrived(arrival.clone());
+        Some(Receiving::new(arrival))
     }
 
     /// Groups come in order, so what was passed over never comes: nobody should wait for it. In

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use lectern_relay_proto::{
     BroadcastId, Catalog, Frame, GroupId, MediaTime, PublisherState, Timescale, TrackName, UtcTime,
+    trace,
 };
 
 use super::bitrate::Meter;
@@ -22,6 +23,7 @@ use super::renditions::{RENDITIONS_MAX, Renditions};
 use super::sdp::{Kind, Wanted};
 use super::waiting::News;
 use crate::demand::{Interest, Watching};
+use crate::traced::Arrival;
 
 /// Video frames of all renditions that are held while the catalog of their period is on its way: it
 /// overtakes them or follows within a round trip of the relay. Past this the period's start is lost.
@@ -345,6 +347,15 @@ impl Broadcast {
         frame: &Frame,
         made: Result<Payloads, packetize::Error>,
     ) {
+        let lineup = &inner.lineup;
+        let traced = || {
+            trace::tracer()?;
+            let name = match kind {
+                Kind::Video => lineup.name(slot)?.clone(),
+                Kind::Audio => TrackName::new(TrackName::AUDIO_OPUS).ok()?,
+            };
+            Arrival::of(&self.id, described.t0, &name, group, frame.dts)
+        };
         let (track, timescale) = match kind {
             Kind::Video => (&mut inner.video[usize::from(slot)], Timescale::VIDEO),
             Kind::Audio => (&mut inner.audio, Timescale::OPUS),
@@ -364,7 +375,8 @@ impl Broadcast {
             return;
         }
         track.decodable |= frame.keyframe;
-        if track.group.replace(group) != Some(group) {
+        let begins = track.group.replace(group) != Some(group);
+        if begins {
             track.decodable = frame.keyframe;
         }
         if !track.decodable {
@@ -382,6 +394,7 @@ impl Broadcast {
             arrived: frame.arrived,
             captured: described.t0 + media.as_duration(),
             pushed: Instant::now(),
+            traced: if begins { traced() } else { None },
             payloads,
         });
         track.serial += 1;

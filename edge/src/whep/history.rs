@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lectern_relay_proto::UtcTime;
+use lectern_relay_proto::trace::Stage;
 
 use super::packetize::Payloads;
+use crate::traced::Arrival;
 
 /// How much of the group before the current one is kept: a few round trips of any viewer who can
 /// still use a resent packet.
@@ -42,8 +44,19 @@ pub(super) struct Unit {
     pub captured: UtcTime,
     /// When it was handed to the engine.
     pub pushed: Instant,
+    /// Its group, if that is traced and begins here.
+    pub traced: Option<Arc<Arrival>>,
     /// The packets.
     pub payloads: Payloads,
+}
+
+impl Unit {
+    /// A viewer was sent it.
+    pub(super) fn was_sent(&self) {
+        if let Some(traced) = &self.traced {
+            traced.served(Stage::Webrtc);
+        }
+    }
 }
 
 /// What is kept of one track.
@@ -156,6 +169,7 @@ pub(super) mod tests {
             arrived: UtcTime::from_millis(0),
             captured: UtcTime::from_micros(1_700_000_000_000_000 + ticks * 1_000_000 / 90_000),
             pushed: Instant::now(),
+            traced: None,
             payloads: packetize::h264(&frame, None).unwrap(),
         })
     }

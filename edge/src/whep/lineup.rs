@@ -115,6 +115,11 @@ impl Lineup {
         self.periods.back().map(|period| period.id)
     }
 
+    /// The rendition that has a slot.
+    pub(super) fn name(&self, slot: u8) -> Option<&TrackName> {
+        self.names.get(usize::from(slot))?.as_ref()
+    }
+
     /// What the newest catalog lists, best first.
     pub(super) fn listing(&self) -> &Arc<[Listed]> {
         &self.listing

@@ -9,7 +9,7 @@ mod feedback;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use lectern_relay_proto::UtcTime;
+use lectern_relay_proto::{BroadcastId, UtcTime};
 use rtc_crypto::RTCCryptoProvider;
 
 use super::SessionId;
@@ -47,6 +47,8 @@ const SOUND_LAG: Duration = Duration::from_millis(40);
 pub(super) struct Parts {
     /// Where it lives.
     pub route: Route,
+    /// What it is watching.
+    pub broadcast: BroadcastId,
     /// Its secret name.
     pub id: SessionId,
     /// Its lite agent.
@@ -267,6 +269,7 @@ impl Session {
                 Step::Send { unit, ticks, live } => {
                     if stream.send(&unit, ticks, cx.now, &mut media.way(cx.outbox)).is_ok() {
                         cx.metrics.frames.inc();
+                        unit.was_sent();
                         let payloads = &unit.payloads;
                         self.link.sent(payloads.bytes(), payloads.count(), cx.now);
                     }
@@ -287,6 +290,7 @@ impl Session {
         let sent = stream.send(unit, unit.ticks, cx.now, &mut media.way(cx.outbox)).is_ok();
         if sent {
             cx.metrics.frames.inc();
+            unit.was_sent();
         }
         self.report(cx);
         sent
@@ -318,8 +322,8 @@ impl Session {
     /// Says goodbye: BYE to the player, close_notify to its transport.
     pub(super) fn close(&mut self, outbox: &mut Outbox) {
         let ssrcs: Vec<u32> = self.streams().map(Stream::ssrc).collect();
-        let (serial, loss) = (self.parts.route.serial, self.link.loss());
-        tracing::debug!(serial, loss, "leaving the viewer");
+        let (session, loss) = (self.parts.route.serial, self.link.loss());
+        tracing::debug!(broadcast = %self.parts.broadcast, session, loss, "leaving the viewer");
         if let Some(media) = &mut self.media {
             let mut goodbye = Vec::new();
             rtcp::write_empty_report(&mut goodbye, ssrcs.first().copied().unwrap_or(0));
@@ -426,7 +430,8 @@ impl Session {
             let _attendance = self.parts.established.attend();
             self.media = Some(Media { sealer, opener, cursor, viewing, path, _attendance });
             tracing::debug!(
-                serial = self.parts.route.serial,
+                broadcast = %self.parts.broadcast,
+                session = self.parts.route.serial,
                 after_ms = cx.now.duration_since(self.created).as_millis() as u64,
                 "session established"
             );

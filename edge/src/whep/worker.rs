@@ -282,7 +282,7 @@ impl Worker {
         }
         self.registry.remove(session.id(), why);
         room.broadcast.leave(self.index);
-        tracing::debug!(broadcast = %room.broadcast.id, serial = route.serial, ?why, "session over");
+        tracing::debug!(broadcast = %room.broadcast.id, session = route.serial, ?why, "session over");
         if room.sessions.is_empty() {
             self.rooms.remove(&route.room);
         }

@@ -1,7 +1,8 @@
 //! The WebRTC engine from outside: a whole viewer against a running engine. [`hostile`] has what
 //! strangers may try, [`http`] the routes, [`waiting`] and [`restart`] two of their promises,
 //! [`networks`] and [`tcp`] the ways to get here, [`limits`] what an edge takes on,
-//! [`renditions`] the choice of a video rendition, and [`tokens`] how long one may watch.
+//! [`renditions`] the choice of a video rendition, [`tokens`] how long one may watch, and [`traced`] what is
+//! told of it in traces.
 
 // Beside the tests themselves there are only their tools here.
 #![allow(clippy::unwrap_used)]
@@ -16,6 +17,7 @@ mod renditions;
 mod restart;
 mod tcp;
 mod tokens;
+mod traced;
 mod viewer;
 mod waiting;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use lectern_relay_proto::request::Id;
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
@@ -41,6 +42,9 @@ pub(super) struct ProblemBody {
     /// What is wrong with which part of what was sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// The request's id, as in `x-request-id`: by this the origin's log knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
 }
 
 /// What is wrong with a part of what was sent.
@@ -121,6 +125,7 @@ impl IntoResponse for Problem {
             detail: self.detail,
             code: self.code.to_owned(),
             errors: self.errors,
+            request_id: Id::current().map(|id| id.to_string()),
         };
         let body = serde_json::to_string(&body).expect("plain");
         let headers = [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")];

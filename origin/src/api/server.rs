@@ -1,5 +1,6 @@
 //! The origin's own HTTP port: who is let in, and for how long.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +8,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::Request;
+use futures::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lectern_relay_proto::client::{Client, Proxies, Tally};
+use lectern_relay_proto::request::identified;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +94,15 @@ impl Server {
                 let lines = lines.filter_map(|line| line.to_str().ok());
                 let client: Client = proxies.client(client, lines);
                 request.extensions_mut().insert(client);
-                router.clone().oneshot(request)
+                let router = router.clone();
+                async move {
+                    let answer = identified(request, |request| {
+                        router
+                            .oneshot(request)
+                            .map(|answer| answer.unwrap_or_else(|never| match never {}))
+                    });
+                    Ok::<_, Infallible>(answer.await)
+                }
             });
             let stopping = cancel.clone();
             connections.spawn(async move {

@@ -7,6 +7,7 @@ mod holding;
 mod output;
 mod publication;
 mod succession;
+mod traced;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,6 +120,11 @@ pub struct Status {
 }
 
 impl Broadcast {
+    /// By which viewers know it.
+    pub(super) fn id(&self) -> &BroadcastId {
+        &self.id
+    }
+
     /// A broadcast that is announced once it is known how far it has come.
     pub(super) fn open(spec: Spec, means: &Means) -> Result<(Self, Room), super::Error> {
         let Spec { id, about, moderator_key, attendance, blocked } = spec;

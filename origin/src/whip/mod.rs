@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use lectern_relay_proto::net::{PublicAddress, media_candidates};
+use lectern_relay_proto::request::Id;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -247,7 +248,12 @@ impl<G: Gate> Shared<G> {
             Refused::Fault
         })??;
         // Last, since it takes over from a publisher who is there.
-        let take = within(CLAIM_MAX, self.gate.claim(&key, peer)).await?;
+        // Its id is not its name, which is a secret; the broadcast is the gate's to say.
+        let (id, broadcast) = (Id::fresh(), tracing::field::Empty);
+        let video = chosen.video.map(Video::name);
+        let span = tracing::info_span!("whip", session = %id, broadcast, %peer, video);
+        let claim = self.gate.claim(&key, peer).instrument(span.clone());
+        let take = within(CLAIM_MAX, claim).await?;
         let name = SessionName::random().ok_or(Refused::Fault)?;
         let (mailbox, datagrams) = mpsc::channel(MAILBOX_DATAGRAMS_MAX);
         let stop = CancellationToken::new();
@@ -255,7 +261,6 @@ impl<G: Gate> Shared<G> {
         let entry =
             Entry { mailbox, stop: stop.clone(), key: KeyDigest::of(&key), peer_ufrag, ufrag };
         place.enter(name.clone(), entry);
-        let span = tracing::info_span!("whip", %peer, video = chosen.video.map(Video::name));
         let driver = Driver {
             session,
             take,

@@ -14,12 +14,14 @@ use prometheus::IntGauge;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::link::EDGE;
 use super::paths::Seen;
 use super::renew::{self, Look};
 use super::{Error, Identity, PublisherMetrics, Token, Tokens, bounded, check, transport, vital};
 use crate::client::Tally;
+use crate::request::Id;
 
 /// How long a stranger may take from the first packet to a valid token.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -223,7 +225,8 @@ async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
             continue;
         };
         let session = Session { remote, doors, sessions: sessions.clone() };
-        tasks.spawn(async move {
+        let span = tracing::info_span!("relay", session = %Id::fresh(), %remote);
+        let serving = async move {
             let admitted = tokio::time::timeout(HANDSHAKE_TIMEOUT, session.admit(incoming)).await;
             drop(handshake);
             match admitted {
@@ -231,7 +234,8 @@ async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
                 Ok(None) => {}
                 Err(_) => session.refused("timeout"),
             }
-        });
+        };
+        tasks.spawn(serving.instrument(span));
     }
 }
 
@@ -281,7 +285,7 @@ impl Session {
     /// From the first packet to a session that may subscribe; `None` if it may not.
     async fn admit(&self, incoming: quinn::Incoming) -> Option<Admitted> {
         let failed = |error: &dyn std::fmt::Display| {
-            tracing::debug!(remote = %self.remote, %error, "relay handshake failed");
+            tracing::debug!(%error, "relay handshake failed");
             self.refused("handshake");
         };
         let connection = incoming.await.map_err(|error| failed(&error)).ok()?;
@@ -296,13 +300,13 @@ impl Session {
         let wanted = self.doors.token.as_ref();
         let token = wanted.and_then(|good| good.presented_by(handshake.path()));
         if wanted.is_some() && token.is_none() {
-            tracing::info!(remote = %self.remote, "relay session refused: wrong token or none");
+            tracing::info!("relay session refused: wrong token or none");
             self.refused("token");
             handshake.close(moq_net::Error::Unauthorized);
             return None;
         }
         let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
-            tracing::warn!(remote = %self.remote, "relay session refused: too many are open");
+            tracing::warn!("relay session refused: too many are open");
             self.refused("sessions");
             handshake.close(moq_net::Error::GoingAway);
             return None;
@@ -317,7 +321,7 @@ impl Session {
     }
 
     async fn serve(&self, admitted: Admitted) {
-        tracing::info!(remote = %self.remote, "edge connected");
+        tracing::info!("edge connected");
         let _open = Gauge::new(&self.doors.metrics.sessions);
         let Admitted { session, driver, token, _seen, _permit } = admitted;
         let revoked = async {
@@ -334,7 +338,7 @@ impl Session {
             }
         };
         drop(session);
-        tracing::info!(remote = %self.remote, %reason, "edge disconnected");
+        tracing::info!(%reason, "edge disconnected");
     }
 
     fn refused(&self, reason: &str) {

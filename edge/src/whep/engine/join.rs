@@ -173,7 +173,9 @@ impl Shared {
         let session_id = SessionId::generate();
         let etag = new_etag();
         let ufrag = credentials.ufrag.clone();
+        tracing::debug!(broadcast = %id, session = serial, "a viewer joins");
         let parts = Parts {
+            broadcast: id.clone(),
             route,
             id: session_id.clone(),
             ice: Agent::new(credentials, offer.ufrag.clone()),

@@ -132,6 +132,7 @@ impl Stage {
         let fingerprint = if has(5) { [7; 32] } else { peer::fingerprint() };
         let first = generation(0);
         let parts = Parts {
+            broadcast: "fuzzed".parse().expect("a valid id"),
             route: Route { worker: 0, room: 1, serial: 1 },
             id: SessionId::from_url("session"),
             ice: Agent::new(first.local, first.remote_ufrag),
@@ -319,6 +320,7 @@ impl Stage {
             arrived: captured,
             captured,
             pushed: self.now,
+            traced: None,
             payloads,
         }
     }

@@ -4,8 +4,9 @@
 use lectern_relay_proto::net::{
     Announcer, BroadcastPublisher, Epoch, Error, RecordPublisher, TrackPublisher,
 };
-use lectern_relay_proto::{BroadcastId, Catalog, Timescale};
+use lectern_relay_proto::{BroadcastId, Catalog, GroupId, Timescale, UtcTime, trace};
 
+use super::traced::Traced;
 use crate::package::{Lane, Packaged};
 
 /// What the relay orders groups of every track by. Not the tracks' own timescales: one of them may
@@ -13,9 +14,20 @@ use crate::package::{Lane, Packaged};
 const RELAY_TIMESCALE: Timescale = Timescale::VIDEO;
 
 pub(super) struct Publication {
+    id: BroadcastId,
     epoch: Epoch,
     publisher: BroadcastPublisher,
-    tracks: Vec<(Lane, TrackPublisher)>,
+    /// Of the newest catalog.
+    t0: UtcTime,
+    tracks: Vec<Track>,
+}
+
+struct Track {
+    lane: Lane,
+    publisher: TrackPublisher,
+    /// The newest group, and what is told of it if it is traced.
+    group: Option<GroupId>,
+    traced: Option<Traced>,
 }
 
 impl Publication {
@@ -27,7 +39,8 @@ impl Publication {
     ) -> Result<(Self, RecordPublisher), Error> {
         let mut publisher = relay.broadcast(id, epoch)?;
         let comments = publisher.comments()?;
-        Ok((Self { epoch, publisher, tracks: Vec::new() }, comments))
+        let (id, t0) = (id.clone(), UtcTime::default());
+        Ok((Self { id, epoch, publisher, t0, tracks: Vec::new() }, comments))
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -36,12 +49,14 @@ impl Publication {
 
     /// Publishes a catalog, and makes what tracks it lists that there are not.
     pub(super) fn set_catalog(&mut self, catalog: &Catalog) -> Result<(), Error> {
+        self.t0 = catalog.t0;
         for lane in [Lane::Video, Lane::Opus, Lane::Aac] {
             let name = lane.track();
             let listed = catalog.video.iter().any(|track| track.name == name)
                 || catalog.audio.iter().any(|track| track.name == name);
-            if listed && self.tracks.iter().all(|(at, _)| *at != lane) {
-                self.tracks.push((lane, self.publisher.track(&name, RELAY_TIMESCALE)?));
+            if listed && self.tracks.iter().all(|track| track.lane != lane) {
+                let publisher = self.publisher.track(&name, RELAY_TIMESCALE)?;
+                self.tracks.push(Track { lane, publisher, group: None, traced: None });
             }
         }
         self.publisher.set_catalog(catalog)
@@ -49,16 +64,31 @@ impl Publication {
 
     /// Publishes a chunk, if its track is listed.
     pub(super) fn write(&mut self, packaged: Packaged) -> Result<(), Error> {
-        let track = self.tracks.iter_mut().find(|(lane, _)| *lane == packaged.lane);
-        let Some((_, track)) = track else { return Ok(()) };
+        let track = self.tracks.iter_mut().find(|track| track.lane == packaged.lane);
+        let Some(track) = track else { return Ok(()) };
+        if track.group.replace(packaged.group) != Some(packaged.group) {
+            track.traced = trace::tracer()
+                .and_then(|tracer| {
+                    tracer.group(&self.id, self.t0, &packaged.lane.track(), packaged.group)
+                })
+                .map(Traced::begin);
+        }
+        if let Some(traced) = &mut track.traced {
+            traced.packaged(packaged.arrived);
+        }
         let time = packaged.time.rescale(RELAY_TIMESCALE);
-        track.write(packaged.group, time, packaged.bytes)
+        track.publisher.write(packaged.group, time, packaged.bytes)?;
+        if let Some(traced) = &mut track.traced {
+            traced.relayed();
+        }
+        Ok(())
     }
 
     /// Ends the group that each track has open.
     pub(super) fn finish_groups(&mut self) {
-        for (_, track) in &mut self.tracks {
-            if let Err(error) = track.finish_group() {
+        for track in &mut self.tracks {
+            track.traced = None;
+            if let Err(error) = track.publisher.finish_group() {
                 tracing::warn!(%error, "the last group of the take was not finished");
             }
         }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use lectern_relay_proto::request::Id;
 use prometheus::IntGauge;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
@@ -112,7 +113,9 @@ impl<G: Gate> Server<G> {
                 _ => tracing::info!("connection ended: {ended}"),
             }
         };
-        connections.spawn(serve.instrument(tracing::info_span!("rtmp", %peer)));
+        let (session, broadcast) = (Id::fresh(), tracing::field::Empty);
+        connections
+            .spawn(serve.instrument(tracing::info_span!("rtmp", %session, broadcast, %peer)));
     }
 
     fn note_panic(&self, result: Result<(), JoinError>) {

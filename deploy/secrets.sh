@@ -2,9 +2,10 @@
 # Makes what nodes know each other by: a relay token, and a certificate for the relay port of origins that
 # edges trust. What is there already stays, so that it may be run again.
 #
-#   deploy/secrets.sh DIRECTORY NAME…      NAME: what edges call origins in edge.upstream; DNS names
+#   deploy/secrets.sh DIRECTORY NAME…      NAME: what edges call origins, and edges that relay, in edge.upstream; DNS names
 #
-# Every node needs relay-tokens; origins relay.pem and relay-key.pem; edges relay.pem, as edge.upstream_ca.
+# Every node needs relay-tokens; origins, and edges that relay, relay.pem and relay-key.pem; edges relay.pem, as
+# edge.upstream_ca.
 set -euo pipefail
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 

@@ -147,7 +147,13 @@ async fn start_origin(config: &Config, parts: &mut Parts) -> anyhow::Result<Star
         .serve_ops("origin.ops", config.origin.ops, registry, Arc::new(move || readiness.ready()))
         .await?;
     parts.live.origin = Some(origin.limiter());
-    tracing::info!(rtmp = %started.rtmp, relay = %started.relay, ops = %config.origin.ops, "origin is up");
+    tracing::info!(
+        rtmp = %started.rtmp,
+        relay = %started.relay,
+        http = %started.http,
+        ops = %config.origin.ops,
+        "origin is up"
+    );
     let cancel = parts.cancel.clone();
     parts.spawn(async move {
         origin.run(cancel).await;

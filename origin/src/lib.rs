@@ -175,8 +175,8 @@ impl Origin {
                 tracing::error!(
                     key = "origin.database",
                     %error,
-                    "nothing can be published or commented on; trying again: see whether it runs and lets \
-                     this origin in"
+                    "the database cannot be used, so nothing can be published or commented on; trying again: see \
+                     whether it runs, is there by this name, and takes this user and password"
                 );
                 false
             }

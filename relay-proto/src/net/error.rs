@@ -68,11 +68,18 @@ pub enum Error {
          edge.upstream_certificate"
     )]
     NotAccepted(String),
+    /// Upstreams are connected, and none of them knows of an origin.
+    #[error(
+        "it is connected and knows of no origin: it is an edge that has lost its own upstream, or this edge itself"
+    )]
+    NoOrigin,
     /// The connection failed or ended.
     #[error("connection: {0}")]
     Connection(String),
     /// The upstream refused our token. Trying again with the same one will not help.
-    #[error("the upstream refused our token")]
+    #[error(
+        "the upstream refused our token, or wants one and there is none; see edge.relay_token_file"
+    )]
     Refused,
     /// The publisher, broadcast or track is gone.
     #[error("closed")]

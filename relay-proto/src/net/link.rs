@@ -3,9 +3,9 @@
 //! An edge announces `edge/<origin>/<name>` for each origin whose broadcasts it hears of; that origin, and no
 //! other, reads it, and answers at `origin/<origin>/<name>`. Announcements travel through relays, so there
 //! may be any number of these in between. A name is used once: what is left of a link that broke off is
-//! nobody's.
+//! nobody's. That an origin is there it says at `origin/<origin>/here`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,9 +25,11 @@ use crate::BroadcastId;
 pub(super) const EDGE: &str = "edge";
 /// What an origin answers its edges under.
 const ORIGIN: &str = "origin";
+/// And where it says that it is there, whatever it publishes.
+const HERE: &str = "here";
 /// Edges of one origin; further ones wait until one goes, out loud.
 const EDGES_MAX: usize = 4_096;
-/// Those that wait; further ones have to announce themselves again.
+/// Those that wait, in the order in which they came; further ones have to come again.
 const WAITING_MAX: usize = 4_096;
 /// Origins that an edge has links with; more are not asked.
 const ORIGINS_MAX: usize = 64;
@@ -59,7 +61,7 @@ impl EdgeLink {
         links: mpsc::Sender<Self>,
     ) {
         let mut edges: BTreeMap<String, AbortHandle> = BTreeMap::new();
-        let mut waiting = BTreeSet::new();
+        let mut waiting = VecDeque::new();
         let mut tasks = JoinSet::new();
         let mut announced = peers.announced();
         loop {
@@ -77,16 +79,19 @@ impl EdgeLink {
                     // Another way to the same edge.
                 } else if edges.len() < EDGES_MAX {
                     edges.insert(name.to_owned(), tasks.spawn(listen(name.to_owned())));
-                } else if waiting.len() < WAITING_MAX && waiting.insert(name.to_owned()) {
-                    tracing::warn!(edge = name, "has to wait: {EDGES_MAX} edges are connected");
+                } else if waiting.len() < WAITING_MAX && !waiting.iter().any(|one| one == name) {
+                    if waiting.is_empty() {
+                        tracing::warn!("edges have to wait: {EDGES_MAX} are connected");
+                    }
+                    waiting.push_back(name.to_owned());
                 }
             } else if let Some(task) = edges.remove(name) {
                 task.abort();
-                if let Some(next) = waiting.pop_first() {
+                if let Some(next) = waiting.pop_front() {
                     edges.insert(next.clone(), tasks.spawn(listen(next)));
                 }
             } else {
-                waiting.remove(name);
+                waiting.retain(|one| one != name);
             }
         }
     }
@@ -328,6 +333,23 @@ fn name_at<'a>(kind: &str, path: &'a str, node: Node) -> Option<&'a str> {
     let is_name = (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     (is_name && of.parse() == Ok(node)).then_some(name)
+}
+
+/// Says that an origin is there, for as long as what it gives back lives.
+pub(super) fn appear(
+    origin: &origin::Producer,
+    node: Node,
+) -> Result<moq_net::broadcast::Producer, Error> {
+    let from_moq = |error: moq_net::Error| Error::from_moq(&error);
+    let broadcast = origin.create_broadcast(path(ORIGIN, node, HERE)).map_err(from_moq)?;
+    broadcast.announce(super::path::route()?).map_err(from_moq)?;
+    Ok(broadcast)
+}
+
+/// The origin that says so in an announcement.
+pub(super) fn appeared(update: &announce::Update) -> Option<Node> {
+    let of = update.prefix.as_str().strip_prefix(ORIGIN)?.strip_prefix('/')?;
+    of.strip_suffix(HERE)?.strip_suffix('/')?.parse().ok()
 }
 
 fn announce(

@@ -24,7 +24,7 @@ impl PublisherMetrics {
         let maker = Maker(registry);
         let refused = "Relay sessions refused, by reason";
         Ok(Self {
-            sessions: maker.gauge("lectern_relay_sessions", "Edges connected to this origin")?,
+            sessions: maker.gauge("lectern_relay_sessions", "Edges connected to this node")?,
             refused: maker.counters("lectern_relay_refused_total", refused, &["reason"])?,
             certificate_expiry: maker.gauge(
                 "lectern_relay_certificate_expiry_timestamp_seconds",
@@ -38,7 +38,7 @@ impl PublisherMetrics {
 /// Counters of a subscriber.
 #[derive(Clone, Debug)]
 pub struct SubscriberMetrics {
-    /// 1 while the upstream is connected.
+    /// Connections to upstreams; 0 while no origin is heard of by them.
     pub(super) connected: IntGauge,
     /// Attempts to connect that failed, and connections that ended.
     pub(super) disconnects: IntCounter,
@@ -61,8 +61,10 @@ impl SubscriberMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let maker = Maker(registry);
         Ok(Self {
-            connected: maker
-                .gauge("lectern_upstream_connected", "Whether the upstream is connected")?,
+            connected: maker.gauge(
+                "lectern_upstream_connected",
+                "Connections to upstreams, while an origin is heard of by them",
+            )?,
             disconnects: maker.counter(
                 "lectern_upstream_disconnects_total",
                 "Connections to the upstream that failed or ended",

@@ -17,7 +17,7 @@ use moq_net::{group, origin, track};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::link::EdgeLink;
+use super::link::{self, EdgeLink};
 use super::path::{self, Node, Publication};
 use super::records::{self, RecordPublisher};
 use super::serve::{Doors, Server, cache, links};
@@ -43,8 +43,8 @@ pub struct PublisherConfig {
     /// PEM file of the certificates of which one has to have signed a subscriber's; read again when it
     /// changes. `None` asks for none.
     pub client_ca: Option<PathBuf>,
-    /// Sessions that may be open; further ones are refused. Each may cost 10 MB when its path stalls, and 150 MB
-    /// if it means to.
+    /// Sessions that may be open; further ones are refused. Each may cost 10 MB when its path stalls, and
+    /// some hundred if it means to.
     pub sessions_max: usize,
     /// How long a group can be fetched after its end: for edges that join late, and for what they
     /// missed. It is let go within half of this again, so each broadcast costs one and a half times
@@ -82,6 +82,8 @@ impl PublisherConfig {
 pub struct Publisher {
     server: Server,
     announcer: Announcer,
+    /// Says that this origin is there.
+    _here: moq_net::broadcast::Producer,
     /// Aborted on drop.
     tasks: JoinSet<()>,
 }
@@ -107,6 +109,7 @@ impl Publisher {
         let mut tasks = JoinSet::new();
         let origin = vital::broadcasts(&mut tasks, cache(keep, config.keep_bytes_max));
         let node = Node::random();
+        let here = link::appear(&origin, node)?;
         // Who has not presented a token is not listened to.
         let take = config.edges.filter(|_| token.is_some()).map(|edges| {
             let peers = vital::broadcasts(&mut tasks, links());
@@ -118,7 +121,7 @@ impl Publisher {
         let server = Server::bind(listen, &identity, doors)?;
         let announcer =
             Announcer { origin, node, claimed: Arc::default(), count: Arc::default(), keep };
-        Ok(Self { server, announcer, tasks })
+        Ok(Self { server, announcer, _here: here, tasks })
     }
 
     /// The address that it listens on.

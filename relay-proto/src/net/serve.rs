@@ -195,6 +195,7 @@ async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let strangers = Arc::<Mutex<Tally>>::default();
     let sessions = Arc::new(Semaphore::new(doors.sessions_max));
+    let port = Arc::<bounded::Port>::default();
     let mut tasks = JoinSet::new();
     loop {
         let incoming = tokio::select! {
@@ -224,7 +225,7 @@ async fn accept(endpoint: quinn::Endpoint, doors: Arc<Doors>) {
             incoming.refuse();
             continue;
         };
-        let session = Session { remote, doors, sessions: sessions.clone() };
+        let session = Session { remote, doors, sessions: sessions.clone(), port: port.clone() };
         let span = tracing::info_span!("relay", session = %Id::fresh(), %remote);
         let serving = async move {
             let admitted = tokio::time::timeout(HANDSHAKE_TIMEOUT, session.admit(incoming)).await;
@@ -267,6 +268,7 @@ struct Session {
     remote: SocketAddr,
     doors: Arc<Doors>,
     sessions: Arc<Semaphore>,
+    port: Arc<bounded::Port>,
 }
 
 type MoqDriver = moq_net::Driver<bounded::Session>;
@@ -292,7 +294,7 @@ impl Session {
         let seen = self.doors.metrics.paths.see(connection.clone());
         let connection = transport::session(connection).map_err(|error| failed(&error)).ok()?;
         let refused = self.doors.metrics.refused.clone();
-        let connection = bounded::Session::new(connection, self.remote, refused);
+        let connection = bounded::Session::new(connection, self.remote, self.port.clone(), refused);
         let server = moq_net::Server::new().with_versions(transport::versions());
         let handshake = server.accept_request(Instant::now(), connection).await;
         let handshake = handshake.map_err(|error| failed(&error)).ok()?;

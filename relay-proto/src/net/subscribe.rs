@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::follow::{Announcement, Follower};
-use super::link::{Asking, OriginLink};
+use super::link::{self, Asking, OriginLink};
 use super::serve::{Doors, Server, cache, links};
 use super::upstream::{Board, Dialler, Status, host_of};
 use super::{Error, Identity, PublisherMetrics, SubscriberMetrics, Tokens, Trust, vital};
@@ -26,6 +26,8 @@ const KEEP: Duration = Duration::from_secs(4);
 const CACHE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Names of upstreams.
 const UPSTREAMS_MAX: usize = 16;
+/// Origins of which it is known that they are there; of one more it does not matter.
+const ORIGINS_MAX: usize = 1_024;
 
 /// How a subscriber is set up.
 #[derive(Clone, Debug)]
@@ -139,7 +141,8 @@ impl Subscriber {
         let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let status = board.status();
         let follower = Follower::new(down.consume(), announce, metrics.clone());
-        vital::spawn(&mut tasks, "what is announced", listen(down.consume(), follower, asking));
+        let listening = listen(down.consume(), board.clone(), follower, asking);
+        vital::spawn(&mut tasks, "what is announced", listening);
         let up = up.map(|up| up.consume());
         let dialler =
             Arc::new(Dialler { server_name, trust, token, identity, down, up, metrics, board });
@@ -155,7 +158,7 @@ impl Subscriber {
         self.link.take()
     }
 
-    /// Whether upstreams are connected, now and as it changes.
+    /// Whether origins can be reached, now and as it changes.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
@@ -173,9 +176,24 @@ impl Subscriber {
 }
 
 /// Hands on every announcement to whom it concerns.
-async fn listen(heard: origin::Consumer, mut follower: Follower, mut asking: Option<Asking>) {
+async fn listen(
+    heard: origin::Consumer,
+    board: Arc<Board>,
+    mut follower: Follower,
+    mut asking: Option<Asking>,
+) {
     let mut announced = heard.announced();
+    let mut origins = BTreeSet::new();
     while let Some(update) = announced.next().await {
+        if let Some(node) = link::appeared(&update) {
+            if !update.kind.is_active() {
+                origins.remove(&node);
+            } else if origins.len() < ORIGINS_MAX {
+                origins.insert(node);
+            }
+            board.heard(!origins.is_empty());
+            continue;
+        }
         let followed = follower.update(&update).await;
         let Some(asking) = &mut asking else { continue };
         match followed {

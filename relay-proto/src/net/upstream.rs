@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,14 +38,14 @@ const ADDRESSES_MAX: usize = 32;
 /// accepted.
 const ACCEPTED_AFTER: Duration = Duration::from_millis(250);
 
-/// Whether upstreams are connected.
+/// Whether origins can be reached, through whatever upstreams.
 #[derive(Clone, Debug)]
 pub enum Status {
     /// The first connections are being made.
     Connecting,
-    /// Connected to at least one, and each other that is known has been tried.
+    /// Connected to at least one upstream by which an origin is heard of, and each other that is known has been tried.
     Connected,
-    /// Connected to none, and why; further attempts follow.
+    /// Connected to none such, and why; further attempts follow.
     Disconnected(Arc<Error>),
 }
 
@@ -60,6 +61,8 @@ enum State {
 pub(super) struct Board {
     states: Mutex<BTreeMap<String, State>>,
     status: watch::Sender<Status>,
+    /// Origins are heard of.
+    heard: AtomicBool,
     /// A connection has ended.
     lost: Notify,
     metrics: SubscriberMetrics,
@@ -69,11 +72,20 @@ impl Board {
     pub(super) fn new(names: &[String], metrics: SubscriberMetrics) -> Arc<Self> {
         let states = names.iter().map(|name| (name.clone(), State::Untried)).collect();
         let status = watch::Sender::new(Status::Connecting);
-        Arc::new(Self { states: Mutex::new(states), status, lost: Notify::new(), metrics })
+        let (states, heard) = (Mutex::new(states), AtomicBool::new(false));
+        Arc::new(Self { states, status, heard, lost: Notify::new(), metrics })
     }
 
     pub(super) fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
+    }
+
+    /// Whether any origin is heard of, by whatever way.
+    pub(super) fn heard(&self, any: bool) {
+        let states = self.lock();
+        if self.heard.swap(any, Ordering::Relaxed) != any {
+            self.say(&states);
+        }
     }
 
     fn set(&self, key: &str, state: State) {
@@ -98,9 +110,13 @@ impl Board {
 
     fn say(&self, states: &BTreeMap<String, State>) {
         let connected = states.values().filter(|state| matches!(state, State::Connected)).count();
-        self.metrics.connected.set(connected as i64);
+        let heard = self.heard.load(Ordering::Relaxed);
+        self.metrics.connected.set(if heard { connected as i64 } else { 0 });
         self.status.send_if_modified(|status| {
-            let next = together(states.values(), matches!(status, Status::Connecting));
+            let next = match together(states.values(), matches!(status, Status::Connecting)) {
+                Status::Connected if !heard => Status::Disconnected(Arc::new(Error::NoOrigin)),
+                next => next,
+            };
             let same = matches!(
                 (&*status, &next),
                 (Status::Connecting, Status::Connecting) | (Status::Connected, Status::Connected)

@@ -2,8 +2,8 @@
 
 use lectern_relay_proto::Timescale;
 use lectern_relay_proto::net::{
-    Announcement, BroadcastPublisher, BroadcastSubscription, EdgeLink, Epoch, Identity, Publisher,
-    PublisherMetrics, RelayConfig, Status, Subscriber, SubscriberConfig, TrackPublisher,
+    Announcement, BroadcastPublisher, BroadcastSubscription, EdgeLink, Epoch, Error, Identity,
+    Publisher, PublisherMetrics, RelayConfig, Status, Subscriber, SubscriberConfig, TrackPublisher,
 };
 use prometheus::Registry;
 use std::net::SocketAddr;
@@ -205,4 +205,35 @@ async fn relays_in_a_ring_do_not_go_round() {
     for subscriber in [&mut first, &mut second] {
         assert_eq!(next_gone(subscriber).await, id("room"));
     }
+}
+
+/// Whether it says that no origin is heard of.
+fn is_without_origin(status: &Status) -> bool {
+    matches!(status, Status::Disconnected(error) if matches!(**error, Error::NoOrigin))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_says_that_the_one_before_it_has_lost_its_origins() {
+    let identity = Identity::self_signed().unwrap();
+    let (publisher, _edges) = origin(&identity);
+    let at = publisher.local_addr().unwrap();
+    let (_between, between) = relay(&identity, &[at], 0);
+    let leaf = Subscriber::start(of(&identity, &[between])).unwrap();
+    let mut status = leaf.status();
+    // Though nothing is published.
+    within(status.wait_for(|status| matches!(status, Status::Connected))).await.unwrap();
+    within(publisher.close()).await;
+    within(status.wait_for(is_without_origin)).await.unwrap();
+    let publisher = Publisher::bind(publisher_config(&identity, at.port())).unwrap();
+    within(status.wait_for(|status| matches!(status, Status::Connected))).await.unwrap();
+    drop(publisher);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_has_itself_for_its_upstream_says_that_no_origin_is_there() {
+    let identity = Identity::self_signed().unwrap();
+    let free = std::net::UdpSocket::bind(loopback(0)).unwrap().local_addr().unwrap();
+    let (edge, at) = relay(&identity, &[free], free.port());
+    assert_eq!(at, free);
+    within(edge.status().wait_for(is_without_origin)).await.unwrap();
 }

@@ -1,11 +1,11 @@
 //! How messages stand on the streams of moq-lite-06 (draft-lcurley-moq-lite), as far as it has to be known to
 //! measure and to count them. What is wrong with them otherwise, the library says.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Buf;
 
-use super::{Excess, MESSAGE_BYTES_MAX};
+use super::{Asked, Excess, MESSAGE_BYTES_MAX};
 
 /// Of streams that carry requests and their answers.
 const ANNOUNCE: u64 = 1;
@@ -13,17 +13,54 @@ const SUBSCRIBE: u64 = 2;
 const FETCH: u64 = 3;
 /// Of streams in one direction.
 const GROUP: u64 = 0;
+/// The longest suffix of a path in an announcement. What stands behind it grows with each relay that it passes.
+const SUFFIX_BYTES_MAX: u64 = 256;
 /// Of what is said about announcements.
 const ANNOUNCE_START: u64 = 0;
 const ANNOUNCE_END: u64 = 1;
 
 /// What is counted.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Seen<'a> {
+pub(super) enum Seen {
+    /// A message, or a frame of a group.
+    Message,
     Announced,
     Retracted,
-    /// To a track: its broadcast's path and its name, as they stand in the message.
-    Subscribed(&'a [u8]),
+    /// To be told what is announced.
+    Interest,
+    Fetched,
+    /// To a track.
+    Subscribed(Track),
+    /// A group begins, of that subscription of ours.
+    Group {
+        subscription: u64,
+        sequence: u64,
+    },
+}
+
+/// A track, as the library knows it: the path of its broadcast without what it leaves out, and its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Track(Vec<u8>);
+
+impl Track {
+    /// What a SUBSCRIBE is for: after an id, two strings.
+    fn of(mut subscribe: &[u8]) -> Option<Self> {
+        VarInt::default().read(&mut subscribe)?;
+        let [path, name] = [string(&mut subscribe)?, string(&mut subscribe)?];
+        let parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
+        let mut track = parts.collect::<Vec<_>>().join(&b'/');
+        // Neither has it: both are UTF-8.
+        track.push(0xff);
+        track.extend_from_slice(name);
+        Some(Self(track))
+    }
+}
+
+fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(VarInt::default().read(rest)?).ok()?;
+    let (string, later) = rest.split_at_checked(length)?;
+    *rest = later;
+    Some(string)
 }
 
 /// Where a stream is.
@@ -37,8 +74,8 @@ enum State {
     Length,
     /// So many bytes of it are to come.
     Body(usize),
-    /// Where messages have ended, and frames come.
-    Media,
+    /// Where no messages come, but frames that we asked for.
+    Fetched,
 }
 
 /// Whose stream it is.
@@ -48,7 +85,7 @@ enum Side {
     /// The peer's: it asks.
     Requests,
     /// Ours: it answers what we asked for, which its first byte says.
-    Answers(Arc<OnceLock<u8>>),
+    Answers(Arc<Asked>),
 }
 
 /// Follows the messages of one stream of the peer's.
@@ -77,7 +114,7 @@ impl Framing {
     }
 
     /// Of one that we have opened, whose first byte is in `asked` before anything is answered.
-    pub(super) fn answers(asked: Arc<OnceLock<u8>>) -> Self {
+    pub(super) fn answers(asked: Arc<Asked>) -> Self {
         Self::new(Side::Answers(asked), State::Kind)
     }
 
@@ -87,27 +124,27 @@ impl Framing {
     }
 
     /// Whether what comes is no longer looked at.
-    pub(super) fn is_media(&self) -> bool {
-        matches!(self.state, State::Media)
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Fetched)
     }
 
     /// Reads on.
     pub(super) fn read(
         &mut self,
         mut bytes: &[u8],
-        mut see: impl FnMut(Seen<'_>) -> Result<(), Excess>,
+        mut see: impl FnMut(Seen) -> Result<(), Excess>,
     ) -> Result<(), Excess> {
         if let (Side::Answers(asked), State::Kind) = (&self.side, self.state) {
-            self.kind = asked.get().copied().unwrap_or_default().into();
+            self.kind = asked.kind.get().copied().unwrap_or_default().into();
             self.state = self.next();
         }
         while !bytes.is_empty() {
             match self.state {
-                State::Media => return Ok(()),
+                State::Fetched => return Ok(()),
                 State::Body(rest) => {
                     let (now, later) = bytes.split_at(rest.min(bytes.len()));
                     bytes = later;
-                    if self.is_subscribe() {
+                    if self.is_of_interest() {
                         self.body.extend_from_slice(now);
                     }
                     self.state = State::Body(rest - now.len());
@@ -124,14 +161,19 @@ impl Framing {
                             State::Length
                         }
                         _ => match usize::try_from(number) {
-                            Ok(length) if length <= MESSAGE_BYTES_MAX => State::Body(length),
+                            Ok(length) if length <= MESSAGE_BYTES_MAX || self.is_frame() => {
+                                State::Body(length)
+                            }
                             _ => return Err(Excess::Message(number)),
                         },
                     };
                 }
             }
             if let State::Body(0) = self.state {
-                self.seen().map_or(Ok(()), &mut see)?;
+                see(Seen::Message)?;
+                if let Some(seen) = self.seen()? {
+                    see(seen)?;
+                }
                 self.body = Vec::new();
                 self.messages += 1;
                 self.state = self.next();
@@ -143,43 +185,70 @@ impl Framing {
     /// What stands before the next message.
     fn next(&self) -> State {
         match (&self.side, self.kind) {
-            (Side::Data, GROUP) if self.messages > 0 => State::Media,
-            (Side::Answers(_), FETCH) => State::Media,
+            (Side::Answers(_), FETCH) => State::Fetched,
             (Side::Answers(_), SUBSCRIBE) => State::Type,
             // The first says how many are to come.
             (Side::Answers(_), ANNOUNCE) if self.messages > 0 => State::Type,
+            // Of a frame its time, where a message has its type.
+            (Side::Data, GROUP) if self.messages > 0 => State::Type,
             _ => State::Length,
         }
     }
 
-    fn is_subscribe(&self) -> bool {
-        matches!(self.side, Side::Requests) && self.kind == SUBSCRIBE && self.messages == 0
+    /// Whether what is read is not a message but a frame, which may be as long as its group.
+    fn is_frame(&self) -> bool {
+        matches!(self.side, Side::Data) && self.kind == GROUP && self.messages > 0
     }
 
-    /// What the message that has been read is counted as.
-    fn seen(&self) -> Option<Seen<'_>> {
-        if self.is_subscribe() {
-            return track_of(&self.body).map(Seen::Subscribed);
+    /// Whether it is to be known what the message says.
+    fn is_of_interest(&self) -> bool {
+        match (&self.side, self.kind) {
+            (Side::Data, GROUP) | (Side::Requests, SUBSCRIBE) => self.messages == 0,
+            (Side::Answers(_), ANNOUNCE) => {
+                self.messages > 0 && self.message_type == ANNOUNCE_START
+            }
+            _ => false,
         }
-        match (&self.side, self.kind, self.message_type) {
-            (Side::Answers(_), ANNOUNCE, _) if self.messages == 0 => None,
-            (Side::Answers(_), ANNOUNCE, ANNOUNCE_START) => Some(Seen::Announced),
-            (Side::Answers(_), ANNOUNCE, ANNOUNCE_END) => Some(Seen::Retracted),
+    }
+
+    /// What the message that has been read is counted as. What cannot be read is not: the library ends its
+    /// stream.
+    fn seen(&self) -> Result<Option<Seen>, Excess> {
+        let mut body = self.body.as_slice();
+        Ok(match (&self.side, self.kind, self.messages) {
+            (Side::Data, GROUP, 0) => group_of(body),
+            (Side::Requests, SUBSCRIBE, 0) => Track::of(body).map(Seen::Subscribed),
+            (Side::Requests, ANNOUNCE, 0) => Some(Seen::Interest),
+            (Side::Requests, FETCH, 0) => Some(Seen::Fetched),
+            (Side::Answers(_), ANNOUNCE, 1..) => match self.message_type {
+                ANNOUNCE_START => match VarInt::default().read(&mut body) {
+                    Some(suffix) if suffix > SUFFIX_BYTES_MAX => {
+                        return Err(Excess::Path(suffix));
+                    }
+                    _ => Some(Seen::Announced),
+                },
+                ANNOUNCE_END => Some(Seen::Retracted),
+                _ => None,
+            },
             _ => None,
-        }
+        })
     }
 }
 
-/// The part of a SUBSCRIBE that says to what: after an id, two strings.
-fn track_of(subscribe: &[u8]) -> Option<&[u8]> {
-    let mut rest = subscribe;
-    VarInt::default().read(&mut rest)?;
-    let from = rest;
-    for _ in 0..2 {
-        let length = usize::try_from(VarInt::default().read(&mut rest)?).ok()?;
-        rest = rest.get(length..)?;
-    }
-    from.get(..from.len() - rest.len())
+/// Which group a stream carries.
+fn group_of(mut header: &[u8]) -> Option<Seen> {
+    let subscription = VarInt::default().read(&mut header)?;
+    let sequence = VarInt::default().read(&mut header)?;
+    Some(Seen::Group { subscription, sequence })
+}
+
+/// The id of a SUBSCRIBE of ours, as it begins.
+pub(super) fn subscription_of(mut begin: &[u8]) -> Option<u64> {
+    let mut number = || VarInt::default().read(&mut begin);
+    let kind = number()?;
+    let _length = number()?;
+    let id = number()?;
+    (kind == SUBSCRIBE).then_some(id)
 }
 
 /// A variable-length integer (RFC 9000 §16) that may come in pieces.
@@ -224,7 +293,7 @@ mod tests {
         }
     }
 
-    fn string(text: &str) -> Vec<u8> {
+    fn string_of(text: &str) -> Vec<u8> {
         [&number(text.len() as u64)[..], text.as_bytes()].concat()
     }
 
@@ -233,12 +302,13 @@ mod tests {
     }
 
     fn subscribe(id: u64, path: &str, track: &str) -> Vec<u8> {
-        let body = [number(id), string(path), string(track), vec![7, 0, 0, 0, 0, 0]].concat();
+        let body = [number(id), string_of(path), string_of(track), vec![7, 0, 0, 0, 0, 0]].concat();
         [number(SUBSCRIBE), message(&body)].concat()
     }
 
     fn answers_to(kind: u64) -> Framing {
-        let asked = OnceLock::from(kind as u8);
+        let asked = Asked::default();
+        asked.kind.set(kind as u8).expect("new");
         Framing::answers(Arc::new(asked))
     }
 
@@ -254,17 +324,27 @@ mod tests {
         Ok(seen)
     }
 
+    fn seen_apart(framing: &mut Framing, bytes: &[u8], piece: usize) -> Vec<String> {
+        let seen = seen(framing, bytes, piece).expect("in bounds");
+        seen.into_iter().filter(|seen| seen != "Message").collect()
+    }
+
     #[test]
-    fn a_subscription_is_known_by_its_track() {
-        let wanted = [string("live/room/1.2.3"), string("video/main")].concat();
-        let wanted = vec![format!("{:?}", Seen::Subscribed(&wanted))];
+    fn a_subscription_is_known_by_its_track_however_it_is_written() {
+        let track = |path, name| Track::of(&[number(1), string_of(path), string_of(name)].concat());
+        let wanted = track("live/room/1.2.3", "video/main");
+        assert_eq!(track("//live///room/1.2.3/", "video/main"), wanted);
+        assert_ne!(track("live/room/1.2.3", "video//main"), wanted);
+        assert_ne!(track("live/room/1.2.3/video", "main"), wanted);
+        let wanted = vec![format!("{:?}", Seen::Subscribed(wanted.expect("read")))];
         // Whatever comes after it on its stream is an update.
         let update = message(&[1, 2, 3]);
         for id in [0, 63, 64, 20_000, 1 << 40] {
             let bytes = [subscribe(id, "live/room/1.2.3", "video/main"), update.clone()].concat();
             for piece in [1, 2, 3, 7, 1_000] {
-                assert_eq!(seen(&mut Framing::requests(), &bytes, piece), Ok(wanted.clone()));
+                assert_eq!(seen_apart(&mut Framing::requests(), &bytes, piece), wanted);
             }
+            assert_eq!(subscription_of(&bytes), Some(id));
         }
     }
 
@@ -273,13 +353,20 @@ mod tests {
         let typed = |kind, body: &[u8]| [number(kind), message(body)].concat();
         // The first has no type: its length is what a START would be.
         let first = message(&[]);
+        let room = string_of("room");
         let bytes =
-            [first, typed(0, b"room"), typed(2, b"again"), typed(1, &[0]), typed(9, b"new")]
-                .concat();
+            [first, typed(0, &room), typed(2, b"again"), typed(1, &[0]), typed(9, b"new")].concat();
         for piece in [1, 5, 100] {
-            let seen = seen(&mut answers_to(ANNOUNCE), &bytes, piece);
-            assert_eq!(seen, Ok(vec!["Announced".into(), "Retracted".into()]));
+            let seen = seen_apart(&mut answers_to(ANNOUNCE), &bytes, piece);
+            assert_eq!(seen, ["Announced", "Retracted"]);
         }
+        let long = [message(&[]), typed(0, &string_of(&"x".repeat(257)))].concat();
+        let refused = seen(&mut answers_to(ANNOUNCE), &long, 10);
+        assert_eq!(refused, Err(Excess::Path(257)));
+        let others =
+            [[number(ANNOUNCE), message(b"")].concat(), [number(FETCH), message(b"")].concat()];
+        let seen = others.map(|bytes| seen_apart(&mut Framing::requests(), &bytes, 1));
+        assert_eq!(seen, [["Interest"], ["Fetched"]]);
     }
 
     #[test]
@@ -298,15 +385,18 @@ mod tests {
     }
 
     #[test]
-    fn media_is_not_looked_at() {
+    fn frames_of_a_group_are_counted_and_may_be_long() {
         let mut group = Framing::data();
-        let header = [number(GROUP), message(&[0, 0, 0])].concat();
-        assert_eq!(seen(&mut group, &header, 1), Ok(vec![]));
-        assert!(group.is_media());
-        assert_eq!(seen(&mut group, &[0xff; 1_000], 100), Ok(vec![]));
+        let header = [number(GROUP), message(&[7, 9, 0])].concat();
+        let begins =
+            vec!["Message".to_owned(), "Group { subscription: 7, sequence: 9 }".to_owned()];
+        assert_eq!(seen(&mut group, &header, 1), Ok(begins));
+        let frame = |bytes: usize| [number(90), message(&vec![0xff; bytes])].concat();
+        let frames = [frame(0), frame(1), frame(1 << 20), frame(3)].concat();
+        assert_eq!(seen(&mut group, &frames, 1_000), Ok(vec!["Message".to_owned(); 4]));
         let mut fetched = answers_to(FETCH);
         assert_eq!(seen(&mut fetched, &[0xff; 1_000], 100), Ok(vec![]));
-        assert!(fetched.is_media());
+        assert!(fetched.is_over());
     }
 
     proptest! {

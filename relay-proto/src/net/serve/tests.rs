@@ -50,7 +50,9 @@ async fn dial(cluster: &Cluster) -> quinn::Connection {
 }
 
 /// A session by the library alone: what it can announce, what it hears, and what runs it.
-async fn session(cluster: &Cluster) -> (origin::Producer, origin::Consumer, impl Sized + use<>) {
+async fn session(
+    cluster: &Cluster,
+) -> (origin::Producer, origin::Consumer, (moq_net::Session, JoinSet<()>)) {
     let quic = dial(cluster).await;
     let mut tasks = JoinSet::new();
     let mut place = || {

@@ -142,22 +142,77 @@ async fn who_takes_nothing_is_not_kept_waiting_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_announced_without_end() {
+async fn who_announces_the_most_goes_and_nobody_else() {
     let cluster = cluster();
-    let (up, _heard, _session) = session(&cluster).await;
-    let mut announced: Vec<_> =
-        (0..1_000).map(|index| announce(&up, &format!("edge/elsewhere/{index}"))).collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let announce_all = |up: &origin::Producer, names: std::ops::Range<u32>| -> Vec<_> {
+        names.map(|name| announce(up, &format!("edge/elsewhere/{name}"))).collect()
+    };
+    let (polite, _heard, mut polite_session) = session(&cluster).await;
+    let _polite = announce_all(&polite, 0..1_000);
+    let (rude, _heard, _rude_session) = session(&cluster).await;
+    let mut announced = announce_all(&rude, 1_000..4_000);
     // What is no longer announced does not count.
-    for index in 0..200 {
+    for name in 4_000..4_200 {
         announced.remove(0);
-        announced.push(announce(&up, &format!("edge/elsewhere/again-{index}")));
+        announced.extend(announce_all(&rude, name..name + 1));
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     assert_eq!(refused(&cluster, "announcements"), 0);
-    announced.extend((1_000..1_025).map(|index| announce(&up, &format!("edge/elsewhere/{index}"))));
+    announced.extend(announce_all(&rude, 5_000..5_100));
     let ended = async {
         while refused(&cluster, "announcements") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(ended).await;
+    // There is room again, and whoever announced less is still there to use it.
+    let _more = announce_all(&polite, 6_000..6_100);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(refused(&cluster, "announcements"), 1);
+    assert!(polite_session.1.try_join_next().is_none(), "the other session has ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_for_has_an_end_each() {
+    let cluster = cluster();
+    let (_room, path) = room(&cluster, 1).await;
+    let interest = [vec![1], string_of(&string("live"))].concat();
+    // Of a group that is not over yet.
+    let group = number(GroupId { period: 1, index: 0 }.sequence() as usize);
+    let fetch = [string(&path), string("video/main"), vec![0], group, vec![0, 0]].concat();
+    let fetch = [vec![3], string_of(&fetch)].concat();
+    for (request, max, reason) in [(interest, 16, "interests"), (fetch, 2_048, "fetches")] {
+        let mut peer = Peer::connect(&cluster).await;
+        for _ in 0..=max {
+            peer.ask(&request).await;
+        }
+        assert!(peer.reason().await.starts_with(&format!("more than {max} ")), "{reason}");
+        assert_eq!(refused(&cluster, reason), 1);
+    }
+    let mut peer = Peer::connect(&cluster).await;
+    // However the path is spelled.
+    let spellings =
+        [path.clone(), format!("/{path}"), format!("{path}//"), path.replace('/', "//")];
+    for (id, spelling) in spellings.iter().cycle().take(9).enumerate() {
+        peer.ask(&subscribe(id, spelling, "video/main")).await;
+    }
+    assert_eq!(peer.reason().await, "more than 8 subscriptions to one track");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_of_records_is_not_kept_at_any_length() {
+    let mut cluster = cluster();
+    let (_room, path) = room(&cluster, 1).await;
+    let node = path.split('.').nth(1).expect("of ours");
+    let (up, _heard, _session) = session(&cluster).await;
+    let (_broadcast, track) = announce(&up, &format!("edge/{node}/rude"));
+    let _rude = within(cluster.edges.recv()).await.expect("a link");
+    let mut group = track.append_group().expect("open");
+    for _ in 0..5 {
+        group.write_frame(Timestamp::now(), Bytes::from(vec![b'x'; 1 << 20])).expect("written");
+    }
+    let ended = async {
+        while refused(&cluster, "records") == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

@@ -3,9 +3,10 @@
 //! are not its business: certificates and tokens are read again by themselves.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lectern_origin::control::Refused as NotProvisioned;
 use lectern_relay_proto::net::check::{Fault, Scope, Weight};
 use tracing_subscriber::EnvFilter;
 
@@ -48,6 +49,8 @@ pub(crate) struct Reloader {
     set_filter: SetFilter,
     /// As the process runs now.
     settings: Settings,
+    /// The broadcasts that were read last may be in force in part.
+    is_unfinished: bool,
     metrics: process::Metrics,
 }
 
@@ -68,7 +71,8 @@ impl Reloader {
         metrics: process::Metrics,
     ) -> Self {
         let (file, log) = (cli.config.clone(), cli.log.clone());
-        Self { file, role: role.clone(), log, set_filter, settings, metrics }
+        let (role, is_unfinished) = (role.clone(), false);
+        Self { file, role, log, set_filter, settings, is_unfinished, metrics }
     }
 
     /// What the process says of itself.
@@ -79,7 +83,7 @@ impl Reloader {
     /// Reads the configuration, and changes `parts`, or nothing.
     pub(crate) async fn reload(&mut self, parts: &Parts) {
         let changed = self.read_and_use(parts).await;
-        self.metrics.reloaded(changed.is_ok());
+        self.metrics.reloaded(changed.is_ok() && !self.is_unfinished);
         match changed {
             Ok(changed) if changed.is_empty() => {
                 tracing::info!(
@@ -94,29 +98,32 @@ impl Reloader {
                 for fault in faults {
                     tracing::error!("{fault}");
                 }
-                tracing::error!("the configuration was read again, and nothing of it is used");
+                if self.is_unfinished {
+                    tracing::error!(
+                        "the configuration was read again: its broadcasts may be in force in part, which the \
+                         next SIGHUP tries again, and nothing else of it is used"
+                    );
+                } else {
+                    tracing::error!("the configuration was read again, and nothing of it is used");
+                }
             }
         }
     }
 
     async fn read_and_use(&mut self, parts: &Parts) -> Result<BTreeSet<String>, Vec<Fault>> {
-        let (config, settings) = self.read()?;
+        let (file, role) = (self.file.clone(), self.role.clone());
+        // A file that it names may be on a disk that hangs.
+        let read = tokio::task::spawn_blocking(move || read(file.as_deref(), &role)).await;
+        let broke_off = |error| vec![refused("configuration", format!("{error}"))];
+        let (config, settings) = read.map_err(broke_off)??;
         let changed = changes(&self.settings, &settings, self.log.is_some())?;
         self.apply(&config, &changed, parts).await?;
         self.settings = settings;
         Ok(changed)
     }
 
-    fn read(&self) -> Result<(Config, Settings), Vec<Fault>> {
-        let (config, settings) = Config::load(self.file.as_deref(), &self.role)?;
-        let faults = check::faults(&config, &self.role, Scope::here());
-        let refused = |fault: &Fault| fault.weight == Weight::Refused;
-        let faults: Vec<_> = faults.into_iter().filter(refused).collect();
-        if faults.is_empty() { Ok((config, settings)) } else { Err(faults) }
-    }
-
     async fn apply(
-        &self,
+        &mut self,
         config: &Config,
         changed: &BTreeSet<String>,
         parts: &Parts,
@@ -127,16 +134,17 @@ impl Reloader {
         let filter =
             cli::log_filter(log.map_or(cli::LOG_DEFAULT, String::as_str)).map_err(of_log)?;
         if let Some(origin) = &parts.origin
-            && [BROADCAST, VIEWER_KEY].iter().any(|list| changed.contains(*list))
+            && (self.is_unfinished
+                || [BROADCAST, VIEWER_KEY].iter().any(|list| changed.contains(*list)))
         {
             let provisioned = origin.provision(config.broadcast.clone());
-            let wrong = match tokio::time::timeout(PROVISION_MAX, provisioned).await {
-                Ok(Ok(())) => None,
-                Ok(Err(why)) => Some(why.to_string()),
-                Err(_) => {
-                    Some("the database takes too long; what was begun is done all the same".into())
-                }
+            let (unfinished, wrong) = match tokio::time::timeout(PROVISION_MAX, provisioned).await {
+                Ok(Ok(())) => (false, None),
+                Ok(Err(why @ NotProvisioned::Failed(_))) => (true, Some(why.to_string())),
+                Ok(Err(why)) => (self.is_unfinished, Some(why.to_string())),
+                Err(_) => (true, Some("the database takes too long".to_owned())),
             };
+            self.is_unfinished = unfinished;
             if let Some(wrong) = wrong {
                 return Err(vec![refused(BROADCAST, wrong)]);
             }
@@ -152,6 +160,14 @@ impl Reloader {
         }
         Ok(())
     }
+}
+
+fn read(file: Option<&Path>, role: &Role) -> Result<(Config, Settings), Vec<Fault>> {
+    let (config, settings) = Config::load(file, role)?;
+    let faults = check::faults(&config, role, Scope::here());
+    let refused = |fault: &Fault| fault.weight == Weight::Refused;
+    let faults: Vec<_> = faults.into_iter().filter(refused).collect();
+    if faults.is_empty() { Ok((config, settings)) } else { Err(faults) }
 }
 
 fn refused(key: &str, wrong: impl Into<String>) -> Fault {
@@ -230,6 +246,7 @@ mod tests {
                 Ok(())
             }),
             settings: Config::load(Some(&file), &Role::Edge).expect("valid").1,
+            is_unfinished: false,
             metrics: process::Metrics::new().expect("metrics"),
         };
         let mut check = async |toml: &str, expect: Option<&str>| {

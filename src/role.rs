@@ -254,15 +254,19 @@ impl Parts {
     async fn run(mut self, mut hangups: Signal) -> anyhow::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let failure = loop {
-            tokio::select! {
-                _ = interrupt.recv() => break None,
-                _ = terminate.recv() => break None,
-                // It ends in time, and media is on other threads.
-                Some(()) = hangups.recv() => self.reloader.reload(&self.live).await,
-                Some(ended) = self.tasks.join_next() => break Some(ended),
-                Some(ended) = self.ops.join_next() => break Some(ended),
+        let reloading = async {
+            while let Some(()) = hangups.recv().await {
+                self.reloader.reload(&self.live).await;
             }
+            std::future::pending::<()>().await;
+        };
+        // What a file system or a database holds up must not hold up the end.
+        let failure = tokio::select! {
+            () = reloading => None,
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+            Some(ended) = self.tasks.join_next() => Some(ended),
+            Some(ended) = self.ops.join_next() => Some(ended),
         };
         self.cancel.cancel();
         tracing::info!("stopping");

@@ -7,6 +7,7 @@ mod config;
 pub(crate) use self::config::Config;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -19,9 +20,12 @@ use opentelemetry::trace::{
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use prometheus::{IntCounterVec, Opts, Registry};
+use prost::Message as _;
+use reqwest::header::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -39,6 +43,8 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// What is read of a collector's answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// What is told of its reason.
+const REASON_CHARS_MAX: usize = 200;
 
 /// What becomes of spans.
 #[derive(Clone)]
@@ -89,13 +95,21 @@ impl Telemetry {
                 counted.count("queue_full", 1);
             }
         };
-        let exporter = exporter(config, endpoint, role).context("telemetry.endpoint")?;
-        let sender =
-            Sender { exporter, timeout: config.timeout(), metrics: metrics.clone(), said: None };
+        let rejected = Arc::<Rejected>::default();
+        let exporter = exporter(config, endpoint, role, rejected.clone());
+        let sender = Sender {
+            exporter: exporter.context("telemetry.endpoint")?,
+            rejected,
+            timeout: config.timeout(),
+            metrics: metrics.clone(),
+            said: None,
+        };
         if !trace::install(Tracer::new(ratio, rand::random(), sink)) {
             anyhow::bail!("traces are told already");
         }
-        tracing::info!(endpoint, sample_ratio = config.sample_ratio, "traces are told");
+        // A key may stand in its query.
+        let shown = endpoint.split_once('?').map_or(endpoint, |(shown, _)| shown);
+        tracing::info!(endpoint = shown, sample_ratio = config.sample_ratio, "traces are told");
         let sending = tokio::spawn(sender.run(waiting, stop.clone()));
         Ok(Self { sending: Some(sending), stop })
     }
@@ -109,9 +123,15 @@ impl Telemetry {
     }
 }
 
-fn exporter(config: &Config, endpoint: &str, role: &Role) -> anyhow::Result<SpanExporter> {
+fn exporter(
+    config: &Config,
+    endpoint: &str,
+    role: &Role,
+    rejected: Arc<Rejected>,
+) -> anyhow::Result<SpanExporter> {
     let http = outbound::client().timeout(config.timeout()).build()?;
-    let client = Client { http, headers_file: config.headers_file.clone() };
+    let headers = config.headers_file.clone().map(Headers::of);
+    let client = Client { http, headers, rejected };
     let mut exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(client)
@@ -135,6 +155,7 @@ fn exporter(config: &Config, endpoint: &str, role: &Role) -> anyhow::Result<Span
 /// Where spans wait.
 struct Sender {
     exporter: SpanExporter,
+    rejected: Arc<Rejected>,
     timeout: Duration,
     metrics: Metrics,
     /// When it was last said that the collector takes nothing, while it does not.
@@ -174,18 +195,22 @@ impl Sender {
         let count = batch.len();
         let batch = batch.into_iter().map(span_data).collect();
         let sent = tokio::time::timeout(self.timeout, self.exporter.export(batch)).await;
-        let why = match sent {
-            Ok(Ok(())) => {
-                self.metrics.count("sent", count);
-                if self.said.take().is_some() {
-                    tracing::info!("the collector takes spans again");
+        let (not_taken, why) = match sent {
+            Ok(Ok(())) => match self.rejected.take() {
+                (0, _) => {
+                    self.metrics.count("sent", count);
+                    if self.said.take().is_some() {
+                        tracing::info!("the collector takes spans again");
+                    }
+                    return;
                 }
-                return;
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {:?}", self.timeout),
+                (spans, why) => (spans.min(count), why),
+            },
+            Ok(Err(error)) => (count, error.to_string()),
+            Err(_) => (count, format!("no answer within {:?}", self.timeout)),
         };
-        self.metrics.count("not_taken", count);
+        self.metrics.count("sent", count - not_taken);
+        self.metrics.count("not_taken", not_taken);
         if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
             self.said = Some(Instant::now());
             tracing::warn!(
@@ -227,20 +252,64 @@ fn system_time(at: UtcTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(at.as_micros())
 }
 
+/// What a collector said of spans of a batch that it took otherwise.
+#[derive(Debug, Default)]
+struct Rejected(Mutex<(usize, String)>);
+
+impl Rejected {
+    /// How many of the last batch, and why.
+    fn take(&self) -> (usize, String) {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, answer: &[u8]) {
+        // What cannot be read says nothing; the status was good.
+        let answer = ExportTraceServiceResponse::decode(answer).unwrap_or_default();
+        let Some(partial) = answer.partial_success else { return };
+        let spans = usize::try_from(partial.rejected_spans).unwrap_or(0);
+        let why = partial.error_message.chars().take(REASON_CHARS_MAX).collect();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (spans, why);
+    }
+}
+
+/// A file of headers, which may take as long to read as a network file system likes: one read at a time.
+#[derive(Debug)]
+struct Headers {
+    file: PathBuf,
+    reading: tokio::sync::Mutex<Option<JoinHandle<Result<HeaderMap, String>>>>,
+}
+
+impl Headers {
+    fn of(file: PathBuf) -> Self {
+        Self { file, reading: tokio::sync::Mutex::default() }
+    }
+
+    /// What it holds. Given up, the next call waits for the same read.
+    async fn read(&self) -> Result<HeaderMap, HttpError> {
+        let mut reading = self.reading.lock().await;
+        let read = reading.get_or_insert_with(|| {
+            let file = self.file.clone();
+            tokio::task::spawn_blocking(move || config::headers(&file))
+        });
+        let read = read.await;
+        *reading = None;
+        Ok(read??)
+    }
+}
+
 /// What the exporter sends by.
 #[derive(Debug)]
 struct Client {
     http: reqwest::Client,
-    headers_file: Option<PathBuf>,
+    headers: Option<Headers>,
+    rejected: Arc<Rejected>,
 }
 
 #[async_trait::async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        if let Some(file) = self.headers_file.clone() {
-            // Reading may take as long as a network file system likes.
-            let headers = tokio::task::spawn_blocking(move || config::headers(&file)).await??;
-            request.headers_mut().extend(headers);
+        if let Some(headers) = &self.headers {
+            request.headers_mut().extend(headers.read().await?);
         }
         let mut answer = self.http.execute(request.try_into()?).await?;
         let mut body = Vec::new();
@@ -250,9 +319,56 @@ impl HttpClient for Client {
             }
             body.extend_from_slice(&more);
         }
+        if answer.status().is_success() {
+            self.rejected.note(&body);
+        }
         let mut response = Response::new(body.into());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
+
+    use super::*;
+
+    #[test]
+    fn spans_that_a_collector_rejects_in_a_good_answer_are_told_once() {
+        let rejected = Rejected::default();
+        let partial_success = ExportTracePartialSuccess {
+            rejected_spans: 3,
+            error_message: "too old ".repeat(1_000),
+        };
+        let answer = ExportTraceServiceResponse { partial_success: Some(partial_success) };
+        rejected.note(&answer.encode_to_vec());
+        let (spans, why) = rejected.take();
+        assert_eq!((spans, why.len()), (3, REASON_CHARS_MAX));
+        assert_eq!(rejected.take(), (0, String::new()));
+        for nothing in [&b""[..], b"<html>", b"{}"] {
+            rejected.note(nothing);
+            assert_eq!(rejected.take(), (0, String::new()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_of_headers_that_hangs_is_read_once() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = dir.path().join("headers");
+        // It opens when somebody opens its other end.
+        let made = std::process::Command::new("mkfifo").arg(&file).status().expect("mkfifo");
+        assert!(made.success());
+        let headers = Headers::of(file.clone());
+        for _ in 0..3 {
+            let read = tokio::time::timeout(Duration::from_millis(50), headers.read()).await;
+            assert!(read.is_err(), "it hangs");
+        }
+        // Another read would wait for another writer.
+        std::fs::write(&file, "x-key: value\n").expect("written");
+        let read = tokio::time::timeout(Duration::from_secs(30), headers.read()).await;
+        let read = read.expect("in time").expect("read");
+        assert_eq!(read["x-key"], "value");
     }
 }

@@ -210,18 +210,23 @@ impl PeriodState {
     }
 
     /// Gives up what stands before the segments wherever its beginning cannot come any more: nothing
-    /// numbers a group that is older than all of the main track's.
+    /// numbers a group that is older than all of the main track's, and where that has begun nothing yet and will
+    /// get nothing older, the next that it begins is one that is still to arrive.
     fn tidy(&mut self, faults: &mut Faults) {
         let Some(main) = self.tracks.first().map(|main| &main.track) else { return };
         if !main.front().is_over() {
             return;
         }
         let Some((oldest, _)) = main.first() else { return };
+        let unnumbered = self.numbers.last_index().is_none();
         for track in self.tracks.iter_mut().map(|described| &mut described.track) {
             if !track.front().is_over() && track.first().is_some_and(|(first, _)| first <= oldest) {
                 track.finish_front();
             }
-            if track.front().is_over() && track.front().is_stranded(&self.numbers) {
+            let front = track.front();
+            if front.is_over()
+                && (front.is_stranded(&self.numbers) || unnumbered && !front.is_empty())
+            {
                 track.close_front(faults);
             }
         }

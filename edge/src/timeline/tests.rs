@@ -452,6 +452,20 @@ fn a_track_of_which_all_was_fetched_waits_for_the_main_track_to_fetch_its_own() 
     }
 }
 
+#[test]
+fn what_never_shows_where_a_segment_begins_is_given_up_with_the_rest() {
+    let script = Script::new(&[80, 200, 1_720, 320, 680, 960, 200, 1_880]);
+    let oldest = GroupId { period: 0, index: 5 };
+    let mut timeline = Timeline::new(Config::default());
+    timeline.set_catalog(&script.catalog());
+    raced(&script, 5, &[0]).iter().for_each(|event| feed(&mut timeline, event));
+    backfill(&mut timeline, &script, oldest);
+    let snapshot = timeline.snapshot().unwrap();
+    for track in &snapshot.current().unwrap().tracks {
+        assert!(!track.older_to_come, "{}", track.name);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

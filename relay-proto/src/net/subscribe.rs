@@ -191,10 +191,12 @@ async fn listen(
             } else if origins.len() < ORIGINS_MAX {
                 origins.insert(node);
             }
-            board.heard(!origins.is_empty());
+            board.heard(!(origins.is_empty() && follower.origins().is_empty()));
             continue;
         }
         let followed = follower.update(&update).await;
+        // Of one before this release, what it publishes says that it is there.
+        board.heard(!(origins.is_empty() && follower.origins().is_empty()));
         let Some(asking) = &mut asking else { continue };
         match followed {
             Some(id) => {

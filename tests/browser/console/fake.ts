@@ -208,7 +208,8 @@ export class Fake {
       if (!(error instanceof Refusal)) console.error(error);
       const { status, code, message, errors } =
         error instanceof Refusal ? error : new Refusal(500, 'unavailable', String(error));
-      const body = { type: 'about:blank', title: code, status, detail: message, code, errors };
+      const problem = { type: 'about:blank', title: code, status, detail: message, code, errors };
+      const body = { ...problem, request_id: '0123456789abcdef' };
       this.#note(this.#document?.answer(method, url.pathname.slice(7), status, body));
       if (status === 429) response.setHeader('Retry-After', '7');
       reply(response, status, body, 'application/problem+json');

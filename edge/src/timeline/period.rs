@@ -10,7 +10,7 @@ use lectern_relay_proto::{
     VideoTrack,
 };
 
-use super::backfill::{self, Missing};
+use super::backfill::{self, Front, Missing};
 use super::fault::{Fault, Faults};
 use super::locator::Locator;
 use super::numbers::Numbers;
@@ -210,23 +210,18 @@ impl PeriodState {
     }
 
     /// Gives up what stands before the segments wherever its beginning cannot come any more: nothing
-    /// numbers a group that is older than all of the main track's, and where that has begun nothing yet and will
-    /// get nothing older, the next that it begins is one that is still to arrive.
+    /// numbers a group that is older than all of the main track's.
     fn tidy(&mut self, faults: &mut Faults) {
         let Some(main) = self.tracks.first().map(|main| &main.track) else { return };
         if !main.front().is_over() {
             return;
         }
         let Some((oldest, _)) = main.first() else { return };
-        let unnumbered = self.numbers.last_index().is_none();
         for track in self.tracks.iter_mut().map(|described| &mut described.track) {
             if !track.front().is_over() && track.first().is_some_and(|(first, _)| first <= oldest) {
                 track.finish_front();
             }
-            let front = track.front();
-            if front.is_over()
-                && (front.is_stranded(&self.numbers) || unnumbered && !front.is_empty())
-            {
+            if track.front().is_over() && track.front().is_stranded(&self.numbers) {
                 track.close_front(faults);
             }
         }
@@ -318,12 +313,14 @@ impl PeriodState {
     }
 
     pub(super) fn view(&self) -> PeriodView {
-        PeriodView {
-            info: self.info,
-            tracks: self.tracks.iter().map(Described::view).collect(),
-            last_number: self.numbers.last(),
-            early: self.early,
+        let mut tracks: Vec<_> = self.tracks.iter().map(Described::view).collect();
+        // What others hold before segments is cut where the main track's begin. One that has begun none and gets
+        // nothing older begins with what is still to arrive.
+        let main = self.tracks.first().map(|main| main.track.front());
+        if main.is_some_and(Front::is_over) && self.numbers.last_index().is_none() {
+            tracks.iter_mut().for_each(|track| track.older_to_come = false);
         }
+        PeriodView { info: self.info, tracks, last_number: self.numbers.last(), early: self.early }
     }
 }
 

@@ -83,19 +83,9 @@ impl AddressFile {
     /// # Errors
     /// If it cannot be read, or holds no address, too many or what is not one.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = renew::read(path)?;
-        let lines = text.lines().map(str::trim);
-        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let now: Result<Vec<PublicAddress>, NotPublic> = lines.map(str::parse).collect();
-        let wrong = |reason: String| Error::Addresses { path: path.to_owned(), reason };
-        match now {
-            Err(error) => Err(wrong(error.to_string())),
-            Ok(now) if now.is_empty() => Err(wrong("there is no address in it".to_owned())),
-            Ok(now) if now.len() > ADDRESSES_MAX => {
-                Err(wrong(format!("there are more than {ADDRESSES_MAX} addresses in it")))
-            }
-            Ok(now) => Ok(Self { path: path.to_owned(), now }),
-        }
+        let wrong = |path, reason| Error::Addresses { path, reason };
+        let now = renew::list(path, ADDRESSES_MAX, ("address", "addresses"), wrong)?;
+        Ok(Self { path: path.to_owned(), now })
     }
 
     /// What stood there when it was read last.

@@ -4,9 +4,11 @@
 //! symbolic link two directories up, of which a watch on the file hears nothing, and a network file system
 //! tells no watcher anything.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -63,4 +65,24 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     let file = File::open(path).map_err(failed)?;
     file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
     Ok(text)
+}
+
+/// What stands in a file, one in a line, at most `max` of them; empty lines, and lines that begin with `#`, are passed
+/// over. `names` are what one and several are called, and `wrong` is the error of a file that holds something else.
+pub(super) fn list<T: FromStr<Err: Display>>(
+    path: &Path,
+    max: usize,
+    (one, several): (&str, &str),
+    wrong: impl FnOnce(PathBuf, String) -> Error,
+) -> Result<Vec<T>, Error> {
+    let text = read(path)?;
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let reason = match lines.map(str::parse).collect::<Result<Vec<T>, _>>() {
+        Err(invalid) => invalid.to_string(),
+        Ok(all) if all.is_empty() => format!("there is no {one} in it"),
+        Ok(all) if all.len() > max => format!("there are more than {max} {several} in it"),
+        Ok(all) => return Ok(all),
+    };
+    Err(wrong(path.to_owned(), reason))
 }

@@ -185,16 +185,17 @@ async fn listen(
     let mut announced = heard.announced();
     let mut origins = BTreeSet::new();
     while let Some(update) = announced.next().await {
-        if let Some(node) = link::appeared(&update) {
-            if !update.kind.is_active() {
-                origins.remove(&node);
-            } else if origins.len() < ORIGINS_MAX {
-                origins.insert(node);
+        let followed = match link::appeared(&update) {
+            None => follower.update(&update).await,
+            Some(node) => {
+                if !update.kind.is_active() {
+                    origins.remove(&node);
+                } else if origins.len() < ORIGINS_MAX {
+                    origins.insert(node);
+                }
+                None
             }
-            board.heard(!(origins.is_empty() && follower.origins().is_empty()));
-            continue;
-        }
-        let followed = follower.update(&update).await;
+        };
         // Of one before this release, what it publishes says that it is there.
         board.heard(!(origins.is_empty() && follower.origins().is_empty()));
         let Some(asking) = &mut asking else { continue };

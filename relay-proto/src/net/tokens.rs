@@ -80,19 +80,8 @@ impl Tokens {
 }
 
 fn read(path: &Path) -> Result<Vec<Token>, Error> {
-    let text = renew::read(path)?;
-    let lines = text.lines().map(str::trim);
-    let tokens = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let tokens: Result<Vec<Token>, InvalidToken> = tokens.map(str::parse).collect();
-    let wrong = |reason: String| Error::Tokens { path: path.to_owned(), reason };
-    match tokens {
-        Err(invalid) => Err(wrong(invalid.to_string())),
-        Ok(tokens) if tokens.is_empty() => Err(wrong("there is no token in it".to_owned())),
-        Ok(tokens) if tokens.len() > TOKENS_MAX => {
-            Err(wrong(format!("there are more than {TOKENS_MAX} tokens in it")))
-        }
-        Ok(tokens) => Ok(tokens),
-    }
+    let wrong = |path, reason| Error::Tokens { path, reason };
+    renew::list(path, TOKENS_MAX, ("token", "tokens"), wrong)
 }
 
 impl From<Token> for Tokens {

@@ -16,6 +16,8 @@ export interface Standing {
   readonly reason?: string;
   /** The edge has lost its upstream, and another may know more. */
   readonly cutOff?: boolean;
+  /** The edge is about to stop. */
+  readonly draining?: boolean;
 }
 
 /** What the edge says of the broadcast; null for nothing. */
@@ -59,22 +61,27 @@ export function standingOf(http: number, reason: string | null, said: unknown): 
   if (http === 404) return { status: 'unknown' };
   if (http === 503 && reason !== 'unheard') return { status: 'unknown' };
   if (http !== 200) return { status: 'unreachable' };
-  const { state, t0_ms, cut_off } = (said ?? {}) as Readonly<Record<string, unknown>>;
-  const cutOff = cut_off === true ? { cutOff: true } : {};
+  const told = (said ?? {}) as Readonly<Record<string, unknown>>;
+  const { state, t0_ms } = told;
+  const ofTheEdge = {
+    ...(told.cut_off === true && { cutOff: true }),
+    ...(told.draining === true && { draining: true }),
+  };
   // It has no T0 before its first frame: nobody has paused what nobody has begun.
-  if (state === 'away' && t0_ms === 0) return { status: 'unbegun', ...cutOff };
-  return { status: state === 'away' || state === 'ended' ? state : 'live', ...cutOff };
+  if (state === 'away' && t0_ms === 0) return { status: 'unbegun', ...ofTheEdge };
+  return { status: state === 'away' || state === 'ended' ? state : 'live', ...ofTheEdge };
 }
 
-/** The first of these edges that has media of the broadcast; null where none says so in time. */
+/** The first of these edges that has media of the broadcast, and stays; null where none says so in time. */
 export async function firstWithMedia(
   edges: readonly string[],
   id: string,
   headers: Headers,
 ): Promise<string | null> {
   const told = edges.slice(0, ASKED_MAX).map(async (edge) => {
-    const { status, cutOff } = await askStatus(endpoints(`${edge}/live/${id}`, edge), headers);
-    if (status !== 'live' || cutOff) throw new Error(`${edge} has none`);
+    const at = endpoints(`${edge}/live/${id}`, edge);
+    const { status, cutOff, draining } = await askStatus(at, headers);
+    if (status !== 'live' || cutOff || draining) throw new Error(`${edge} has none`);
     return edge;
   });
   return Promise.any(told).catch(() => null);

@@ -1,13 +1,13 @@
 // Which edge is asked: the one that the page names, until it is lost or about to stop, then another.
 // Pure: moments go in, addresses come out; who finds that an edge is lost is the session.
 
-/** An edge that was lost is not asked again for so long, as far as there are others. */
+/** An edge that was left is not gone to again for so long, unless there is no other and it is well again. */
 export const LOST_MS = 20_000;
 
 export class Edges {
   readonly #random: () => number;
-  /** By address, when each was lost last. */
-  readonly #lostAt = new Map<string, number>();
+  /** By address, when each was left last. */
+  readonly #leftAt = new Map<string, number>();
   #current: string;
 
   /** `random`: 0 to 1. A thousand viewers of an edge that is gone do not all go to the same other. */
@@ -22,27 +22,34 @@ export class Edges {
   }
 
   get all(): readonly string[] {
-    return [...this.#lostAt.keys()];
+    return [...this.#leftAt.keys()];
   }
 
   /** There are these edges, too. */
   learn(edges: readonly string[]): void {
     for (const edge of edges) {
-      if (!this.#lostAt.has(edge)) this.#lostAt.set(edge, Number.NEGATIVE_INFINITY);
+      if (!this.#leftAt.has(edge)) this.#leftAt.set(edge, Number.NEGATIVE_INFINITY);
     }
   }
 
   /** The others that may be tried now, in an order of this viewer's own. */
   others(now: number): readonly string[] {
-    const left = this.all.filter(
-      (edge) => edge !== this.#current && now - (this.#lostAt.get(edge) ?? now) >= LOST_MS,
+    const those = this.all.filter(
+      (edge) => edge !== this.#current && now - this.#left(edge) >= LOST_MS,
     );
     const order: string[] = [];
-    while (left.length > 0) {
-      const at = Math.min(left.length - 1, Math.floor(this.#random() * left.length));
-      order.push(...left.splice(at, 1));
+    while (those.length > 0) {
+      const at = Math.min(those.length - 1, Math.floor(this.#random() * those.length));
+      order.push(...those.splice(at, 1));
     }
     return order;
+  }
+
+  /** The others that were left a moment ago, the longest ago first: they may be well again. */
+  left(now: number): readonly string[] {
+    return this.all
+      .filter((edge) => edge !== this.#current && now - this.#left(edge) < LOST_MS)
+      .sort((a, b) => this.#left(a) - this.#left(b));
   }
 
   /**
@@ -51,9 +58,13 @@ export class Edges {
    */
   next(now: number, to: string | null = null): string | null {
     const next = to ?? this.others(now).at(0) ?? null;
-    this.#lostAt.set(this.#current, now);
+    this.#leftAt.set(this.#current, now);
     if (next !== null) this.#current = next;
     return next;
+  }
+
+  #left(edge: string): number {
+    return this.#leftAt.get(edge) ?? Number.NEGATIVE_INFINITY;
   }
 }
 

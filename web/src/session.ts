@@ -34,6 +34,8 @@ const TIMER_MIN_MS = 20;
 /** Viewers of an edge that is gone, or about to go, leave within so long, each at a moment of its own. */
 const LEAVE_LOST_MS = 400;
 const LEAVE_DRAINING_MS = 3_000;
+/** While all others are away and the current edge is about to stop, they are asked again within so long. */
+const LOOK_AGAIN_MS = 4_000;
 /** Who paused for less than this goes on live; for longer, where the picture was stopped. */
 const HELD_MS = 5_000;
 
@@ -102,8 +104,11 @@ export class Session {
   #window: Window | null = null;
   #rendition: string | null = null;
   #leaving: ReturnType<typeof setTimeout> | undefined;
-  /** The edge said that it is about to stop; for the message alone. */
+  /** The edge said that it is about to stop. */
   #drained = false;
+  /** Edges that were left are asked whether they are well again. */
+  #looking = false;
+  #lookAgain: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #openedAt = performance.now();
   /** For the edge, which tells viewers apart by it. */
@@ -293,6 +298,7 @@ export class Session {
     this.#closed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#leaving);
+    clearTimeout(this.#lookAgain);
     clearInterval(this.#reporter);
     this.#hidden.abort();
     for (const { abort, video } of this.#attempts.values()) {
@@ -453,11 +459,15 @@ export class Session {
     this.#host.changed();
   }
 
-  /** Goes to another edge, to `to` or any that was not lost a moment ago, within so long. */
+  /**
+   * Goes to another edge within so long: to `to`, or any that was not left a moment ago, or else to one that
+   * was and is well again.
+   */
   #leave(withinMs: number, to: string | null = null): void {
     if (this.#closed || this.#leaving !== undefined || navigator.onLine === false) return;
     const next = this.#edges.next(performance.now(), to);
-    if (next === null) return;
+    if (next === null) return void this.#lookBack(withinMs);
+    clearTimeout(this.#lookAgain);
     this.#leaving = setTimeout(() => {
       this.#leaving = undefined;
       this.#drained = false;
@@ -469,6 +479,22 @@ export class Session {
       void this.#ask();
       this.#handle({ type: 'edge' });
     }, Math.random() * withinMs);
+  }
+
+  /** Goes back to an edge that was left, if one of them is well again. */
+  async #lookBack(withinMs: number): Promise<void> {
+    if (this.#looking) return;
+    const { base, id } = this.#endpoints;
+    this.#looking = true;
+    clearTimeout(this.#lookAgain);
+    const back = await firstWithMedia(this.#edges.left(performance.now()), id, this.#headers);
+    this.#looking = false;
+    if (this.#closed || base !== this.#endpoints.base) return;
+    if (back !== null) return this.#leave(withinMs, back);
+    // One that is lost is tried again and left again by the ladder, one that drains plays on until it stops.
+    if (!this.#drained) return;
+    const wait = (LOOK_AGAIN_MS * (1 + Math.random())) / 2;
+    this.#lookAgain = setTimeout(() => this.#leave(withinMs), wait);
   }
 
   #captureNowMs(): number | null {
@@ -497,7 +523,8 @@ export class Session {
     const { base, id } = this.#endpoints;
     const { cutOff, ...standing } = await askStatus(this.#endpoints, this.#headers);
     // Not anywhere: where all edges have lost their origin, each keeps its viewers for when it is back.
-    const others = cutOff ? this.#edges.others(performance.now()) : [];
+    const now = performance.now();
+    const others = cutOff ? [...this.#edges.others(now), ...this.#edges.left(now)] : [];
     const better = await firstWithMedia(others, id, this.#headers);
     // Of an edge that is not asked any more nothing follows, and the ladder does not wait for it.
     if (base !== this.#endpoints.base) return;

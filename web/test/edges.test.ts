@@ -6,8 +6,10 @@ test('an edge that is lost is left for another, and comes into question again la
   expect(edges.current).toBe('https://a');
   expect(edges.next(0)).toBe('https://b');
   expect(edges.next(1_000)).toBe('https://c');
-  expect(edges.next(2_000), 'all were lost a moment ago').toBeNull();
+  expect(edges.next(2_000), 'all were left a moment ago').toBeNull();
   expect(edges.current).toBe('https://c');
+  expect(edges.left(2_000), 'the longest ago first').toEqual(['https://a', 'https://b']);
+  expect(edges.left(LOST_MS)).toEqual(['https://b']);
   expect(edges.next(LOST_MS)).toBe('https://a');
 });
 

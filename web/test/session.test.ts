@@ -18,6 +18,8 @@ class FakeVideo extends EventTarget {
 const [A, B] = ['https://a.example', 'https://b.example'];
 /** Edges that say that they are about to stop. */
 let draining: Set<string>;
+/** Edges that answer nothing. */
+let down: Set<string>;
 /** Edges that have lost their upstream. */
 let cutOff: Set<string>;
 /** What the edges were told that is played, oldest first. */
@@ -29,6 +31,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   draining = new Set();
   cutOff = new Set();
+  down = new Set();
   told = [];
   videos = [];
   vi.stubGlobal('navigator', { onLine: true });
@@ -36,8 +39,10 @@ beforeEach(() => {
   vi.stubGlobal('document', page);
   vi.stubGlobal('fetch', async (to: string, { body = '' }: { body?: string } = {}) => {
     const { origin, pathname } = new URL(to);
+    if (down.has(origin)) throw new TypeError('refused');
     const away = { state: 'away', t0_ms: 1, cut_off: true };
-    if (pathname === '/live/talk') return Response.json(cutOff.has(origin) ? away : {});
+    const live = draining.has(origin) ? { draining: true } : {};
+    if (pathname === '/live/talk') return Response.json(cutOff.has(origin) ? away : live);
     if (!pathname.endsWith('/experience')) return Response.json({});
     told.push([origin, (JSON.parse(body) as Report).viewer.on]);
     const headers = new Headers();
@@ -79,6 +84,32 @@ test('an edge that stops is left as soon as there is somewhere to go', async () 
   await play(15_000);
   expect(session.src).toBe(`${B}/live/talk`);
   expect(session.draining).toBe(false);
+});
+
+test('of two edges that are replaced in turn the second is left for the first again', async () => {
+  await play(1_000);
+  draining.add(A);
+  await play(13_000);
+  expect(session.src).toBe(`${B}/live/talk`);
+  draining.add(B);
+  await play(13_000);
+  expect(session.src, 'both are about to stop: it plays on').toBe(`${B}/live/talk`);
+  expect(session.draining).toBe(true);
+  draining.delete(A);
+  await play(8_000);
+  expect(session.src, 'left less than 20 s ago, and new since').toBe(`${A}/live/talk`);
+  expect(session.draining).toBe(false);
+});
+
+test('an edge that dies is left for one that was left a moment ago and is well again', async () => {
+  await play(1_000);
+  draining.add(A);
+  await play(13_000);
+  expect(session.src).toBe(`${B}/live/talk`);
+  draining.delete(A);
+  down.add(B);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(session.src).toBe(`${A}/live/talk`);
 });
 
 test('an edge is told when its viewer has left for another, and not before', async () => {

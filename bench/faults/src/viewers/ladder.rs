@@ -12,8 +12,10 @@ const STALL_DEAD: Duration = Duration::from_secs(5);
 const PROBE: Duration = Duration::from_millis(1_500);
 const RETRY: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// An edge that was lost is not asked again for so long.
+/// An edge that was left is not gone to again for so long, unless there is no other and it is well again.
 const LOST: Duration = Duration::from_secs(20);
+/// While all others are away and the edge is about to stop, they are asked again within so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(4);
 /// Viewers leave an edge that is lost, or about to go, within so long.
 const LEAVE_LOST: Duration = Duration::from_millis(400);
 const LEAVE_DRAINING: Duration = Duration::from_secs(3);
@@ -49,6 +51,8 @@ pub(crate) enum Event {
     Draining,
     /// The edge has lost its upstream, and that one has not.
     Better(usize),
+    /// Of the others that were left, that one is well again, if any.
+    Looked(Option<usize>),
 }
 
 /// What is to be done.
@@ -59,6 +63,8 @@ pub(crate) enum Action {
     Stop(u64),
     /// Ask that edge how the broadcast stands.
     Ask(usize),
+    /// Ask the others than that edge whether one of them is well again.
+    Look(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,14 +87,19 @@ struct Trying {
 pub(crate) struct Ladder {
     /// How long an attempt may take to its first picture.
     first_picture: Duration,
-    /// When each edge was lost last.
-    lost: Vec<Option<Instant>>,
+    /// When each edge was left last.
+    left: Vec<Option<Instant>>,
     current: usize,
     front: Option<Front>,
     trying: Option<Trying>,
     retry: Option<Instant>,
     probe: Option<Instant>,
     asking: bool,
+    /// The edge is about to stop.
+    drained: bool,
+    /// How soon an edge is to be left for one that is looked for.
+    looking: Option<Duration>,
+    look: Option<Instant>,
     /// When to go, and where.
     leaving: Option<(Instant, usize)>,
     failures: u32,
@@ -104,13 +115,16 @@ impl Ladder {
     pub(crate) fn new(edges: usize, first_picture: Duration, now: Instant) -> Self {
         let mut ladder = Self {
             first_picture,
-            lost: vec![None; edges],
+            left: vec![None; edges],
             current: 0,
             front: None,
             trying: None,
             retry: None,
             probe: None,
             asking: false,
+            drained: false,
+            looking: None,
+            look: None,
             leaving: None,
             failures: 0,
             ids: 0,
@@ -136,7 +150,7 @@ impl Ladder {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let trying = self.trying.map(|trying| trying.deadline);
         let leaving = self.leaving.map(|(at, _)| at);
-        [trying, leaving, self.retry, self.probe_due()].into_iter().flatten().min()
+        [trying, leaving, self.look, self.retry, self.probe_due()].into_iter().flatten().min()
     }
 
     /// Takes what happens; `random` is from 0 to 1.
@@ -145,7 +159,11 @@ impl Ladder {
             Event::Picture(id) => self.picture(id, now),
             Event::Failed(id, failure) => self.failed(id, failure, random, now),
             Event::Standing(standing) => self.stands(standing, random, now),
-            Event::Draining => self.leave(LEAVE_DRAINING, random, now),
+            Event::Draining => {
+                self.drained = true;
+                self.leave(LEAVE_DRAINING, random, now);
+            }
+            Event::Looked(edge) => self.looked(edge, random, now),
             Event::Better(edge) => self.leave_for(edge, LEAVE_LOST, random, now),
         }
     }
@@ -155,8 +173,11 @@ impl Ladder {
         if let Some((_, edge)) = self.leaving.filter(|(at, _)| now >= *at) {
             self.leaving = None;
             self.current = edge;
-            self.asking = false;
+            (self.asking, self.drained, self.looking) = (false, false, None);
             self.start(now);
+        }
+        if self.look.is_some_and(|at| now >= at) {
+            self.leave(LEAVE_DRAINING, random, now);
         }
         if let Some(trying) = self.trying.filter(|trying| now >= trying.deadline) {
             self.failed(trying.id, Failure::Attempt, random, now);
@@ -271,19 +292,34 @@ impl Ladder {
         }
     }
 
-    /// Goes to another edge, if there is one that was not lost a moment ago, within so long.
+    /// Goes to another edge within so long: to one that was not left a moment ago, or else to one that was and is
+    /// well again.
     fn leave(&mut self, within: Duration, random: f64, now: Instant) {
-        self.lost[self.current] = Some(now);
-        let left: Vec<usize> = (0..self.lost.len())
-            .filter(|edge| self.lost[*edge].is_none_or(|at| now.duration_since(at) >= LOST))
+        self.left[self.current] = Some(now);
+        let others: Vec<usize> = (0..self.left.len())
+            .filter(|edge| self.left[*edge].is_none_or(|at| now.duration_since(at) >= LOST))
             .collect();
-        let at = (random * left.len() as f64) as usize;
-        let Some(next) = left.get(at.min(left.len().saturating_sub(1))) else { return };
-        self.leave_for(*next, within, random, now);
+        let at = (random * others.len() as f64) as usize;
+        if let Some(next) = others.get(at.min(others.len().saturating_sub(1))) {
+            self.leave_for(*next, within, random, now);
+        } else if self.leaving.is_none() && self.looking.is_none() {
+            (self.looking, self.look) = (Some(within), None);
+            self.actions.push(Action::Look(self.current));
+        }
+    }
+
+    fn looked(&mut self, back: Option<usize>, random: f64, now: Instant) {
+        let Some(within) = self.looking.take() else { return };
+        match back {
+            Some(edge) => self.leave_for(edge, within, random, now),
+            None if self.drained => self.look = Some(now + jittered(LOOK_AGAIN, random)),
+            None => {}
+        }
     }
 
     fn leave_for(&mut self, edge: usize, within: Duration, random: f64, now: Instant) {
-        self.lost[self.current] = Some(now);
+        self.left[self.current] = Some(now);
+        self.look = None;
         self.leaving.get_or_insert((now + within.mul_f64(random), edge));
     }
 }
@@ -335,8 +371,27 @@ mod tests {
         assert_eq!(rig.handle(Event::Picture(2)), [Action::Stop(1)]);
         assert_eq!((rig.ladder.anew, rig.ladder.moved), (0, 1));
         assert_eq!(rig.wait().0, [Action::Ask(1)]);
-        rig.handle(Event::Standing(Standing::Unreachable));
-        assert!(rig.ladder.leaving.is_none(), "the first was lost two seconds ago");
+        // The first was left two seconds ago.
+        assert_eq!(rig.handle(Event::Standing(Standing::Unreachable)), [Action::Look(1)]);
+        rig.handle(Event::Looked(None));
+        assert!(rig.ladder.leaving.is_none(), "it is not well yet");
+    }
+
+    #[test]
+    fn of_two_edges_that_are_replaced_in_turn_the_second_is_left_for_the_first_again() {
+        let mut rig = Rig::new();
+        rig.handle(Event::Draining);
+        rig.wait();
+        rig.handle(Event::Picture(2));
+        assert_eq!(rig.handle(Event::Draining), [Action::Look(1)]);
+        assert_eq!(rig.handle(Event::Draining), [], "they are being asked");
+        rig.handle(Event::Looked(None));
+        rig.ladder.handle(Event::Picture(2), 0.5, rig.now + Duration::from_secs(2));
+        assert_eq!(rig.wait(), (vec![Action::Look(1)], 3_000));
+        rig.handle(Event::Picture(2));
+        rig.handle(Event::Looked(Some(0)));
+        assert_eq!(rig.wait().0, [Action::Start(3, 0)]);
+        assert_eq!(rig.ladder.look, None);
     }
 
     #[test]

@@ -147,6 +147,7 @@ pub(crate) async fn watch(
     let mut ladder = Ladder::new(edges.len(), first_picture, Instant::now());
     let mut attempts: Vec<(u64, JoinHandle<()>)> = Vec::new();
     let mut asked = JoinSet::new();
+    let mut looked = JoinSet::new();
     let mut report = interval(REPORT_EACH);
     report.set_missed_tick_behavior(MissedTickBehavior::Delay);
     report.reset();
@@ -172,6 +173,12 @@ pub(crate) async fn watch(
                 }),
                 Action::Ask(edge) => {
                     asked.spawn(ask(client.clone(), edges.clone(), edge, true));
+                }
+                Action::Look(edge) => {
+                    let (client, edges) = (client.clone(), edges.clone());
+                    looked.spawn(
+                        async move { (edge, first_with_media(&client, &edges, edge).await) },
+                    );
                 }
             }
         }
@@ -218,6 +225,11 @@ pub(crate) async fn watch(
                     ladder.handle(Event::Draining, random, Instant::now());
                 }
             }
+            Some(Ok((edge, back))) = looked.join_next(), if !looked.is_empty() => {
+                if edge == ladder.edge() {
+                    ladder.handle(Event::Looked(back), random, Instant::now());
+                }
+            }
         }
     }
 }
@@ -247,18 +259,24 @@ struct Status {
 /// How the broadcast stands at one of `edges`, and whether it is better at another (`web/src/session.ts`).
 async fn ask(client: Client, edges: Vec<String>, edge: usize, asked: bool) -> Answer {
     let (standing, status) = stands(&client, &edges[edge]).await;
-    let mut better = None;
-    let others = (0..edges.len()).filter(|other| *other != edge && asked && status.cut_off);
-    for other in others {
-        let (standing, status) = stands(&client, &edges[other]).await;
-        if standing == Standing::Live && !status.cut_off {
-            better = Some(other);
-            break;
-        }
-    }
+    let better = match asked && status.cut_off {
+        true => first_with_media(&client, &edges, edge).await,
+        false => None,
+    };
     // It has no T0 before its first frame.
     let t0_ms = status.t0_ms.filter(|t0_ms| *t0_ms > 0);
     Answer { edge, standing, draining: status.draining, t0_ms, better, asked }
+}
+
+/// The first of the others than `edge` that has media, and stays.
+async fn first_with_media(client: &Client, edges: &[String], edge: usize) -> Option<usize> {
+    for other in (0..edges.len()).filter(|other| *other != edge) {
+        let (standing, status) = stands(client, &edges[other]).await;
+        if standing == Standing::Live && !status.cut_off && !status.draining {
+            return Some(other);
+        }
+    }
+    None
 }
 
 /// How the broadcast stands at an edge, as `web/src/edge-status.ts` takes it.

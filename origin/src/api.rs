@@ -11,6 +11,7 @@ mod caller;
 mod csv;
 mod details;
 mod document;
+mod elsewhere;
 mod events;
 mod files;
 mod keys;
@@ -39,6 +40,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use self::elsewhere::Elsewhere;
 use self::problem::{Problem, ProblemBody};
 use crate::comments;
 use crate::control::Control;
@@ -51,6 +53,7 @@ pub const PREFIX: &str = "/api/v1";
 /// What requests are answered from.
 pub(crate) struct Site {
     control: Arc<Control>,
+    elsewhere: Arc<Elsewhere>,
     comments: comments::store::Store,
     webhooks: Arc<Webhooks>,
     /// Where RTMP is accepted.
@@ -86,12 +89,14 @@ struct Document;
 /// The routes of the API.
 pub fn routes(
     control: Arc<Control>,
+    elsewhere: Arc<Elsewhere>,
     comments: comments::store::Store,
     webhooks: Arc<Webhooks>,
     settings: Settings,
 ) -> Router {
     let site = Arc::new(Site {
         control,
+        elsewhere,
         comments,
         webhooks,
         rtmp_port: settings.rtmp_port,

@@ -229,6 +229,20 @@ impl Broadcasts {
         self.get(id).map(|broadcast| broadcast.status())
     }
 
+    /// Whether it is this process that may publish to a broadcast.
+    pub fn owns(&self, id: &BroadcastId) -> bool {
+        self.get(id).is_some_and(|broadcast| broadcast.is_ours())
+    }
+
+    /// How those are of which only this process can say how they are now: it has them on air, waits for their
+    /// encoder, or knows why that was sent away.
+    pub fn own_now(&self) -> Vec<(BroadcastId, Status)> {
+        let ours = self.all().into_iter().filter(|(_, broadcast)| broadcast.is_ours());
+        ours.map(|(id, broadcast)| (id, broadcast.status()))
+            .filter(|(_, status)| status.is_of_now())
+            .collect()
+    }
+
     /// What the doctor says at `now` of what is published to a broadcast; `None` if there is no such
     /// broadcast.
     pub fn report(&self, id: &BroadcastId) -> Option<doctor::Report> {

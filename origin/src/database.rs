@@ -30,6 +30,10 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 /// database that works can say itself what is wrong.
 pub(crate) const CALL_MAX: Duration = Duration::from_secs(10);
 
+/// A PostgreSQL's own clock in Unix milliseconds: one for all who write there.
+pub(crate) const CLOCK_MS_POSTGRES: &str =
+    "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+
 /// A database. Clones share the connections.
 #[derive(Clone)]
 pub struct Database {

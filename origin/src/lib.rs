@@ -50,6 +50,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Elsewhere;
 use crate::api::server::Server;
 use crate::broadcasts::{Broadcasts, OverWhip};
 use crate::config::{BroadcastConfig, Config};
@@ -77,6 +78,7 @@ pub struct Origin {
     /// The API's, for a server beside this one.
     routes: Router,
     control: Arc<Control>,
+    elsewhere: Arc<Elsewhere>,
     database: Database,
     news: database::news::Metrics,
     webhooks: Arc<Webhooks>,
@@ -226,8 +228,10 @@ impl Origin {
             watch_url: config.watch_url.clone(),
             oidc: oidc.clone(),
         };
+        let elsewhere = Arc::new(Elsewhere::new(control.clone(), database.clone()));
         let routes =
-            api::routes(control.clone(), comments, webhooks.clone(), settings).merge(whip.routes());
+            api::routes(control.clone(), elsewhere.clone(), comments, webhooks.clone(), settings);
+        let routes = routes.merge(whip.routes());
         let routes = api::requests::counted(routes, registry)?;
         let router = pages.merge(routes.clone());
         let proxies = Proxies::parse(&config.trusted_proxies)?;
@@ -246,6 +250,7 @@ impl Origin {
             api,
             routes,
             control,
+            elsewhere,
             webhooks,
             whip,
             database,
@@ -322,6 +327,7 @@ impl Origin {
             self.rtmp.run(cancel.clone()),
             self.api.run(cancel.clone()),
             self.control.run(cancel.clone()),
+            self.elsewhere.run(cancel.clone()),
             self.webhooks.run(cancel.clone()),
             self.whip.run(cancel.clone()),
             self.registrar.run(cancel.clone()),

@@ -66,6 +66,29 @@ enum Source {
     Config,
 }
 
+/// How a broadcast is, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) state: BroadcastState,
+    /// Since when it is in this state.
+    pub(super) since: Option<Instant>,
+    /// How many watch.
+    pub(super) viewers: u64,
+    /// Problems and warnings of the doctor.
+    pub(super) findings: u64,
+}
+
+impl From<&Status> for Summary {
+    fn from(status: &Status) -> Self {
+        Self {
+            state: BroadcastState::of(status),
+            since: status.since.map(Instant::from),
+            viewers: status.audience.values().map(|viewers| viewers.total()).sum(),
+            findings: status.findings,
+        }
+    }
+}
+
 /// Which broadcasts.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -128,11 +151,11 @@ pub(super) async fn list(
     let mut found = Vec::new();
     for listed in site.control.all() {
         let Some(part) = parts.of(&listed.broadcast.id) else { continue };
-        let Some(status) = site.control.status(&listed.broadcast.id) else { continue };
-        let wanted = query.state.is_none_or(|state| state == BroadcastState::of(&status))
+        let Some(summary) = site.elsewhere.summary(&listed.broadcast.id) else { continue };
+        let wanted = query.state.is_none_or(|state| state == summary.state)
             && matches(&listed.broadcast, &words, topic.as_deref());
         if wanted {
-            found.push((Rank::of(&listed.broadcast, &status), listed, status, part));
+            found.push((Rank::of(&listed.broadcast, summary.state), listed, summary, part));
         }
     }
     found.sort_by(|(one, ..), (other, ..)| one.cmp(other));
@@ -141,7 +164,7 @@ pub(super) async fn list(
         found.into_iter().filter(|(rank, ..)| after.as_ref().is_none_or(|after| rank > after));
     let page: Vec<_> = behind
         .take(limit as usize + 1)
-        .map(|(rank, listed, status, part)| (rank, body(&listed, &status, part)))
+        .map(|(rank, listed, summary, part)| (rank, body(&listed, &summary, part)))
         .collect();
     let ranks: Vec<_> =
         page.iter().map(|(rank, body)| (body.id.clone(), rank.to_string())).collect();
@@ -293,20 +316,20 @@ pub(super) async fn new_moderator(
 }
 
 fn answer(site: &Site, caller: &Caller, listed: &Listed, part: Part) -> Result<Response, Problem> {
-    let status = site.control.status(&listed.broadcast.id).ok_or_else(Problem::not_found)?;
+    let summary = site.elsewhere.summary(&listed.broadcast.id).ok_or_else(Problem::not_found)?;
     // Whoever has it reads comments and keeps order among them.
     let moderates = caller.needs(Scope::CommentsRead).and(caller.needs(Scope::BroadcastsWrite));
     let key = listed.broadcast.moderator_key.clone().filter(|_| moderates.is_ok());
     let key = key.map(String::from);
-    let body = BroadcastBody { moderator_key: key, ..body(listed, &status, part) };
+    let body = BroadcastBody { moderator_key: key, ..body(listed, &summary, part) };
     Ok(([(ETAG, etag(listed.broadcast.rev))], Answer(body)).into_response())
 }
 
 /// A broadcast as it is told to whoever is `part` in it.
-pub(super) fn body(listed: &Listed, status: &Status, part: Part) -> BroadcastBody {
+pub(super) fn body(listed: &Listed, summary: &Summary, part: Part) -> BroadcastBody {
     let Broadcast { id, rev, about, attendance, blocked, created_at, updated_at, .. } =
         &listed.broadcast;
-    let state = BroadcastState::of(status);
+    let Summary { state, since, viewers, findings } = *summary;
     let of_the_database = |at: Instant| (!listed.provisioned).then_some(at);
     BroadcastBody {
         id: id.to_string(),
@@ -318,9 +341,9 @@ pub(super) fn body(listed: &Listed, status: &Status, part: Part) -> BroadcastBod
         created_at: of_the_database(*created_at),
         updated_at: of_the_database(*updated_at),
         state,
-        live_since: status.since.filter(|_| state == BroadcastState::Live).map(Instant::from),
-        viewers: status.audience.values().map(|viewers| viewers.total()).sum(),
-        findings: status.findings,
+        live_since: since.filter(|_| state == BroadcastState::Live),
+        viewers,
+        findings,
         role: part.role(),
         moderator_key: None,
     }
@@ -387,11 +410,11 @@ enum Order {
 }
 
 impl Rank {
-    fn of(broadcast: &Broadcast, status: &Status) -> Self {
+    fn of(broadcast: &Broadcast, state: BroadcastState) -> Self {
         let id = broadcast.id.to_string();
         let starts_ms = broadcast.about.starts_at.map(UtcTime::as_millis);
         let updated_ms = UtcTime::from(broadcast.updated_at).as_millis();
-        let (group, order) = match (BroadcastState::of(status), starts_ms) {
+        let (group, order) = match (state, starts_ms) {
             (BroadcastState::Live, _) => (0, Order::Soonest(0)),
             (BroadcastState::Away, _) => (1, Order::Soonest(0)),
             (BroadcastState::Unbegun, Some(starts_ms)) => (2, Order::Soonest(starts_ms)),

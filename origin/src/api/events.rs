@@ -23,9 +23,7 @@ use super::Site;
 use super::asked::Query;
 use super::broadcasts::body;
 use super::caller::{Caller, Part, Parted};
-use super::live::LiveBody;
 use super::problem::{Problem, Refused};
-use super::report::ReportBody;
 use crate::control::records::Scope;
 
 /// Those who listen at once, and of one account: a console in each of somebody's windows.
@@ -35,6 +33,8 @@ const LISTENERS_PER_ACCOUNT_MAX: usize = 20;
 const LISTENS_MAX: Duration = Duration::from_secs(300);
 /// How often what changes all the time is told: how many watch, and how it goes.
 const TELL_EACH: Duration = Duration::from_secs(1);
+/// Seconds of its history, of which another origin may tell some at once.
+const POINTS_TOLD: usize = 10;
 
 /// What to tell.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -47,8 +47,8 @@ pub(super) struct EventQuery {
 }
 
 /// What happens in one's broadcasts. `broadcast` has a Broadcast that is new or has changed, `deleted` the
-/// id of one that is gone, `live` a Live of the broadcast that the query names, once a second, with the newest point of
-/// its history alone.
+/// id of one that is gone, `live` a Live of the broadcast that the query names, once a second, with the newest points of
+/// its history alone: also those that were told before.
 #[utoipa::path(get, path = "/events", tag = "events", params(EventQuery),
     responses((status = 200, content_type = "text/event-stream", body = String), Refused))]
 pub(super) async fn events(
@@ -174,19 +174,16 @@ impl Listener {
 
     fn live(&self) -> Option<Event> {
         let id = self.live.as_ref().filter(|id| self.parts.of(id).is_some())?;
-        let report = self.site.control.broadcasts().report(id);
-        let (status, report) = self.site.control.status(id).zip(report)?;
-        let report = ReportBody::from(report).newest();
-        Some(event("live", &LiveBody::of(&status, report)))
+        Some(event("live", &self.site.elsewhere.live(id, POINTS_TOLD)?))
     }
 
     /// What is not known yet of a broadcast.
     fn news_of(&mut self, id: &BroadcastId) -> Option<Event> {
         let part = self.parts.of(id);
-        let listed = self.site.control.get(id).zip(self.site.control.status(id));
+        let listed = self.site.control.get(id).zip(self.site.elsewhere.summary(id));
         match part.zip(listed) {
-            Some((part, (listed, status))) => {
-                let body = serde_json::to_string(&body(&listed, &status, part)).expect("plain");
+            Some((part, (listed, summary))) => {
+                let body = serde_json::to_string(&body(&listed, &summary, part)).expect("plain");
                 let mut hasher = DefaultHasher::new();
                 body.hash(&mut hasher);
                 let version = hasher.finish();

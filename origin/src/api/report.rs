@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use lectern_relay_proto::UtcTime;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::doctor::{Finding, Point, Report, Severity, Value};
+use crate::doctor::{Finding, HISTORY_POINTS_MAX, Point, Report, Severity, Value};
 use crate::instant::Instant;
 
 /// How a publisher does.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Report)]
 pub(super) struct ReportBody {
     figures: FiguresBody,
@@ -21,7 +21,7 @@ pub(super) struct ReportBody {
 }
 
 /// What a publisher sends now. What is not known, or not there, is `null`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Figures)]
 struct FiguresBody {
     /// What the encoder calls itself.
@@ -61,7 +61,7 @@ struct FiguresBody {
 }
 
 /// What arrived in a second.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Point)]
 struct PointBody {
     at: Instant,
@@ -72,7 +72,7 @@ struct PointBody {
 }
 
 /// Something that hurts viewers.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Finding)]
 struct FindingBody {
     /// What it is, in a word that stays.
@@ -86,11 +86,11 @@ struct FindingBody {
     /// What to change.
     remedy: String,
     /// What the texts speak of, for who translates them.
-    params: BTreeMap<&'static str, ParamBody>,
+    params: BTreeMap<String, ParamBody>,
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Severity)]
 enum SeverityBody {
@@ -103,7 +103,7 @@ enum SeverityBody {
 }
 
 /// A number or a name.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = FindingParam)]
 enum ParamBody {
@@ -112,10 +112,31 @@ enum ParamBody {
 }
 
 impl ReportBody {
-    /// The same, with the newest point of the history alone.
-    pub(super) fn newest(mut self) -> Self {
-        self.history.drain(..self.history.len().saturating_sub(1));
+    /// The same, with so many of the newest points of the history.
+    pub(super) fn newest(mut self, points: usize) -> Self {
+        self.history.drain(..self.history.len().saturating_sub(points));
         self
+    }
+
+    /// How many problems and warnings there are.
+    pub(super) fn serious(&self) -> u64 {
+        let serious = |finding: &&FindingBody| finding.severity != SeverityBody::Hint;
+        self.findings.iter().filter(serious).count() as u64
+    }
+
+    /// What `before` knows of the history that this one does not reach back to.
+    pub(super) fn go_on_from(&mut self, before: Self) {
+        let first = self.history.first().map(|point| point.at);
+        let older = |point: &PointBody| first.is_none_or(|first| point.at < first);
+        let mut history: Vec<_> = before.history.into_iter().filter(older).collect();
+        history.append(&mut self.history);
+        history.drain(..history.len().saturating_sub(HISTORY_POINTS_MAX));
+        self.history = history;
+    }
+
+    /// The publisher is gone.
+    pub(super) fn end(&mut self) {
+        (self.figures, self.findings) = (FiguresBody::default(), Vec::new());
     }
 }
 
@@ -185,7 +206,11 @@ impl From<Finding> for FindingBody {
             title: finding.title,
             detail: finding.detail,
             remedy: finding.remedy,
-            params: finding.params.into_iter().map(|(name, value)| (name, param(value))).collect(),
+            params: finding
+                .params
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), param(value)))
+                .collect(),
         }
     }
 }

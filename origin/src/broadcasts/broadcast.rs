@@ -119,6 +119,19 @@ pub struct Status {
     pub findings: u64,
 }
 
+impl Status {
+    /// Whether there is anything to it that has to do with this process: what was before it began is over, and
+    /// all origins can tell.
+    pub(super) fn is_of_now(&self) -> bool {
+        let on_air = match self.state {
+            Some(PublisherState::Live) => true,
+            Some(PublisherState::Away) => self.since.is_some(),
+            Some(PublisherState::Ended) | None => false,
+        };
+        on_air || self.publisher.is_some() || self.findings > 0
+    }
+}
+
 impl Broadcast {
     /// By which viewers know it.
     pub(super) fn id(&self) -> &BroadcastId {
@@ -292,6 +305,11 @@ impl Broadcast {
 
     pub(super) fn findings(&self) -> Vec<doctor::Finding> {
         self.lock().doctor.findings().to_vec()
+    }
+
+    /// Whether this process may publish to it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.lock().lease.is_some()
     }
 
     pub(super) fn status(&self) -> Status {

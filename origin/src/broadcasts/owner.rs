@@ -242,7 +242,7 @@ impl Broadcasts {
         }
     }
 
-    fn all(&self) -> Vec<(BroadcastId, Arc<Broadcast>)> {
+    pub(super) fn all(&self) -> Vec<(BroadcastId, Arc<Broadcast>)> {
         let registry = self.registry();
         registry.by_id.iter().map(|(id, broadcast)| (id.clone(), broadcast.clone())).collect()
     }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "registrations", include_str!("../../migrations/5_registrations.sql")),
     (6, "timelines", include_str!("../../migrations/6_timelines.sql")),
     (7, "stops", include_str!("../../migrations/7_stops.sql")),
+    (8, "live", include_str!("../../migrations/8_live.sql")),
 ];
 
 /// The journal is synced before a comment counts as stored: power may fail right after.

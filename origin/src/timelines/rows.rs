@@ -9,10 +9,10 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use super::{Acquired, Error, Process, Read, Timeline, Wish};
+use crate::database::CLOCK_MS_POSTGRES;
 use crate::database::news::{News, Writer};
 
 /// In milliseconds, by one clock for all, so that it can be said how long ago a row was written.
-const CLOCK_POSTGRES: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 const CLOCK_SQLITE: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 macro_rules! columns {
@@ -158,7 +158,7 @@ async fn clock(connection: &mut AnyConnection, is_shared: bool) -> Result<i64, E
 }
 
 fn clock_sql(is_shared: bool) -> &'static str {
-    if is_shared { CLOCK_POSTGRES } else { CLOCK_SQLITE }
+    if is_shared { CLOCK_MS_POSTGRES } else { CLOCK_SQLITE }
 }
 
 /// How long ago a row was written.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _};
 
 use super::postgres::Postgres;
-use super::site::{Site, Who};
+use super::site::{Site, Who, publish_sound};
 
 /// Far beyond the second in which it is to happen, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -247,6 +247,57 @@ async fn events_tell_what_happens_at_the_other_and_to_whom() {
     assert_eq!(set.status, StatusCode::OK, "{}", set.body);
     let ends = async { while his.next().await.is_some() {} };
     tokio::time::timeout(PATIENCE, ends).await.expect("it ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_air_at_one_is_shown_at_the_other() {
+    let server = Postgres::start();
+    let (mut one, other) = both(&server).await;
+    let ada = one.admin().await;
+    let ada = Who::Cookie(&ada);
+    let mut beside = AnyConnection::connect(&server.url()).await.expect("connect");
+    // Of a later version, which says it otherwise.
+    let foreign = "INSERT INTO live (broadcast, origin, told_ms, said) VALUES ('gone', 'later', \
+                   CAST(extract(epoch FROM now()) * 1000 AS BIGINT), '{}')";
+    sqlx::query(foreign).execute(&mut beside).await.expect("inserted");
+    let key = make(&one, ada, "algebra-1").await;
+    seen(&other, ada, "algebra-1", |seen| seen["state"] == "unbegun").await;
+    let mut take = one.publish(&key).await;
+    publish_sound(&mut take);
+    let shown = seen(&other, ada, "algebra-1", |seen| seen["state"] == "live").await;
+    assert_eq!(shown["findings"], 1, "there is no picture: {shown}");
+    assert_eq!(shown, one.get(ada, "/broadcasts/algebra-1").await.body);
+    let list = other.get(ada, "/broadcasts?state=live").await.body;
+    assert_eq!(list["items"][0]["id"], "algebra-1", "{list}");
+    let own = one.get(ada, "/broadcasts/algebra-1/live").await.body;
+    assert_eq!(own["publisher"]["protocol"], "rtmp");
+    assert!(own["report"]["history"].as_array().is_some_and(|all| all.len() > 1), "{own}");
+    assert_eq!(other.get(ada, "/broadcasts/algebra-1/live").await.body, own);
+    let mut events = other.events(ada, "/events?live=algebra-1").await;
+    let live = once("it is told how it is", async || {
+        let (event, live) = next_event(&mut events).await;
+        (event == "live").then_some(live)
+    });
+    let live = live.await;
+    assert_eq!((&live["publisher"], &live["viewers"]), (&own["publisher"], &own["viewers"]));
+    assert!(live["report"]["history"].as_array().is_some_and(|all| all.len() <= 10), "{live}");
+    // Who leaves in order is gone there too, and who publishes at the other is shown at this one.
+    take.end(true);
+    seen(&other, ada, "algebra-1", |seen| seen["state"] == "ended").await;
+    let mut take = published(&other, &key).await;
+    publish_sound(&mut take);
+    seen(&one, ada, "algebra-1", |seen| seen["state"] == "live").await;
+    // An origin that has died says nothing any more.
+    let died = "INSERT INTO live (broadcast, origin, told_ms, said) SELECT 'provisioned', 'died', \
+                told_ms - 8000, said FROM live WHERE broadcast = 'algebra-1'";
+    sqlx::query(died).execute(&mut beside).await.expect("inserted");
+    for site in [&one, &other] {
+        let shown = seen(site, ada, "provisioned", |seen| seen["state"] == "away").await;
+        assert_eq!((&shown["live_since"], &shown["findings"]), (&Value::Null, &json!(0)));
+        let live = site.get(ada, "/broadcasts/provisioned/live").await.body;
+        assert_eq!((&live["publisher"], &live["viewers"]["total"]), (&Value::Null, &json!(0)));
+        assert!(live["since"].is_string(), "{live}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,23 +2,28 @@
 //! that the API gives of itself.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use lectern_origin::api;
+use bytes::Bytes;
+use lectern_origin::api::{self, Elsewhere};
 use lectern_origin::broadcasts::{Broadcasts, Protocol, TakeHandle};
 use lectern_origin::comments::{self, Desk};
 use lectern_origin::config::{BroadcastConfig, Secret};
 use lectern_origin::control::Control;
 use lectern_origin::control::store::Store;
 use lectern_origin::database::{Database, news};
+use lectern_origin::ingest::Take as _;
+use lectern_origin::ingest::flv::Demuxer;
 use lectern_origin::metrics::Metrics;
 use lectern_origin::oidc::Provider;
 use lectern_origin::registrations::{self, Application, Applications, Registrar};
 use lectern_origin::timelines::Timelines;
 use lectern_origin::webhooks::{self, Networks, Webhooks};
+use lectern_relay_proto::UtcTime;
 use lectern_relay_proto::comment::{Attempt, AuthorId, Response};
 use lectern_relay_proto::net::{
     Announcement, CatalogSubscription, Identity, Publisher, PublisherConfig, PublisherMetrics,
@@ -72,6 +77,7 @@ pub(crate) struct Site {
     router: Router,
     document: Value,
     control: Arc<Control>,
+    elsewhere: Arc<Elsewhere>,
     broadcasts: Arc<Broadcasts>,
     database: Database,
     url: String,
@@ -133,11 +139,13 @@ impl Site {
         let (telling, following) = (CancellationToken::new(), CancellationToken::new());
         let (told, cancel) = (webhooks.clone(), telling.clone());
         tokio::spawn(async move { told.run(cancel).await });
-        let router = api::routes(control.clone(), comments, webhooks, settings);
+        let elsewhere = Arc::new(Elsewhere::new(control.clone(), database.clone()));
+        let router = api::routes(control.clone(), elsewhere.clone(), comments, webhooks, settings);
         let mut site = Self {
             router,
             document: Value::Null,
             control,
+            elsewhere,
             broadcasts,
             database,
             url,
@@ -163,6 +171,8 @@ impl Site {
         let (broadcasts, over) = (self.broadcasts.clone(), self.following.clone());
         tokio::spawn(async move { control.run(cancel).await });
         tokio::spawn(async move { broadcasts.run(over).await });
+        let (elsewhere, silent) = (self.elsewhere.clone(), self.following.clone());
+        tokio::spawn(async move { elsewhere.run(silent).await });
         tokio::spawn(async move { database.listen(Box::new(|_| {}), metrics, also).await });
     }
 
@@ -351,4 +361,21 @@ impl Site {
 fn cookie_of(answer: &Answer) -> String {
     let cookie = answer.cookie.as_deref().expect("a cookie");
     cookie.split(';').next().expect("a name and a value").to_owned()
+}
+
+/// Four seconds of silence, as an encoder sends it.
+pub(crate) fn publish_sound(take: &mut TakeHandle) {
+    const HEADER: [u8; 4] = [0xaf, 0, 0x11, 0x90];
+    const SILENCE: [u8; 8] = [0xaf, 1, 0x21, 0x10, 0x04, 0x60, 0x8c, 0x1c];
+    let mut demuxer = Demuxer::new();
+    let bodies = std::iter::once(&HEADER[..]).chain(std::iter::repeat_n(&SILENCE[..], 200));
+    let began = UtcTime::from(SystemTime::now());
+    for (at, body) in bodies.enumerate() {
+        let at_ms = at as u32 * 1_024 / 48;
+        let tag = demuxer.audio(at_ms, Bytes::from_static(body)).expect("AAC");
+        if let Some(tag) = tag {
+            let arrived = began + Duration::from_millis(at_ms.into());
+            take.push(tag, arrived).expect("taken");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 
 CREATE TABLE live (
     broadcast TEXT NOT NULL PRIMARY KEY,
+    -- By which its owner has it: who has lost it and does not know yet says nothing over the next.
+    epoch BIGINT NOT NULL,
     -- Who tells: a random name for each process.
     origin TEXT NOT NULL,
     -- When, Unix milliseconds by the database's clock.

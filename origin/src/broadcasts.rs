@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use aws_lc_rs::digest;
 use lectern_relay_proto::comment::ModeratorKey;
-use lectern_relay_proto::net::Announcer;
+use lectern_relay_proto::net::{Announcer, Epoch};
 use lectern_relay_proto::{About, BroadcastId};
 use tokio::sync::broadcast as signals;
 
@@ -229,17 +229,17 @@ impl Broadcasts {
         self.get(id).map(|broadcast| broadcast.status())
     }
 
-    /// Whether it is this process that may publish to a broadcast.
-    pub fn owns(&self, id: &BroadcastId) -> bool {
-        self.get(id).is_some_and(|broadcast| broadcast.is_ours())
+    /// By which this process may publish to a broadcast; `None` if it may not.
+    pub fn owned_by(&self, id: &BroadcastId) -> Option<Epoch> {
+        self.get(id)?.owned_by()
     }
 
     /// How those are of which only this process can say how they are now: it has them on air, waits for their
     /// encoder, or knows why that was sent away.
-    pub fn own_now(&self) -> Vec<(BroadcastId, Status)> {
-        let ours = self.all().into_iter().filter(|(_, broadcast)| broadcast.is_ours());
-        ours.map(|(id, broadcast)| (id, broadcast.status()))
-            .filter(|(_, status)| status.is_of_now())
+    pub fn own_now(&self) -> Vec<(BroadcastId, Epoch, Status)> {
+        let all = self.all().into_iter();
+        all.filter_map(|(id, broadcast)| Some((id, broadcast.owned_by()?, broadcast.status())))
+            .filter(|(_, _, status)| status.is_of_now())
             .collect()
     }
 

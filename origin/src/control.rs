@@ -41,6 +41,7 @@ use crate::broadcasts::{self, Broadcasts, Status};
 use crate::comments::Rooms;
 use crate::config::BroadcastConfig;
 use crate::database::news::{Heard, News};
+use crate::seldom::warn_seldom;
 
 /// When to try again to read what there is.
 const LOAD_AGAIN: Duration = Duration::from_secs(2);
@@ -203,7 +204,7 @@ impl Control {
         while !self.read().loaded {
             tokio::time::sleep(LOAD_AGAIN).await;
             if let Err(error) = self.load().await {
-                tracing::warn!(%error, "the broadcasts of the database cannot be read");
+                warn_seldom!(%error, "the broadcasts of the database cannot be read");
             }
         }
         let Some(mut news) = lock(&self.news).take() else { return };

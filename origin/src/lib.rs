@@ -27,6 +27,7 @@ pub mod outbound;
 pub mod package;
 mod readiness;
 pub mod registrations;
+mod seldom;
 pub mod take;
 pub mod timelines;
 pub mod transcode;
@@ -228,7 +229,7 @@ impl Origin {
             watch_url: config.watch_url.clone(),
             oidc: oidc.clone(),
         };
-        let elsewhere = Arc::new(Elsewhere::new(control.clone(), database.clone()));
+        let elsewhere = Arc::new(Elsewhere::new(control.clone()));
         let routes =
             api::routes(control.clone(), elsewhere.clone(), comments, webhooks.clone(), settings);
         let routes = routes.merge(whip.routes());

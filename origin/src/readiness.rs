@@ -65,8 +65,9 @@ impl Readiness {
     /// Of an origin that has just started, with a database that `answered` or not.
     pub(crate) fn new(answered: bool, takes_live: IntGauge, metrics: Metrics) -> Self {
         metrics.up.set(answered.into());
+        let failure = (!answered).then(|| "it has not answered yet".to_owned());
         let answered = answered.then(Instant::now);
-        let state = State { answered, ..State::default() };
+        let state = State { answered, failure, ..State::default() };
         Self { state: Arc::new(Mutex::new(state)), takes_live, metrics }
     }
 
@@ -85,8 +86,8 @@ impl Readiness {
         if !silent || self.takes_live.get() > 0 {
             return Ok(());
         }
-        let why = state.failure.as_deref().unwrap_or("it has not answered yet");
-        Err(format!("publishers would be refused, since the database is away: {why}"))
+        let why = state.failure.as_deref().unwrap_or("it takes too long");
+        Err(format!("publishers would be refused, since the database cannot be used: {why}"))
     }
 
     /// Keeps up with the database until `cancel`, and then it is about to stop.
@@ -101,8 +102,22 @@ impl Readiness {
             let answer = database.answers(LOOK_EACH).await;
             self.metrics.up.set(answer.is_ok().into());
             self.change(|state| match answer {
-                Ok(()) => (state.answered, state.failure) = (Some(Instant::now()), None),
-                Err(error) => state.failure = Some(error.to_string()),
+                Ok(()) => {
+                    if state.failure.take().is_some() {
+                        tracing::info!("the database can be used again");
+                    }
+                    state.answered = Some(Instant::now());
+                }
+                Err(error) => {
+                    if state.failure.is_none() {
+                        tracing::error!(
+                            %error,
+                            "the database cannot be used: nobody new can publish, comments and changes are not \
+                             stored, and what is on air goes on; trying again"
+                        );
+                    }
+                    state.failure = Some(error.to_string());
+                }
             });
             tokio::time::sleep(LOOK_EACH).await;
         }

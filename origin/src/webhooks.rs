@@ -31,6 +31,7 @@ use self::news::News;
 use crate::control::Control;
 use crate::control::records::{Attempt, WebhookEvent};
 use crate::control::store::{self, Changed, Due, Happened};
+use crate::seldom::warn_seldom;
 
 /// What happened and is not in the database yet, while that is away.
 const UNWRITTEN_MAX: usize = 1_024;
@@ -176,7 +177,7 @@ impl Webhooks {
                 match self.control.store().happened(&happened).await {
                     Ok(left_out) => break left_out,
                     Err(error) => {
-                        tracing::warn!(%error, "what webhooks are to be told cannot be written down; trying again");
+                        warn_seldom!(%error, "what webhooks are to be told cannot be written down; trying again");
                         tokio::time::sleep(DATABASE_AGAIN).await;
                     }
                 }
@@ -206,7 +207,7 @@ impl Webhooks {
                     next.map_or(LOOK_AGAIN, |at| at.saturating_since(now()).min(LOOK_AGAIN))
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "what webhooks are to be told cannot be read; trying again");
+                    warn_seldom!(%error, "what webhooks are to be told cannot be read; trying again");
                     DATABASE_AGAIN
                 }
             };

@@ -1,8 +1,10 @@
 // Which edge is asked: the one that the page names, until it is lost or about to stop, then another.
 // Pure: moments go in, addresses come out; who finds that an edge is lost is the session.
 
-/** An edge that was left is not gone to again for so long, unless there is no other and it is well again. */
+/** An edge that was left is not gone to again for so long, unless there is no other and it says that it is well. */
 export const LOST_MS = 20_000;
+/** And is not asked whether it is for so long: of two that are both of no use, neither is asked without end. */
+export const LOOK_MS = 4_000;
 
 export class Edges {
   readonly #random: () => number;
@@ -34,8 +36,22 @@ export class Edges {
 
   /** The others that may be tried now, in an order of this viewer's own. */
   others(now: number): readonly string[] {
+    return this.#leftFor(LOST_MS, now);
+  }
+
+  /** The others that were never left, in such an order. */
+  untried(now: number): readonly string[] {
+    return this.#leftFor(Number.POSITIVE_INFINITY, now);
+  }
+
+  /** The others that may be asked whether they are well, in such an order. */
+  askable(now: number): readonly string[] {
+    return this.#leftFor(LOOK_MS, now);
+  }
+
+  #leftFor(leastMs: number, now: number): string[] {
     const those = this.all.filter(
-      (edge) => edge !== this.#current && now - this.#left(edge) >= LOST_MS,
+      (edge) => edge !== this.#current && now - (this.#leftAt.get(edge) ?? Number.NaN) >= leastMs,
     );
     const order: string[] = [];
     while (those.length > 0) {
@@ -43,13 +59,6 @@ export class Edges {
       order.push(...those.splice(at, 1));
     }
     return order;
-  }
-
-  /** The others that were left a moment ago, the longest ago first: they may be well again. */
-  left(now: number): readonly string[] {
-    return this.all
-      .filter((edge) => edge !== this.#current && now - this.#left(edge) < LOST_MS)
-      .sort((a, b) => this.#left(a) - this.#left(b));
   }
 
   /**
@@ -61,10 +70,6 @@ export class Edges {
     this.#leftAt.set(this.#current, now);
     if (next !== null) this.#current = next;
     return next;
-  }
-
-  #left(edge: string): number {
-    return this.#leftAt.get(edge) ?? Number.NEGATIVE_INFINITY;
   }
 }
 

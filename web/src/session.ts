@@ -34,7 +34,7 @@ const TIMER_MIN_MS = 20;
 /** Viewers of an edge that is gone, or about to go, leave within so long, each at a moment of its own. */
 const LEAVE_LOST_MS = 400;
 const LEAVE_DRAINING_MS = 3_000;
-/** While all others are away and the current edge is about to stop, they are asked again within so long. */
+/** While no other is well and the current edge is about to stop, they are asked again within so long. */
 const LOOK_AGAIN_MS = 4_000;
 /** Who paused for less than this goes on live; for longer, where the picture was stopped. */
 const HELD_MS = 5_000;
@@ -106,7 +106,7 @@ export class Session {
   #leaving: ReturnType<typeof setTimeout> | undefined;
   /** The edge said that it is about to stop. */
   #drained = false;
-  /** Edges that were left are asked whether they are well again. */
+  /** Others are being asked whether they are well. */
   #looking = false;
   #lookAgain: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -320,7 +320,10 @@ export class Session {
     // The ladder found no path that has a window.
     if (shifted && !this.#ladder.behind) this.#placeMs = null;
     this.#settle();
-    if (lostEdge(event)) this.#leave(LEAVE_LOST_MS);
+    // Of an edge that has no place, or refuses this viewer alone, another that is well may do the same: it is
+    // not gone back to for saying that it is.
+    const gone = lostEdge(event) && this.#leave(LEAVE_LOST_MS);
+    if (!gone && event.type === 'status' && lostEdge(event)) void this.#look(LEAVE_LOST_MS);
     // A page in the background is given too few turns to tell what its viewer does not see.
     const held = this.#heldAt !== null;
     const resting = held || document.hidden || RESTING.has(this.#ladder.state);
@@ -455,21 +458,25 @@ export class Session {
   #drain(base: string): void {
     if (this.#closed || base !== this.#endpoints.base) return;
     this.#drained = true;
-    this.#leave(LEAVE_DRAINING_MS);
+    this.#leaveDraining();
     this.#host.changed();
   }
 
-  /**
-   * Goes to another edge within so long: to `to`, or any that was not left a moment ago, or else to one that
-   * was and is well again.
-   */
-  #leave(withinMs: number, to: string | null = null): void {
-    if (this.#closed || this.#leaving !== undefined || navigator.onLine === false) return;
+  /** It plays on until it stops: what was left before is gone to only where that is known to be better. */
+  #leaveDraining(): void {
+    const untried = this.#edges.untried(performance.now()).at(0);
+    if (untried !== undefined) this.#leave(LEAVE_DRAINING_MS, untried);
+    else void this.#look(LEAVE_DRAINING_MS);
+  }
+
+  /** Goes to another edge, to `to` or any that was not left a moment ago, within so long; whether there is one. */
+  #leave(withinMs: number, to: string | null = null): boolean {
+    if (!this.#free) return false;
     const next = this.#edges.next(performance.now(), to);
-    if (next === null) return void this.#lookBack(withinMs);
-    clearTimeout(this.#lookAgain);
+    if (next === null) return false;
     this.#leaving = setTimeout(() => {
       this.#leaving = undefined;
+      clearTimeout(this.#lookAgain);
       this.#drained = false;
       this.#src = `${next}/live/${this.#endpoints.id}`;
       this.#endpoints = endpoints(this.#src, next);
@@ -479,22 +486,29 @@ export class Session {
       void this.#ask();
       this.#handle({ type: 'edge' });
     }, Math.random() * withinMs);
+    return true;
   }
 
-  /** Goes back to an edge that was left, if one of them is well again. */
-  async #lookBack(withinMs: number): Promise<void> {
-    if (this.#looking) return;
+  /** Whether another edge may be gone to, and none is being gone to. */
+  get #free(): boolean {
+    return !this.#closed && this.#leaving === undefined && navigator.onLine !== false;
+  }
+
+  /** Goes to an edge that says that it is well, also if it was left a moment ago. */
+  async #look(withinMs: number): Promise<void> {
+    if (this.#looking || !this.#free) return;
     const { base, id } = this.#endpoints;
     this.#looking = true;
     clearTimeout(this.#lookAgain);
-    const back = await firstWithMedia(this.#edges.left(performance.now()), id, this.#headers);
+    const askable = this.#edges.askable(performance.now());
+    const well = await firstWithMedia(askable, id, this.#headers);
     this.#looking = false;
-    if (this.#closed || base !== this.#endpoints.base) return;
-    if (back !== null) return this.#leave(withinMs, back);
-    // One that is lost is tried again and left again by the ladder, one that drains plays on until it stops.
+    if (base !== this.#endpoints.base || !this.#free) return;
+    if (well !== null) return void this.#leave(withinMs, well);
+    // One that is lost is tried again by the ladder, one that drains plays on.
     if (!this.#drained) return;
     const wait = (LOOK_AGAIN_MS * (1 + Math.random())) / 2;
-    this.#lookAgain = setTimeout(() => this.#leave(withinMs), wait);
+    this.#lookAgain = setTimeout(() => this.#leaveDraining(), wait);
   }
 
   #captureNowMs(): number | null {
@@ -523,8 +537,7 @@ export class Session {
     const { base, id } = this.#endpoints;
     const { cutOff, ...standing } = await askStatus(this.#endpoints, this.#headers);
     // Not anywhere: where all edges have lost their origin, each keeps its viewers for when it is back.
-    const now = performance.now();
-    const others = cutOff ? [...this.#edges.others(now), ...this.#edges.left(now)] : [];
+    const others = cutOff ? this.#edges.askable(performance.now()) : [];
     const better = await firstWithMedia(others, id, this.#headers);
     // Of an edge that is not asked any more nothing follows, and the ladder does not wait for it.
     if (base !== this.#endpoints.base) return;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Edges, edgeList, LOST_MS } from '../src/edges.ts';
+import { Edges, edgeList, LOOK_MS, LOST_MS } from '../src/edges.ts';
 
 test('an edge that is lost is left for another, and comes into question again later', () => {
   const edges = new Edges('https://a', ['https://b', 'https://c'], () => 0);
@@ -8,8 +8,9 @@ test('an edge that is lost is left for another, and comes into question again la
   expect(edges.next(1_000)).toBe('https://c');
   expect(edges.next(2_000), 'all were left a moment ago').toBeNull();
   expect(edges.current).toBe('https://c');
-  expect(edges.left(2_000), 'the longest ago first').toEqual(['https://a', 'https://b']);
-  expect(edges.left(LOST_MS)).toEqual(['https://b']);
+  expect(edges.untried(LOST_MS), 'each was left once').toEqual([]);
+  expect(edges.askable(LOOK_MS), 'the other was left a moment ago').toEqual(['https://a']);
+  expect(edges.askable(LOOK_MS + 1_000)).toEqual(['https://a', 'https://b']);
   expect(edges.next(LOST_MS)).toBe('https://a');
 });
 

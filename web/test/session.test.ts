@@ -20,6 +20,10 @@ const [A, B] = ['https://a.example', 'https://b.example'];
 let draining: Set<string>;
 /** Edges that answer nothing. */
 let down: Set<string>;
+/** Edges that have no place for another viewer. */
+let full: Set<string>;
+/** The paths that edges were asked for. */
+let asked: string[];
 /** Edges that have lost their upstream. */
 let cutOff: Set<string>;
 /** What the edges were told that is played, oldest first. */
@@ -32,6 +36,8 @@ beforeEach(() => {
   draining = new Set();
   cutOff = new Set();
   down = new Set();
+  full = new Set();
+  asked = [];
   told = [];
   videos = [];
   vi.stubGlobal('navigator', { onLine: true });
@@ -40,6 +46,11 @@ beforeEach(() => {
   vi.stubGlobal('fetch', async (to: string, { body = '' }: { body?: string } = {}) => {
     const { origin, pathname } = new URL(to);
     if (down.has(origin)) throw new TypeError('refused');
+    asked.push(pathname);
+    if (full.has(origin) && pathname.endsWith('.m3u8')) {
+      const headers = { 'Lectern-Reason': 'full', 'Retry-After': '10' };
+      return new Response(null, { status: 429, headers });
+    }
     const away = { state: 'away', t0_ms: 1, cut_off: true };
     const live = draining.has(origin) ? { draining: true } : {};
     if (pathname === '/live/talk') return Response.json(cutOff.has(origin) ? away : live);
@@ -92,13 +103,35 @@ test('of two edges that are replaced in turn the second is left for the first ag
   await play(13_000);
   expect(session.src).toBe(`${B}/live/talk`);
   draining.add(B);
-  await play(13_000);
+  await play(9_000);
   expect(session.src, 'both are about to stop: it plays on').toBe(`${B}/live/talk`);
   expect(session.draining).toBe(true);
   draining.delete(A);
-  await play(8_000);
+  await play(6_000);
   expect(session.src, 'left less than 20 s ago, and new since').toBe(`${A}/live/talk`);
   expect(session.draining).toBe(false);
+});
+
+test('an edge that is about to stop plays on while the other is gone for good', async () => {
+  await play(1_000);
+  draining.add(A);
+  await play(13_000);
+  expect(session.src).toBe(`${B}/live/talk`);
+  down.add(A);
+  draining.add(B);
+  await play(9_000);
+  for (let seconds = 0; seconds < 40; seconds += 1) {
+    await play(1_000);
+    expect(session.src).toBe(`${B}/live/talk`);
+    expect(session.draining).toBe(true);
+  }
+});
+
+test('of edges that have no place none is asked without end', async () => {
+  full = new Set([A, B]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked.filter((path) => path.endsWith('.m3u8')).length).toBeLessThan(20);
+  expect(asked.length).toBeLessThan(60);
 });
 
 test('an edge that dies is left for one that was left a moment ago and is well again', async () => {

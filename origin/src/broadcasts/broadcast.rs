@@ -307,9 +307,9 @@ impl Broadcast {
         self.lock().doctor.findings().to_vec()
     }
 
-    /// Whether this process may publish to it.
-    pub(super) fn is_ours(&self) -> bool {
-        self.lock().lease.is_some()
+    /// By which this process may publish to it; `None` if it may not.
+    pub(super) fn owned_by(&self) -> Option<Epoch> {
+        self.lock().lease.as_ref().map(|lease| lease.timeline().epoch())
     }
 
     pub(super) fn status(&self) -> Status {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Broadcasts;
 use super::broadcast::Broadcast;
+use crate::seldom::warn_seldom;
 use crate::timelines::{Error, PROGRESS_EACH};
 
 /// How often it is looked up whose all broadcasts are, besides being told.
@@ -143,7 +144,7 @@ impl Broadcasts {
         }
         let ids: Vec<_> = ids.into_iter().collect();
         if let Err(error) = self.look_up(&ids).await {
-            tracing::warn!(%error, "whose the broadcasts are cannot be read; trying again");
+            warn_seldom!(%error, "whose the broadcasts are cannot be read; trying again");
             self.means.chores.change(|wanted| wanted.read.extend(ids));
         }
     }
@@ -188,7 +189,7 @@ impl Broadcasts {
             Ok(stored) => stored,
             Err(error) => {
                 // Media goes on with what is reserved.
-                tracing::warn!(%error, "how far the broadcasts came is not stored; trying again");
+                warn_seldom!(%error, "how far the broadcasts came is not stored; trying again");
                 return;
             }
         };
@@ -213,7 +214,7 @@ impl Broadcasts {
         let rows = match self.means.timelines.read(&ids).await {
             Ok(rows) => rows,
             Err(error) => {
-                tracing::warn!(%error, "whose the broadcasts are cannot be read; trying again");
+                warn_seldom!(%error, "whose the broadcasts are cannot be read; trying again");
                 return;
             }
         };

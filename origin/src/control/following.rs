@@ -10,6 +10,7 @@ use super::store::{self, Conflict, Stored};
 use super::{Control, Error, lock, now};
 use crate::broadcasts::BROADCASTS_MAX;
 use crate::database::news::News;
+use crate::seldom::warn_seldom;
 
 /// A stop that this origin hears of so late keeps nobody from coming back who was ended by it: the time that
 /// they have to wait is over.
@@ -61,7 +62,7 @@ impl Control {
         news.stopped.iter().for_each(|id| self.broadcasts.stop(id));
         if news.everything {
             if let Err(error) = self.follow_all().await {
-                tracing::warn!(%error, "what other origins have changed cannot be read; trying again");
+                warn_seldom!(%error, "what other origins have changed cannot be read; trying again");
                 self.is_unsure(News::Everything);
             }
             // What was asked for besides is among it.
@@ -70,7 +71,7 @@ impl Control {
         if news.viewer_keys {
             let _changing = self.changing.lock().await;
             if let Err(error) = self.tell_viewer_keys().await {
-                tracing::warn!(%error, "the keys for viewers cannot be read or told; trying again");
+                warn_seldom!(%error, "the keys for viewers cannot be read or told; trying again");
                 self.is_unsure(News::ViewerKeys);
             }
         }
@@ -84,7 +85,7 @@ impl Control {
         if news.rights {
             self.store.rights_changed();
             if let Err(error) = self.follow_setup().await {
-                tracing::warn!(%error, "whether there is an account is not known; trying again");
+                warn_seldom!(%error, "whether there is an account is not known; trying again");
                 self.is_unsure(News::Rights);
             }
         }

@@ -6,6 +6,7 @@ mod accounts;
 mod broadcasts;
 mod columns;
 mod keys;
+mod live;
 mod members;
 mod registrations;
 mod sessions;
@@ -23,6 +24,7 @@ use sqlx::Connection as _;
 use self::columns::{
     damaged, instant, maybe_instant, millis, number, number_of, one_row, parsed, truth,
 };
+pub use self::live::{Said, Saying};
 pub use self::webhooks::{Due, Happened};
 use super::records::{
     Account, ApiToken, Attempt, Broadcast, Delivery, Member, MemberRole, NewRegistration,
@@ -240,9 +242,39 @@ impl Store {
         ))
     }
 
+    /// Whether other origins write to the same database.
+    pub fn is_shared(&self) -> bool {
+        self.database.writer().is_shared()
+    }
+
+    /// Tells the others, as `origin`, how these are now; another that owns one by a later epoch keeps its word.
+    pub async fn tell_live(&self, origin: &str, rows: &[Saying]) -> Result<(), Error> {
+        for rows in rows.chunks(live::ROWS_MAX) {
+            call!(self.database, |connection| live::tell(connection, origin, rows))?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what was told as `origin` of all but these.
+    pub async fn take_back_live(
+        &self,
+        origin: &str,
+        but: &BTreeSet<BroadcastId>,
+    ) -> Result<(), Error> {
+        call!(self.database, |connection| live::take_back(connection, origin, but))
+    }
+
+    /// How broadcasts are that are on air at others than `origin`.
+    pub async fn live_elsewhere(&self, origin: &str) -> Result<Vec<Said>, Error> {
+        call!(self.database, |connection| live::read(connection, origin))
+    }
+
     /// Lets go of sessions and tokens that are over.
     pub async fn sweep(&self, now: UtcTime) -> Result<(), Error> {
-        call!(self.database, |connection| sessions::sweep(connection, now))
+        call!(self.database, |connection| async {
+            sessions::sweep(connection, now).await?;
+            live::sweep(connection, now).await
+        })
     }
 
     /// Adds a token.

@@ -20,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use super::CONNECTION_WAIT;
+use crate::seldom::warn_seldom;
 
 /// What all origins on one database listen to.
 const CHANNEL: &str = "lectern";
@@ -243,7 +244,7 @@ impl Listener {
                 again = AGAIN_MIN;
             }
             if let Err(error) = ended {
-                tracing::warn!(%error, "other origins are not heard; listening again");
+                warn_seldom!(%error, "other origins are not heard; listening again");
             }
             tokio::time::sleep(again).await;
             again = (2 * again).min(AGAIN_MAX);

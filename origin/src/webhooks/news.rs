@@ -42,6 +42,8 @@ impl News {
         let event = match (was, state) {
             (was, state) if was == state => None,
             (_, BroadcastState::Live) => Some(WebhookEvent::Live),
+            // Nobody waits for what has ended: it has gone to another origin, which tells the rest.
+            (BroadcastState::Ended, BroadcastState::Away) => None,
             (_, BroadcastState::Away) => Some(WebhookEvent::Away),
             (BroadcastState::Live | BroadcastState::Away, BroadcastState::Ended) => {
                 Some(WebhookEvent::Ended)
@@ -85,8 +87,10 @@ mod tests {
 
     #[test]
     fn of_what_has_ended_before_nothing_is_told() {
-        use BroadcastState::{Ended, Unbegun};
+        use BroadcastState::{Away, Ended, Live, Unbegun};
         assert!(told(&[Some(Ended), Some(Ended)]).is_empty());
         assert!(told(&[Some(Unbegun), None]).is_empty());
+        let gone_over = told(&[Some(Live), Some(Ended), Some(Away)]);
+        assert_eq!(gone_over, ["broadcast.live", "broadcast.ended"]);
     }
 }

@@ -6,7 +6,10 @@ use axum::body::BodyDataStream;
 use axum::http::{Method, StatusCode};
 use futures::StreamExt as _;
 use lectern_origin::broadcasts::TakeHandle;
+use lectern_origin::control::store::{Saying, Store};
+use lectern_origin::database::Database;
 use lectern_origin::ingest::Take as _;
+use lectern_relay_proto::net::Epoch;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _};
 
@@ -257,22 +260,28 @@ async fn what_is_on_air_at_one_is_shown_at_the_other() {
     let ada = Who::Cookie(&ada);
     let mut beside = AnyConnection::connect(&server.url()).await.expect("connect");
     // Of a later version, which says it otherwise.
-    let foreign = "INSERT INTO live (broadcast, origin, told_ms, said) VALUES ('gone', 'later', \
-                   CAST(extract(epoch FROM now()) * 1000 AS BIGINT), '{}')";
+    let foreign = "INSERT INTO live (broadcast, epoch, origin, told_ms, said) VALUES ('gone', 1, \
+                   'later', CAST(extract(epoch FROM now()) * 1000 AS BIGINT), '{}')";
     sqlx::query(foreign).execute(&mut beside).await.expect("inserted");
     let key = make(&one, ada, "algebra-1").await;
     seen(&other, ada, "algebra-1", |seen| seen["state"] == "unbegun").await;
     let mut take = one.publish(&key).await;
     publish_sound(&mut take);
-    let shown = seen(&other, ada, "algebra-1", |seen| seen["state"] == "live").await;
-    assert_eq!(shown["findings"], 1, "there is no picture: {shown}");
+    // There is no picture.
+    let is_found = |seen: &Value| seen["state"] == "live" && seen["findings"] == 1;
+    let shown = seen(&other, ada, "algebra-1", is_found).await;
     assert_eq!(shown, one.get(ada, "/broadcasts/algebra-1").await.body);
     let list = other.get(ada, "/broadcasts?state=live").await.body;
     assert_eq!(list["items"][0]["id"], "algebra-1", "{list}");
     let own = one.get(ada, "/broadcasts/algebra-1/live").await.body;
     assert_eq!(own["publisher"]["protocol"], "rtmp");
-    assert!(own["report"]["history"].as_array().is_some_and(|all| all.len() > 1), "{own}");
-    assert_eq!(other.get(ada, "/broadcasts/algebra-1/live").await.body, own);
+    // Seconds end meanwhile, of which the other hears two later.
+    once("the other shows the same", async || {
+        let own = one.get(ada, "/broadcasts/algebra-1/live").await.body;
+        assert!(own["report"]["history"].as_array().is_some_and(|all| all.len() > 1), "{own}");
+        (other.get(ada, "/broadcasts/algebra-1/live").await.body == own).then_some(())
+    })
+    .await;
     let mut events = other.events(ada, "/events?live=algebra-1").await;
     let live = once("it is told how it is", async || {
         let (event, live) = next_event(&mut events).await;
@@ -287,16 +296,33 @@ async fn what_is_on_air_at_one_is_shown_at_the_other() {
     let mut take = published(&other, &key).await;
     publish_sound(&mut take);
     seen(&one, ada, "algebra-1", |seen| seen["state"] == "live").await;
+    // An origin that has lost it, and does not know that yet, says nothing over its owner.
+    let store = Store::new(Database::new(&server.url()).expect("a URL"));
+    let broadcast = "algebra-1".parse().expect("an id");
+    let late = Saying { broadcast, epoch: Epoch(1), said: "{}".to_owned() };
+    store.tell_live("late", &[late]).await.expect("told");
+    let said = store.live_elsewhere("nobody").await.expect("read");
+    assert!(said.iter().any(|said| said.broadcast.as_str() == "algebra-1"));
+    assert!(said.iter().all(|said| said.origin != "late"));
     // An origin that has died says nothing any more.
-    let died = "INSERT INTO live (broadcast, origin, told_ms, said) SELECT 'provisioned', 'died', \
-                told_ms - 8000, said FROM live WHERE broadcast = 'algebra-1'";
+    let died = "INSERT INTO live (broadcast, epoch, origin, told_ms, said) SELECT 'provisioned', 1, \
+                'died', told_ms, said FROM live WHERE broadcast = 'algebra-1'";
     sqlx::query(died).execute(&mut beside).await.expect("inserted");
+    take.end(true);
+    // Also where it has been on air before.
+    seen(&one, ada, "algebra-1", |seen| seen["state"] == "ended").await;
     for site in [&one, &other] {
         let shown = seen(site, ada, "provisioned", |seen| seen["state"] == "away").await;
         assert_eq!((&shown["live_since"], &shown["findings"]), (&Value::Null, &json!(0)));
         let live = site.get(ada, "/broadcasts/provisioned/live").await.body;
         assert_eq!((&live["publisher"], &live["viewers"]["total"]), (&Value::Null, &json!(0)));
         assert!(live["since"].is_string(), "{live}");
+    }
+    // Whoever stops it knows that it is over.
+    let stopped = one.post(ada, "/broadcasts/provisioned/stop", json!({})).await;
+    assert_eq!(stopped.status, StatusCode::NO_CONTENT);
+    for site in [&one, &other] {
+        seen(site, ada, "provisioned", |seen| seen["state"] == "unbegun").await;
     }
 }
 

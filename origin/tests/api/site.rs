@@ -139,7 +139,7 @@ impl Site {
         let (telling, following) = (CancellationToken::new(), CancellationToken::new());
         let (told, cancel) = (webhooks.clone(), telling.clone());
         tokio::spawn(async move { told.run(cancel).await });
-        let elsewhere = Arc::new(Elsewhere::new(control.clone(), database.clone()));
+        let elsewhere = Arc::new(Elsewhere::new(control.clone()));
         let router = api::routes(control.clone(), elsewhere.clone(), comments, webhooks, settings);
         let mut site = Self {
             router,

@@ -6,6 +6,7 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -332,10 +333,14 @@ impl Session {
                 _ => std::future::pending().await,
             }
         };
+        let mut driving = pin!(moq_net::time::run(driver));
         let reason = tokio::select! {
-            reason = moq_net::time::run(driver) => reason,
+            reason = &mut driving => reason,
             () = revoked => {
                 self.refused("revoked");
+                // The driver tells the edge why.
+                session.abort(moq_net::Error::Unauthorized);
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, driving).await;
                 moq_net::Error::Unauthorized
             }
         };

@@ -266,15 +266,18 @@ impl Dialler {
             let why = error.to_string();
             if accepted {
                 tracing::warn!(upstream = name, %address, %error, "upstream disconnected");
+                // Also where the token was taken out: the next session is opened with a new one, if there is.
                 (backoff, said) = (BACKOFF_MIN, String::new());
-            } else if why == said {
-                tracing::debug!(upstream = name, %address, %error, "still not connected");
             } else {
-                tracing::warn!(upstream = name, %address, %error, "upstream not connected");
-                said = why;
-            }
-            if matches!(error, Error::Refused | Error::Untrusted(_) | Error::NotAccepted(_)) {
-                backoff = BACKOFF_MAX;
+                if why == said {
+                    tracing::debug!(upstream = name, %address, %error, "still not connected");
+                } else {
+                    tracing::warn!(upstream = name, %address, %error, "upstream not connected");
+                    said = why;
+                }
+                if matches!(error, Error::Refused | Error::Untrusted(_) | Error::NotAccepted(_)) {
+                    backoff = BACKOFF_MAX;
+                }
             }
             self.board.set(&key, State::Failed(Arc::new(error)));
             let jitter = rand::rng().random_range(0.5..=1.0);

@@ -12,9 +12,11 @@ const STALL_DEAD: Duration = Duration::from_secs(5);
 const PROBE: Duration = Duration::from_millis(1_500);
 const RETRY: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// An edge that was left is not gone to again for so long, unless there is no other and it is well again.
+/// An edge that was left is not gone to again for so long, unless there is no other and it says that it is well.
 const LOST: Duration = Duration::from_secs(20);
-/// While all others are away and the edge is about to stop, they are asked again within so long.
+/// And is not asked whether it is for so long.
+const LOOK: Duration = Duration::from_secs(4);
+/// While no other is well and the edge is about to stop, they are asked again within so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(4);
 /// Viewers leave an edge that is lost, or about to go, within so long.
 const LEAVE_LOST: Duration = Duration::from_millis(400);
@@ -51,20 +53,20 @@ pub(crate) enum Event {
     Draining,
     /// The edge has lost its upstream, and that one has not.
     Better(usize),
-    /// Of the others that were left, that one is well again, if any.
+    /// Of the others that one is well, if any.
     Looked(Option<usize>),
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// An attempt at an edge.
     Start(u64, usize),
     Stop(u64),
     /// Ask that edge how the broadcast stands.
     Ask(usize),
-    /// Ask the others than that edge whether one of them is well again.
-    Look(usize),
+    /// Ask these other edges than the first whether one of them is well.
+    Look(usize, Vec<usize>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +163,7 @@ impl Ladder {
             Event::Standing(standing) => self.stands(standing, random, now),
             Event::Draining => {
                 self.drained = true;
-                self.leave(LEAVE_DRAINING, random, now);
+                self.leave_draining(random, now);
             }
             Event::Looked(edge) => self.looked(edge, random, now),
             Event::Better(edge) => self.leave_for(edge, LEAVE_LOST, random, now),
@@ -173,11 +175,12 @@ impl Ladder {
         if let Some((_, edge)) = self.leaving.filter(|(at, _)| now >= *at) {
             self.leaving = None;
             self.current = edge;
-            (self.asking, self.drained, self.looking) = (false, false, None);
+            (self.asking, self.drained, self.looking, self.look) = (false, false, None, None);
             self.start(now);
         }
         if self.look.is_some_and(|at| now >= at) {
-            self.leave(LEAVE_DRAINING, random, now);
+            self.look = None;
+            self.leave_draining(random, now);
         }
         if let Some(trying) = self.trying.filter(|trying| now >= trying.deadline) {
             self.failed(trying.id, Failure::Attempt, random, now);
@@ -274,8 +277,9 @@ impl Ladder {
         self.asking = false;
         let silent = self.front.map(|front| now.saturating_duration_since(front.last));
         let dead = self.front.is_none_or(|front| front.dead);
-        if standing == Standing::Unreachable {
-            self.leave(LEAVE_LOST, random, now);
+        // One that has no place, or refuses this viewer alone, is not left for another that may do the same.
+        if standing == Standing::Unreachable && !self.leave(LEAVE_LOST, random, now) {
+            self.look(LEAVE_LOST, now);
         }
         if self.retry.is_some() || (!dead && silent.is_some_and(|silent| silent < STALL_ASK)) {
             return;
@@ -292,24 +296,42 @@ impl Ladder {
         }
     }
 
-    /// Goes to another edge within so long: to one that was not left a moment ago, or else to one that was and is
-    /// well again.
-    fn leave(&mut self, within: Duration, random: f64, now: Instant) {
-        self.left[self.current] = Some(now);
-        let others: Vec<usize> = (0..self.left.len())
-            .filter(|edge| self.left[*edge].is_none_or(|at| now.duration_since(at) >= LOST))
-            .collect();
-        let at = (random * others.len() as f64) as usize;
-        if let Some(next) = others.get(at.min(others.len().saturating_sub(1))) {
-            self.leave_for(*next, within, random, now);
-        } else if self.leaving.is_none() && self.looking.is_none() {
-            (self.looking, self.look) = (Some(within), None);
-            self.actions.push(Action::Look(self.current));
+    /// Goes to another edge within so long, if there is one that was not left a moment ago; whether there is.
+    fn leave(&mut self, within: Duration, random: f64, now: Instant) -> bool {
+        let next = one_of(&self.left_for(LOST, now), random);
+        if let Some(next) = next {
+            self.leave_for(next, within, random, now);
         }
+        next.is_some()
+    }
+
+    /// It plays on until it stops: what was left before is gone to only where that is known to be better.
+    fn leave_draining(&mut self, random: f64, now: Instant) {
+        match one_of(&self.left_for(Duration::MAX, now), random) {
+            Some(next) => self.leave_for(next, LEAVE_DRAINING, random, now),
+            None => self.look(LEAVE_DRAINING, now),
+        }
+    }
+
+    /// Goes to an edge that says that it is well, also if it was left a moment ago.
+    fn look(&mut self, within: Duration, now: Instant) {
+        if self.leaving.is_none() && self.looking.is_none() {
+            (self.looking, self.look) = (Some(within), None);
+            self.actions.push(Action::Look(self.current, self.left_for(LOOK, now)));
+        }
+    }
+
+    /// The others that were left so long ago, or never.
+    fn left_for(&self, least: Duration, now: Instant) -> Vec<usize> {
+        let is_left = |edge: &usize| self.left[*edge].is_none_or(|at| now - at >= least);
+        (0..self.left.len()).filter(|edge| *edge != self.current).filter(is_left).collect()
     }
 
     fn looked(&mut self, back: Option<usize>, random: f64, now: Instant) {
         let Some(within) = self.looking.take() else { return };
+        if self.leaving.is_some() {
+            return;
+        }
         match back {
             Some(edge) => self.leave_for(edge, within, random, now),
             None if self.drained => self.look = Some(now + jittered(LOOK_AGAIN, random)),
@@ -322,6 +344,11 @@ impl Ladder {
         self.look = None;
         self.leaving.get_or_insert((now + within.mul_f64(random), edge));
     }
+}
+
+fn one_of(edges: &[usize], random: f64) -> Option<usize> {
+    let at = (random * edges.len() as f64) as usize;
+    edges.get(at.min(edges.len().saturating_sub(1))).copied()
 }
 
 /// Half fixed, half random.
@@ -372,9 +399,9 @@ mod tests {
         assert_eq!((rig.ladder.anew, rig.ladder.moved), (0, 1));
         assert_eq!(rig.wait().0, [Action::Ask(1)]);
         // The first was left two seconds ago.
-        assert_eq!(rig.handle(Event::Standing(Standing::Unreachable)), [Action::Look(1)]);
+        assert_eq!(rig.handle(Event::Standing(Standing::Unreachable)), [Action::Look(1, vec![])]);
         rig.handle(Event::Looked(None));
-        assert!(rig.ladder.leaving.is_none(), "it is not well yet");
+        assert!(rig.ladder.leaving.is_none());
     }
 
     #[test]
@@ -383,11 +410,11 @@ mod tests {
         rig.handle(Event::Draining);
         rig.wait();
         rig.handle(Event::Picture(2));
-        assert_eq!(rig.handle(Event::Draining), [Action::Look(1)]);
+        assert_eq!(rig.handle(Event::Draining), [Action::Look(1, vec![])], "just left");
         assert_eq!(rig.handle(Event::Draining), [], "they are being asked");
         rig.handle(Event::Looked(None));
         rig.ladder.handle(Event::Picture(2), 0.5, rig.now + Duration::from_secs(2));
-        assert_eq!(rig.wait(), (vec![Action::Look(1)], 3_000));
+        assert_eq!(rig.wait(), (vec![Action::Look(1, vec![0])], 3_000));
         rig.handle(Event::Picture(2));
         rig.handle(Event::Looked(Some(0)));
         assert_eq!(rig.wait().0, [Action::Start(3, 0)]);

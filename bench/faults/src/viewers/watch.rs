@@ -174,10 +174,10 @@ pub(crate) async fn watch(
                 Action::Ask(edge) => {
                     asked.spawn(ask(client.clone(), edges.clone(), edge, true));
                 }
-                Action::Look(edge) => {
+                Action::Look(edge, others) => {
                     let (client, edges) = (client.clone(), edges.clone());
                     looked.spawn(
-                        async move { (edge, first_with_media(&client, &edges, edge).await) },
+                        async move { (edge, first_with_media(&client, &edges, others).await) },
                     );
                 }
             }
@@ -260,7 +260,10 @@ struct Status {
 async fn ask(client: Client, edges: Vec<String>, edge: usize, asked: bool) -> Answer {
     let (standing, status) = stands(&client, &edges[edge]).await;
     let better = match asked && status.cut_off {
-        true => first_with_media(&client, &edges, edge).await,
+        true => {
+            let others = (0..edges.len()).filter(|other| *other != edge);
+            first_with_media(&client, &edges, others).await
+        }
         false => None,
     };
     // It has no T0 before its first frame.
@@ -268,9 +271,13 @@ async fn ask(client: Client, edges: Vec<String>, edge: usize, asked: bool) -> An
     Answer { edge, standing, draining: status.draining, t0_ms, better, asked }
 }
 
-/// The first of the others than `edge` that has media, and stays.
-async fn first_with_media(client: &Client, edges: &[String], edge: usize) -> Option<usize> {
-    for other in (0..edges.len()).filter(|other| *other != edge) {
+/// The first of these that has media, and stays.
+async fn first_with_media(
+    client: &Client,
+    edges: &[String],
+    these: impl IntoIterator<Item = usize>,
+) -> Option<usize> {
+    for other in these {
         let (standing, status) = stands(client, &edges[other]).await;
         if standing == Standing::Live && !status.cut_off && !status.draining {
             return Some(other);

@@ -5,8 +5,8 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection, Row};
 
 use super::{
-    Changed, Conflict, Error, Stored, damaged, instant, keys, members, millis, number, number_of,
-    parsed, truth,
+    Changed, Conflict, Error, Stored, damaged, instant, keys, live, members, millis, number,
+    number_of, parsed, truth,
 };
 use crate::broadcasts::BROADCASTS_MAX;
 use crate::control::records::{Broadcast, MemberRole};
@@ -35,7 +35,7 @@ const THERE: &str = "SELECT rev FROM broadcasts WHERE id = $1";
 const REMOVE: &str = "DELETE FROM broadcasts WHERE id = $1 AND rev = $2";
 
 /// What people said and who was there goes with the broadcast; in the order of what refers to what.
-const REMOVE_WITH_IT: [&str; 8] = [
+const REMOVE_WITH_IT: [&str; 9] = [
     "DELETE FROM members WHERE broadcast = $1",
     "DELETE FROM comment_votes WHERE broadcast = $1",
     "DELETE FROM comment_blocks WHERE broadcast = $1",
@@ -43,6 +43,7 @@ const REMOVE_WITH_IT: [&str; 8] = [
     "DELETE FROM comment_rooms WHERE broadcast = $1",
     "DELETE FROM attendance WHERE broadcast = $1",
     "DELETE FROM broadcast_stops WHERE broadcast = $1",
+    "DELETE FROM live WHERE broadcast = $1",
     "DELETE FROM timelines WHERE id = $1",
 ];
 
@@ -144,8 +145,10 @@ pub(super) async fn stopped(
     id: &BroadcastId,
     now: UtcTime,
 ) -> Result<(), Error> {
-    sqlx::query(STOPPED).bind(id.as_str()).bind(millis(now)).execute(connection).await?;
-    Ok(())
+    let stopped = sqlx::query(STOPPED).bind(id.as_str()).bind(millis(now));
+    stopped.execute(&mut *connection).await?;
+    // An origin that has died with it says nothing more.
+    live::forget(connection, id).await
 }
 
 pub(super) async fn stops(

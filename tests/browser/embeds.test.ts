@@ -33,5 +33,9 @@ test('on a page of another site, themed by it', async () => {
   );
   expect(colour).toContain('rgb(1, 2, 3)');
   // It may read the comments; whether it may write them is the edge's to say.
-  await page.locator('lectern-comments').getByText('Noch keine Kommentare').waitFor();
+  const comments = page.locator('lectern-comments');
+  await comments.getByText('Noch keine Kommentare').waitFor();
+  // Nor is any key of use here: that is said, and not that it is the wrong one.
+  await comments.evaluate((it) => Object.assign(it, { moderatorKey: 'the-key' }));
+  await comments.getByText('edge.comment_origins').waitFor();
 });

@@ -175,7 +175,7 @@ export class LecternComments extends LitElement {
         ${
           desk && desk.moderator !== null
             ? html`<lectern-moderation
-                .texts=${texts} .moderator=${desk.moderator} .settings=${desk.settings}
+                .texts=${texts} .moderator=${desk.moderator} .mayWrite=${desk.mayWrite} .settings=${desk.settings}
                 .blocks=${desk.blocks} .done=${desk.done} .waiting=${desk.room.held().length}
                 .view=${this.view} .broadcast=${this.#broadcast}
                 .notice=${notice?.what === 'done' ? noticeText(texts, notice) : ''} .comments=${this.#all}

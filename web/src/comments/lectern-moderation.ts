@@ -20,6 +20,7 @@ const BYTE_ORDER_MARK = '\uFEFF';
 /**
  * @prop {Texts} texts - in the viewer's language
  * @prop {boolean} moderator - the key was the right one
+ * @prop {boolean} mayWrite - the edge takes comments from this site; else the right key is of no use either
  * @prop {Settings} settings - what is in force
  * @prop {Block[] | null} blocks - who may not write; null while nobody knows
  * @prop {number} waiting - how many comments wait for a moderator
@@ -35,6 +36,7 @@ export class LecternModeration extends LitElement {
   static override properties = {
     texts: { attribute: false },
     moderator: { attribute: false },
+    mayWrite: { attribute: false },
     settings: { attribute: false },
     blocks: { attribute: false },
     waiting: { attribute: false },
@@ -50,6 +52,7 @@ export class LecternModeration extends LitElement {
 
   declare texts: Texts;
   declare moderator: boolean;
+  declare mayWrite: boolean;
   declare settings: Settings;
   declare blocks: readonly Block[] | null;
   declare waiting: number;
@@ -70,6 +73,7 @@ export class LecternModeration extends LitElement {
     super();
     this.texts = textsFor(navigator.languages);
     this.moderator = false;
+    this.mayWrite = true;
     this.settings = { closed: false, approval: false, slowMs: 0, attendance: false };
     this.blocks = null;
     this.waiting = 0;
@@ -91,7 +95,7 @@ export class LecternModeration extends LitElement {
         this.read = true;
       };
       return html`<div class="strip wrong" lang=${lang}>
-        <span role="alert">${R.wrongKey}</span>
+        <span role="alert">${this.mayWrite ? R.wrongKey : R.keyElsewhere}</span>
         <button class="close" type="button" aria-label=${R.close} title=${R.close} @click=${read}>
           ${ICONS.remove}
         </button>

@@ -214,7 +214,8 @@ export class ConsoleLive extends View {
     const { live: T } = this.T;
     const { publisher = null, standby = false } = this.live ?? {};
     if (!publisher) return this.#tile(T.encoder, '–', T.notLive);
-    const key = this.keys.find(({ id }) => id === publisher.key)?.label ?? publisher.key;
+    // Who made it through the API may have given it no label.
+    const key = this.keys.find(({ id }) => id === publisher.key)?.label || publisher.key;
     const via = T.via(publisher.protocol.toUpperCase(), key);
     return this.#tile(T.encoder, via, standby ? T.standby : T.noStandby, true);
   }

@@ -217,6 +217,8 @@ export const de: Texts = {
     youModerate: 'Sie moderieren',
     wrongKey:
       'Der Moderationsschlüssel im Link stimmt nicht. Sie können wie alle anderen zuschauen und schreiben.',
+    keyElsewhere:
+      'Von dieser Website aus können Sie nicht moderieren: Die Edge nimmt von ihr keine Kommentare an. Wer sie betreibt, erlaubt das mit edge.comment_origins.',
     closed: 'Der Host hat die Kommentare geschlossen.',
     closedToOthers: 'Die Kommentare sind geschlossen: Nur die Moderation kann schreiben.',
     approvalOn: 'Kommentare erscheinen, sobald die Moderation sie freigegeben hat.',

@@ -213,6 +213,8 @@ export const en: Texts = {
     youModerate: 'You are a moderator',
     wrongKey:
       'The moderator key in the link is not the right one. You can watch and write like everybody else.',
+    keyElsewhere:
+      'You cannot moderate from this site: the edge takes no comments from it. Its operator allows that with edge.comment_origins.',
     closed: 'The host has closed the comments.',
     closedToOthers: 'Comments are closed: only moderators can write.',
     approvalOn: 'Comments are shown once a moderator has approved them.',

@@ -209,6 +209,8 @@ export const es: Texts = {
     youModerate: 'Usted modera',
     wrongKey:
       'La clave de moderación del enlace no es correcta. Puede ver y escribir como los demás.',
+    keyElsewhere:
+      'No puede moderar desde este sitio: el edge no acepta comentarios de él. Quien lo administra lo permite con edge.comment_origins.',
     closed: 'El anfitrión ha cerrado los comentarios.',
     closedToOthers: 'Los comentarios están cerrados: solo puede escribir la moderación.',
     approvalOn: 'Los comentarios aparecen cuando la moderación los aprueba.',

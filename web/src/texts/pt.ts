@@ -207,6 +207,8 @@ export const pt: Texts = {
     youModerate: 'Você é moderador(a)',
     wrongKey:
       'A chave de moderação do link não está certa. Você pode assistir e escrever como todos.',
+    keyElsewhere:
+      'Você não pode moderar a partir deste site: o edge não aceita comentários dele. Quem o administra permite isso com edge.comment_origins.',
     closed: 'O anfitrião fechou os comentários.',
     closedToOthers: 'Os comentários estão fechados: só a moderação pode escrever.',
     approvalOn: 'Os comentários aparecem depois que a moderação os aprova.',

@@ -205,6 +205,7 @@ export interface Texts {
       | 'moderator'
       | 'youModerate'
       | 'wrongKey'
+      | 'keyElsewhere'
       | 'closed'
       | 'closedToOthers'
       | 'approvalOn'

@@ -184,6 +184,8 @@ export const zh: Texts = {
     moderator: '管理员',
     youModerate: '您是管理员',
     wrongKey: '链接中的管理密钥不正确。您可以和其他人一样观看和发言。',
+    keyElsewhere:
+      '无法从本网站进行管理：边缘服务器不接受来自本网站的评论。其运维人员可通过 edge.comment_origins 允许。',
     closed: '主持人已关闭评论。',
     closedToOthers: '评论已关闭：只有管理员可以发言。',
     approvalOn: '评论经管理员审核后才会显示。',

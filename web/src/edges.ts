@@ -39,11 +39,6 @@ export class Edges {
     return this.#leftFor(LOST_MS, now);
   }
 
-  /** The others that were never left, in such an order. */
-  untried(now: number): readonly string[] {
-    return this.#leftFor(Number.POSITIVE_INFINITY, now);
-  }
-
   /** The others that may be asked whether they are well, in such an order. */
   askable(now: number): readonly string[] {
     return this.#leftFor(LOOK_MS, now);

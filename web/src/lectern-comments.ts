@@ -3,6 +3,7 @@
 // what became of what was asked, is the desk's.
 
 import { html, LitElement, nothing } from 'lit';
+import { isElsewhere } from './access.ts';
 import { colours } from './colours.ts';
 import type { AskEvent, View } from './comments/ask.ts';
 import { pinnedComment, type Settle } from './comments/comment-row.ts';
@@ -175,7 +176,7 @@ export class LecternComments extends LitElement {
         ${
           desk && desk.moderator !== null
             ? html`<lectern-moderation
-                .texts=${texts} .moderator=${desk.moderator} .mayWrite=${desk.mayWrite} .settings=${desk.settings}
+                .texts=${texts} .moderator=${desk.moderator} .why=${this.#whyNoModerator(desk)} .settings=${desk.settings}
                 .blocks=${desk.blocks} .done=${desk.done} .waiting=${desk.room.held().length}
                 .view=${this.view} .broadcast=${this.#broadcast}
                 .notice=${notice?.what === 'done' ? noticeText(texts, notice) : ''} .comments=${this.#all}
@@ -279,6 +280,12 @@ export class LecternComments extends LitElement {
   #mayAct(): boolean {
     const shut = this.#desk?.shut ?? null;
     return shut === null || shut === 'closed';
+  }
+
+  /** Why the key makes nobody a moderator here, where that is known. */
+  #whyNoModerator({ mayWrite }: Desk): 'key' | 'site' | null {
+    if (mayWrite) return 'key';
+    return isElsewhere(this.#home.replace(/^ws/, 'http'), document.baseURI) ? 'site' : null;
   }
 
   #toShow(): Shown {

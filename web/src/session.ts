@@ -106,8 +106,8 @@ export class Session {
   #leaving: ReturnType<typeof setTimeout> | undefined;
   /** The edge said that it is about to stop. */
   #drained = false;
-  /** Others are being asked whether they are well. */
-  #looking = false;
+  /** From where others are being asked whether they are well. */
+  #looking: string | null = null;
   #lookAgain: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #openedAt = performance.now();
@@ -449,6 +449,7 @@ export class Session {
     fetch(endpoints.experience, { method: 'POST', body, headers, keepalive: true })
       .then(({ headers }) => {
         if (headers.get('Lectern-Reason') === 'draining') this.#drain(endpoints.base);
+        else this.#stay(endpoints.base);
       })
       // An edge that is lost is told nothing any more; the next hears how the picture stood.
       .catch(() => this.#experience.unheard(report));
@@ -458,15 +459,17 @@ export class Session {
   #drain(base: string): void {
     if (this.#closed || base !== this.#endpoints.base) return;
     this.#drained = true;
-    this.#leaveDraining();
+    // It plays on until it stops, and is left only for one that is known to be better.
+    void this.#look(LEAVE_DRAINING_MS);
     this.#host.changed();
   }
 
-  /** It plays on until it stops: what was left before is gone to only where that is known to be better. */
-  #leaveDraining(): void {
-    const untried = this.#edges.untried(performance.now()).at(0);
-    if (untried !== undefined) this.#leave(LEAVE_DRAINING_MS, untried);
-    else void this.#look(LEAVE_DRAINING_MS);
+  /** The edge at `base` is not about to stop: it was, and another process is there. */
+  #stay(base: string): void {
+    if (!this.#drained || base !== this.#endpoints.base) return;
+    this.#drained = false;
+    clearTimeout(this.#lookAgain);
+    this.#host.changed();
   }
 
   /** Goes to another edge, to `to` or any that was not left a moment ago, within so long; whether there is one. */
@@ -496,19 +499,21 @@ export class Session {
 
   /** Goes to an edge that says that it is well, also if it was left a moment ago. */
   async #look(withinMs: number): Promise<void> {
-    if (this.#looking || !this.#free) return;
     const { base, id } = this.#endpoints;
-    this.#looking = true;
+    if (this.#looking === base || !this.#free) return;
+    this.#looking = base;
     clearTimeout(this.#lookAgain);
+    const drained = this.#drained;
     const askable = this.#edges.askable(performance.now());
     const well = await firstWithMedia(askable, id, this.#headers);
-    this.#looking = false;
-    if (base !== this.#endpoints.base || !this.#free) return;
+    if (this.#looking === base) this.#looking = null;
+    const stays = drained && !this.#drained;
+    if (base !== this.#endpoints.base || stays || !this.#free) return;
     if (well !== null) return void this.#leave(withinMs, well);
     // One that is lost is tried again by the ladder, one that drains plays on.
-    if (!this.#drained) return;
+    if (!drained) return;
     const wait = (LOOK_AGAIN_MS * (1 + Math.random())) / 2;
-    this.#lookAgain = setTimeout(() => this.#leaveDraining(), wait);
+    this.#lookAgain = setTimeout(() => void this.#look(withinMs), wait);
   }
 
   #captureNowMs(): number | null {
@@ -530,6 +535,7 @@ export class Session {
     this.#info = { ...info, captureOffsetMs: info.captureOffsetMs ?? this.#info.captureOffsetMs };
     this.#edges.learn(info.edges);
     if (info.draining) this.#drain(base);
+    else this.#stay(base);
     this.#host.changed();
   }
 

@@ -22,7 +22,7 @@ let draining: Set<string>;
 let down: Set<string>;
 /** Edges that have no place for another viewer. */
 let full: Set<string>;
-/** The paths that edges were asked for. */
+/** What edges were asked for. */
 let asked: string[];
 /** Edges that have lost their upstream. */
 let cutOff: Set<string>;
@@ -46,7 +46,7 @@ beforeEach(() => {
   vi.stubGlobal('fetch', async (to: string, { body = '' }: { body?: string } = {}) => {
     const { origin, pathname } = new URL(to);
     if (down.has(origin)) throw new TypeError('refused');
-    asked.push(pathname);
+    asked.push(origin + pathname);
     if (full.has(origin) && pathname.endsWith('.m3u8')) {
       const headers = { 'Lectern-Reason': 'full', 'Retry-After': '10' };
       return new Response(null, { status: 429, headers });
@@ -125,6 +125,26 @@ test('an edge that is about to stop plays on while the other is gone for good', 
     expect(session.src).toBe(`${B}/live/talk`);
     expect(session.draining).toBe(true);
   }
+  // It was replaced where it is: nobody looks for another any more.
+  draining.delete(B);
+  await play(11_000);
+  expect(session.draining).toBe(false);
+  down.delete(A);
+  asked = [];
+  await play(9_000);
+  expect(session.src).toBe(`${B}/live/talk`);
+  expect(asked.filter((edge) => edge === `${A}/live/talk`)).toEqual([]);
+});
+
+test('an edge that is about to stop plays on where the other has nothing to show', async () => {
+  cutOff.add(B);
+  await play(1_000);
+  draining.add(A);
+  await play(25_000);
+  expect(session.src).toBe(`${A}/live/talk`);
+  cutOff.delete(B);
+  await play(8_000);
+  expect(session.src).toBe(`${B}/live/talk`);
 });
 
 test('of edges that have no place none is asked without end', async () => {

@@ -23,6 +23,8 @@ use crate::wall;
 const TELL_EACH: Duration = Duration::from_secs(2);
 /// Of one who was silent for so long before it was first heard it is believed that it is gone; see also [`Silence`].
 const SILENT_AT_FIRST: Duration = Duration::from_secs(6);
+/// What an origin has told that is silent for so long is not shown any more.
+const KEPT: Duration = Duration::from_secs(600);
 /// Seconds of its history that an origin tells each time: more than lie between two, for one that is late.
 const POINTS_TOLD: usize = 10;
 
@@ -31,10 +33,14 @@ pub struct Elsewhere {
     control: Arc<Control>,
     /// By which others know this process.
     name: String,
-    heard: RwLock<HashMap<BroadcastId, Heard>>,
+    others: RwLock<Others>,
 }
 
-/// What another has told of a broadcast last.
+/// What they have told, this origin among them: what it has lost is shown as it was until its next owner tells.
+#[derive(Default)]
+struct Others(HashMap<BroadcastId, Heard>);
+
+/// What one has told of a broadcast last.
 struct Heard {
     origin: String,
     told_ms: i64,
@@ -47,7 +53,7 @@ impl Elsewhere {
     /// What is to be told and shown of the broadcasts of `control`, by way of its database.
     pub fn new(control: Arc<Control>) -> Self {
         let name = format!("{:016x}", rand::random::<u64>());
-        Self { control, name, heard: RwLock::default() }
+        Self { control, name, others: RwLock::default() }
     }
 
     /// Tells and reads until `cancel`. What it has told stays: before long it is that their encoders are away,
@@ -95,8 +101,8 @@ impl Elsewhere {
         if self.control.broadcasts().owned_by(id).is_some() {
             return None;
         }
-        let heard = self.heard.read().unwrap_or_else(PoisonError::into_inner);
-        heard.get(id).map(|heard| make(&heard.live))
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        others.0.get(id).map(|heard| make(&heard.live))
     }
 
     async fn keep_telling(&self) {
@@ -110,21 +116,24 @@ impl Elsewhere {
         }
     }
 
-    /// Tells how those are that are this origin's now, and takes back what it has told of others.
+    /// Tells how those are that are this origin's now, and takes back what it has told of those that are over.
+    /// What has gone over to another is that one's to replace.
     async fn tell(&self, told: &mut BTreeSet<BroadcastId>) -> Result<(), store::Error> {
+        let (broadcasts, store) = (self.control.broadcasts(), self.control.store());
         let mut rows = Vec::new();
-        for (broadcast, epoch, status) in self.control.broadcasts().own_now() {
+        for (broadcast, epoch, status) in broadcasts.own_now() {
             if let Some(live) = self.of(&broadcast, &status, POINTS_TOLD) {
                 let said = serde_json::to_string(&live).expect("plain");
                 rows.push(Saying { broadcast, epoch, said });
             }
         }
-        let store = self.control.store();
+        let now: BTreeSet<_> = rows.iter().map(|row| row.broadcast.clone()).collect();
+        // Also if nobody answers that it is written.
+        told.extend(now.iter().cloned());
         store.tell_live(&self.name, &rows).await?;
-        let now: BTreeSet<_> = rows.into_iter().map(|row| row.broadcast).collect();
-        if told.iter().any(|id| !now.contains(id)) {
-            store.take_back_live(&self.name, &now).await?;
-        }
+        let over = told.difference(&now).filter(|id| broadcasts.owned_by(id).is_some());
+        let over: Vec<_> = over.cloned().collect();
+        store.take_back_live(&self.name, &over).await?;
         *told = now;
         Ok(())
     }
@@ -134,29 +143,42 @@ impl Elsewhere {
         loop {
             tick.tick().await;
             let asked = Instant::now();
-            match self.control.store().live_elsewhere(&self.name).await {
-                Ok(rows) => self.hear(rows, asked, Instant::now()),
-                // Until it can be read again it is shown as it was: nobody is believed gone for that.
+            let read = self.control.store().live().await;
+            let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+            match read {
+                Ok(rows) => others.hear(rows, asked, Instant::now()),
+                // Until it can be read again they are shown as they were: nobody is believed gone for that.
                 Err(error) => {
+                    others.cannot_be_heard();
                     tracing::debug!(%error, "what other origins have on air cannot be read");
                 }
             }
         }
     }
+}
 
-    /// This is what all others say, asked for and answered at these moments.
-    fn hear(&self, rows: Vec<Said>, asked: Instant, answered: Instant) {
-        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
-        let mut before = std::mem::take(&mut *heard);
+impl Others {
+    /// This is what all say, asked for and answered at these moments.
+    fn hear(&mut self, rows: Vec<Said>, asked: Instant, answered: Instant) {
+        let mut before = std::mem::take(&mut self.0);
         for row in rows {
-            let (broadcast, gone_at) = (row.broadcast.clone(), ago(row.age));
-            let Some(mut now) = Heard::of(row, before.remove(&broadcast)) else { continue };
+            let (broadcast, age) = (row.broadcast.clone(), row.age);
+            let before = before.remove(&broadcast);
+            if age >= KEPT && before.as_ref().is_none_or(|before| before.silence.is_long()) {
+                continue;
+            }
+            let Some(mut now) = Heard::of(row, before) else { continue };
             now.silence.read(asked, answered);
             if now.silence.is_long() {
-                now.live.fall_silent(gone_at);
+                now.live.fall_silent(ago(age));
             }
-            heard.insert(broadcast, now);
+            self.0.insert(broadcast, now);
         }
+    }
+
+    /// Nothing can be read: it is nobody's silence.
+    fn cannot_be_heard(&mut self) {
+        self.0.values_mut().for_each(|heard| heard.silence = Silence::default());
     }
 }
 
@@ -190,4 +212,81 @@ fn every_two_seconds() -> tokio::time::Interval {
     let mut tick = interval(TELL_EACH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::records::BroadcastState;
+
+    const SAID: &str = r#"{
+        "state": "live", "since": "2026-11-22T10:00:00Z",
+        "publisher": {"protocol": "rtmp", "key": "k", "since": "2026-11-22T10:00:00Z"},
+        "standby": false, "viewers": {"total": 3, "by_path": {}, "by_edge": []},
+        "report": {"figures": {}, "history": [], "findings": []}, "later": true
+    }"#;
+
+    struct Rig {
+        others: Others,
+        began: Instant,
+    }
+
+    impl Rig {
+        /// At so many seconds the row is read, which was written so many before.
+        fn hear(&mut self, secs: u64, told_ms: i64, age_secs: u64) -> Option<BroadcastState> {
+            let at = self.began + Duration::from_secs(secs);
+            let row = Said {
+                broadcast: "talk".parse().expect("an id"),
+                origin: "other".to_owned(),
+                told_ms,
+                age: Duration::from_secs(age_secs),
+                said: SAID.to_owned(),
+            };
+            self.others.hear(vec![row], at, at);
+            self.others.0.values().next().map(|heard| heard.live.summary().state)
+        }
+    }
+
+    fn rig() -> Rig {
+        Rig { others: Others::default(), began: Instant::now() }
+    }
+
+    #[test]
+    fn an_origin_that_tells_nothing_new_has_gone_and_is_forgotten() {
+        let mut rig = rig();
+        assert_eq!(rig.hear(0, 1, 1), Some(BroadcastState::Live));
+        assert_eq!(rig.hear(2, 2, 1), Some(BroadcastState::Live));
+        for secs in [4, 6] {
+            assert_eq!(rig.hear(secs, 2, secs - 1), Some(BroadcastState::Live));
+        }
+        assert_eq!(rig.hear(8, 2, 7), Some(BroadcastState::Away));
+        assert_eq!(rig.others.0.values().next().map(|heard| heard.live.summary().viewers), Some(0));
+        assert_eq!(rig.hear(10, 3, 1), Some(BroadcastState::Live), "it is back");
+        for secs in [12, 14, 16] {
+            rig.hear(secs, 3, secs - 9);
+        }
+        assert_eq!(rig.hear(611, 3, 602), None);
+        assert_eq!(rig.hear(613, 3, 604), None, "nor is it heard for the first time");
+    }
+
+    #[test]
+    fn a_database_that_was_away_says_nothing_of_anybody() {
+        let mut rig = rig();
+        rig.hear(0, 1, 1);
+        for _ in 0..400 {
+            rig.others.cannot_be_heard();
+        }
+        for (secs, age) in [(800, 801), (802, 803), (804, 805)] {
+            assert_eq!(rig.hear(secs, 1, age), Some(BroadcastState::Live), "at {secs}");
+        }
+        assert_eq!(rig.hear(807, 1, 808), Some(BroadcastState::Away));
+        assert_eq!(rig.hear(809, 2, 1), Some(BroadcastState::Live));
+    }
+
+    #[test]
+    fn who_was_gone_before_is_away_at_first_sight() {
+        let mut rig = rig();
+        assert_eq!(rig.hear(0, 1, 30), Some(BroadcastState::Away));
+        assert_eq!(rig.hear(2, 2, 1), Some(BroadcastState::Live));
+    }
 }

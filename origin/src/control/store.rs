@@ -255,18 +255,17 @@ impl Store {
         Ok(())
     }
 
-    /// Takes back what was told as `origin` of all but these.
-    pub async fn take_back_live(
-        &self,
-        origin: &str,
-        but: &BTreeSet<BroadcastId>,
-    ) -> Result<(), Error> {
-        call!(self.database, |connection| live::take_back(connection, origin, but))
+    /// Takes back what was told as `origin` of these.
+    pub async fn take_back_live(&self, origin: &str, these: &[BroadcastId]) -> Result<(), Error> {
+        for these in these.chunks(live::ROWS_MAX) {
+            call!(self.database, |connection| live::take_back(connection, origin, these))?;
+        }
+        Ok(())
     }
 
-    /// How broadcasts are that are on air at others than `origin`.
-    pub async fn live_elsewhere(&self, origin: &str) -> Result<Vec<Said>, Error> {
-        call!(self.database, |connection| live::read(connection, origin))
+    /// What all origins have told.
+    pub async fn live(&self) -> Result<Vec<Said>, Error> {
+        call!(self.database, |connection| live::read(connection))
     }
 
     /// Lets go of sessions and tokens that are over.

@@ -105,10 +105,24 @@ async fn tokens_change_while_sessions_are_open() {
     fs::write(&at_origin, "old\nnew\n").unwrap();
     let mut another = with("new".parse().unwrap());
     next_live(&mut another).await;
+    // One that is not given it.
+    let mut outdated = with("old".parse().unwrap());
+    next_live(&mut outdated).await;
+    let mut status = outdated.status();
+    within(status.wait_for(|status| matches!(status, Status::Connected))).await.unwrap();
+    let told = tokio::spawn(async move {
+        let is_out = |status: &Status| !matches!(status, Status::Connected);
+        within(status.wait_for(is_out)).await.unwrap().clone()
+    });
     // The edge has it too, and the old one goes: its session ends, and the next is opened with the new.
     fs::write(&at_edge, "new\n").unwrap();
     tokio::time::sleep(Duration::from_secs(6)).await;
     fs::write(&at_origin, "new\n").unwrap();
+    let told = told.await.unwrap();
+    assert!(
+        matches!(&told, Status::Disconnected(why) if matches!(**why, Error::Refused)),
+        "it is told why: {told:?}"
+    );
     assert_eq!(next_gone(&mut edge).await, id("room"));
     next_live(&mut edge).await;
     let still = tokio::time::timeout(Duration::from_millis(100), another.next()).await;

@@ -20,7 +20,7 @@ const BYTE_ORDER_MARK = '\uFEFF';
 /**
  * @prop {Texts} texts - in the viewer's language
  * @prop {boolean} moderator - the key was the right one
- * @prop {boolean} mayWrite - the edge takes comments from this site; else the right key is of no use either
+ * @prop {'key' | 'site' | null} why - why the key makes nobody a moderator here, where that is known
  * @prop {Settings} settings - what is in force
  * @prop {Block[] | null} blocks - who may not write; null while nobody knows
  * @prop {number} waiting - how many comments wait for a moderator
@@ -36,7 +36,7 @@ export class LecternModeration extends LitElement {
   static override properties = {
     texts: { attribute: false },
     moderator: { attribute: false },
-    mayWrite: { attribute: false },
+    why: { attribute: false },
     settings: { attribute: false },
     blocks: { attribute: false },
     waiting: { attribute: false },
@@ -52,7 +52,7 @@ export class LecternModeration extends LitElement {
 
   declare texts: Texts;
   declare moderator: boolean;
-  declare mayWrite: boolean;
+  declare why: 'key' | 'site' | null;
   declare settings: Settings;
   declare blocks: readonly Block[] | null;
   declare waiting: number;
@@ -73,7 +73,7 @@ export class LecternModeration extends LitElement {
     super();
     this.texts = textsFor(navigator.languages);
     this.moderator = false;
-    this.mayWrite = true;
+    this.why = null;
     this.settings = { closed: false, approval: false, slowMs: 0, attendance: false };
     this.blocks = null;
     this.waiting = 0;
@@ -90,12 +90,12 @@ export class LecternModeration extends LitElement {
   override render() {
     const { lang, room: R } = this.texts;
     if (!this.moderator) {
-      if (this.read) return nothing;
+      if (this.read || this.why === null) return nothing;
       const read = () => {
         this.read = true;
       };
       return html`<div class="strip wrong" lang=${lang}>
-        <span role="alert">${this.mayWrite ? R.wrongKey : R.keyElsewhere}</span>
+        <span role="alert">${{ key: R.wrongKey, site: R.keyElsewhere }[this.why]}</span>
         <button class="close" type="button" aria-label=${R.close} title=${R.close} @click=${read}>
           ${ICONS.remove}
         </button>

@@ -51,6 +51,8 @@ pub(crate) enum Event {
     Standing(Standing),
     /// The edge is about to stop.
     Draining,
+    /// Or not, if it was: another process is there.
+    Staying,
     /// The edge has lost its upstream, and that one has not.
     Better(usize),
     /// Of the others that one is well, if any.
@@ -163,8 +165,13 @@ impl Ladder {
             Event::Standing(standing) => self.stands(standing, random, now),
             Event::Draining => {
                 self.drained = true;
-                self.leave_draining(random, now);
+                // It plays on until it stops, and is left only for one that is known to be better.
+                self.look(LEAVE_DRAINING, now);
             }
+            Event::Staying if self.drained => {
+                (self.drained, self.looking, self.look) = (false, None, None);
+            }
+            Event::Staying => {}
             Event::Looked(edge) => self.looked(edge, random, now),
             Event::Better(edge) => self.leave_for(edge, LEAVE_LOST, random, now),
         }
@@ -179,8 +186,7 @@ impl Ladder {
             self.start(now);
         }
         if self.look.is_some_and(|at| now >= at) {
-            self.look = None;
-            self.leave_draining(random, now);
+            self.look(LEAVE_DRAINING, now);
         }
         if let Some(trying) = self.trying.filter(|trying| now >= trying.deadline) {
             self.failed(trying.id, Failure::Attempt, random, now);
@@ -305,18 +311,11 @@ impl Ladder {
         next.is_some()
     }
 
-    /// It plays on until it stops: what was left before is gone to only where that is known to be better.
-    fn leave_draining(&mut self, random: f64, now: Instant) {
-        match one_of(&self.left_for(Duration::MAX, now), random) {
-            Some(next) => self.leave_for(next, LEAVE_DRAINING, random, now),
-            None => self.look(LEAVE_DRAINING, now),
-        }
-    }
-
     /// Goes to an edge that says that it is well, also if it was left a moment ago.
     fn look(&mut self, within: Duration, now: Instant) {
+        self.look = None;
         if self.leaving.is_none() && self.looking.is_none() {
-            (self.looking, self.look) = (Some(within), None);
+            self.looking = Some(within);
             self.actions.push(Action::Look(self.current, self.left_for(LOOK, now)));
         }
     }
@@ -407,7 +406,8 @@ mod tests {
     #[test]
     fn of_two_edges_that_are_replaced_in_turn_the_second_is_left_for_the_first_again() {
         let mut rig = Rig::new();
-        rig.handle(Event::Draining);
+        assert_eq!(rig.handle(Event::Draining), [Action::Look(0, vec![1])]);
+        rig.handle(Event::Looked(Some(1)));
         rig.wait();
         rig.handle(Event::Picture(2));
         assert_eq!(rig.handle(Event::Draining), [Action::Look(1, vec![])], "just left");
@@ -419,6 +419,20 @@ mod tests {
         rig.handle(Event::Looked(Some(0)));
         assert_eq!(rig.wait().0, [Action::Start(3, 0)]);
         assert_eq!(rig.ladder.look, None);
+    }
+
+    #[test]
+    fn an_edge_that_was_replaced_where_it_is_is_not_left() {
+        let mut rig = Rig::new();
+        rig.handle(Event::Draining);
+        rig.handle(Event::Looked(None));
+        assert!(rig.ladder.look.is_some());
+        rig.handle(Event::Staying);
+        assert_eq!((rig.ladder.look, rig.ladder.drained), (None, false));
+        rig.handle(Event::Draining);
+        rig.handle(Event::Staying);
+        rig.handle(Event::Looked(Some(1)));
+        assert!(rig.ladder.leaving.is_none());
     }
 
     #[test]
@@ -456,7 +470,8 @@ mod tests {
     #[test]
     fn an_edge_that_is_about_to_stop_is_left_without_a_gap() {
         let mut rig = Rig::new();
-        assert_eq!(rig.handle(Event::Draining), []);
+        assert_eq!(rig.handle(Event::Draining), [Action::Look(0, vec![1])]);
+        assert_eq!(rig.handle(Event::Looked(Some(1))), []);
         assert_eq!(rig.wait(), (vec![Action::Start(2, 1)], 1_500));
         // The former picture goes on meanwhile.
         rig.handle(Event::Picture(1));

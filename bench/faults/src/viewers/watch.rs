@@ -221,8 +221,9 @@ pub(crate) async fn watch(
                 if asked {
                     ladder.handle(Event::Standing(standing), random, Instant::now());
                 }
-                if draining {
-                    ladder.handle(Event::Draining, random, Instant::now());
+                if let Some(draining) = draining {
+                    let event = if draining { Event::Draining } else { Event::Staying };
+                    ladder.handle(event, random, Instant::now());
                 }
             }
             Some(Ok((edge, back))) = looked.join_next(), if !looked.is_empty() => {
@@ -237,7 +238,8 @@ pub(crate) async fn watch(
 struct Answer {
     edge: usize,
     standing: Standing,
-    draining: bool,
+    /// Whether the edge is about to stop, where it said.
+    draining: Option<bool>,
     t0_ms: Option<i64>,
     /// The edge has lost its upstream, and this one has media.
     better: Option<usize>,
@@ -268,7 +270,8 @@ async fn ask(client: Client, edges: Vec<String>, edge: usize, asked: bool) -> An
     };
     // It has no T0 before its first frame.
     let t0_ms = status.t0_ms.filter(|t0_ms| *t0_ms > 0);
-    Answer { edge, standing, draining: status.draining, t0_ms, better, asked }
+    let draining = (standing == Standing::Live).then_some(status.draining);
+    Answer { edge, standing, draining, t0_ms, better, asked }
 }
 
 /// The first of these that has media, and stays.

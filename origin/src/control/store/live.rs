@@ -1,7 +1,6 @@
 //! How broadcasts are that an origin has on air, for the other origins on the same PostgreSQL: a row each, of its
 //! owner of the highest epoch. What it says is JSON, which is the API's.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lectern_relay_proto::net::Epoch;
@@ -13,8 +12,7 @@ use crate::database::CLOCK_MS_POSTGRES;
 
 /// Rows of one statement, of three values each and one for all.
 pub(super) const ROWS_MAX: usize = 1_000;
-/// A row that has stood for so long is not shown any more, and let go of some time later.
-const KEPT: Duration = Duration::from_secs(600);
+/// A row that has stood for so long is nobody's any more.
 const SWEPT_AFTER: Duration = Duration::from_secs(3_600);
 
 const SWEEP: &str = "DELETE FROM live WHERE told_ms <= $1";
@@ -30,7 +28,7 @@ pub struct Saying {
     pub said: String,
 }
 
-/// What another has said.
+/// What an origin has said.
 pub struct Said {
     /// Of which broadcast.
     pub broadcast: BroadcastId,
@@ -73,33 +71,29 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// Takes back what this origin has said of all but these.
+/// Takes back what this origin has said of these.
 pub(super) async fn take_back(
     connection: &mut AnyConnection,
     origin: &str,
-    but: &BTreeSet<BroadcastId>,
+    these: &[BroadcastId],
 ) -> Result<(), Error> {
-    let kept: Vec<_> = (0..but.len()).map(|at| format!("${}", at + 2)).collect();
-    let mut sql = "DELETE FROM live WHERE origin = $1".to_owned();
-    if !kept.is_empty() {
-        sql = format!("{sql} AND broadcast NOT IN ({})", kept.join(", "));
-    }
+    let these_sql: Vec<_> = (0..these.len()).map(|at| format!("${}", at + 2)).collect();
+    let these_sql = these_sql.join(", ");
+    let sql = format!("DELETE FROM live WHERE origin = $1 AND broadcast IN ({these_sql})");
     let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false).bind(origin);
-    for broadcast in but {
+    for broadcast in these {
         query = query.bind(broadcast.as_str());
     }
     query.execute(connection).await?;
     Ok(())
 }
 
-/// What others than `origin` have said.
-pub(super) async fn read(connection: &mut AnyConnection, origin: &str) -> Result<Vec<Said>, Error> {
+/// What all have said.
+pub(super) async fn read(connection: &mut AnyConnection) -> Result<Vec<Said>, Error> {
     let sql = format!(
-        "SELECT broadcast, origin, told_ms, {CLOCK_MS_POSTGRES} - told_ms AS age_ms, said FROM live \
-         WHERE origin <> $1 AND told_ms > {CLOCK_MS_POSTGRES} - $2"
+        "SELECT broadcast, origin, told_ms, {CLOCK_MS_POSTGRES} - told_ms AS age_ms, said FROM live"
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(origin).bind(KEPT.as_millis() as i64);
-    let rows = query.fetch_all(connection).await?;
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
     let said = rows.iter().map(|row| {
         let age_ms: i64 = row.try_get("age_ms")?;
         Ok(Said {

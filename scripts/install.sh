@@ -86,6 +86,15 @@ install_moq_relay() {
     rm -rf "$root/build"
 }
 
+# A disk that fills up in the middle fails a build with less to say.
+warn_of_small_disk() {
+    local target=${CARGO_TARGET_DIR:-target} free
+    [ ! -d "$target/debug" ] || return 0
+    mkdir -p "$target"
+    free=$(df --output=avail -BG "$target" | tail -n 1 | tr -dc 0-9)
+    [ "$free" -ge "$1" ] || say "Only $free GB are free at $target: building all tests takes about $1"
+}
+
 command -v cargo >/dev/null || die "cargo is missing: install Rust from rustup.rs, then try again"
 command -v npm >/dev/null || die "npm is missing: install Node.js 20 or later, then try again"
 
@@ -99,6 +108,7 @@ test | bench-http)
     apt_install chromium=chromium ip=iproute2 nft=nftables xmllint=libxml2-utils
     install_postgresql
     if [ "$1" = test ]; then
+        warn_of_small_disk 13
         # openssl: what is in the certificates that the chart makes. systemd-analyze: units are checked; it starts
         # nothing.
         apt_install python3=python3 openssl=openssl systemd-analyze=systemd

@@ -7,6 +7,8 @@ import type { Status } from './ladder.ts';
 
 /** A question to the edge that takes longer is a "no". */
 const PROBE_TIMEOUT_MS = 3_000;
+/** How a broadcast stands of which there is nothing to be had now. */
+const RESTING: ReadonlySet<Status> = new Set(['unbegun', 'away', 'ended']);
 /** Of the other edges, so many are asked whether they have what this one has not. */
 const ASKED_MAX = 3;
 
@@ -79,10 +81,32 @@ export async function firstWithMedia(
   headers: Headers,
 ): Promise<string | null> {
   const told = edges.slice(0, ASKED_MAX).map(async (edge) => {
-    const at = endpoints(`${edge}/live/${id}`, edge);
-    const { status, cutOff, draining } = await askStatus(at, headers);
-    if (status !== 'live' || cutOff || draining) throw new Error(`${edge} has none`);
+    if (!(await isWell(edge, id, headers))) throw new Error(`${edge} has none`);
     return edge;
   });
   return Promise.any(told).catch(() => null);
+}
+
+/**
+ * The same, asked one after the other: who is not in a hurry goes where its order says, and not with everybody to
+ * the edge that answers first. While the broadcast rests an edge is well that knows of it.
+ */
+export async function nextThatIsWell(
+  edges: readonly string[],
+  id: string,
+  headers: Headers,
+  rests: boolean,
+): Promise<string | null> {
+  for (const edge of edges.slice(0, ASKED_MAX)) {
+    if (await isWell(edge, id, headers, rests)) return edge;
+  }
+  return null;
+}
+
+/** Whether the edge has media of the broadcast, or at least knows of it where that rests, and stays. */
+async function isWell(edge: string, id: string, headers: Headers, rests = false): Promise<boolean> {
+  const at = endpoints(`${edge}/live/${id}`, edge);
+  const { status, cutOff, draining } = await askStatus(at, headers);
+  if (cutOff || draining) return false;
+  return status === 'live' || (rests && RESTING.has(status));
 }

@@ -39,9 +39,9 @@ export class Edges {
     return this.#leftFor(LOST_MS, now);
   }
 
-  /** The others that may be asked whether they are well, in such an order. */
+  /** Those, and behind them the others that may be asked whether they are well. */
   askable(now: number): readonly string[] {
-    return this.#leftFor(LOOK_MS, now);
+    return [...new Set([...this.others(now), ...this.#leftFor(LOOK_MS, now)])];
   }
 
   #leftFor(leastMs: number, now: number): string[] {

@@ -3,7 +3,7 @@
 // asked; what it looks like, and what the viewer wants, is the element's.
 
 import { type Headers, isElsewhere, tokenHeaders } from './access.ts';
-import { askInfo, askStatus, firstWithMedia } from './edge-status.ts';
+import { askInfo, askStatus, firstWithMedia, nextThatIsWell } from './edge-status.ts';
 import { Edges, edgeList } from './edges.ts';
 import { type Endpoints, endpoints } from './endpoints.ts';
 import { DashEngine } from './engines/dash.ts';
@@ -320,10 +320,7 @@ export class Session {
     // The ladder found no path that has a window.
     if (shifted && !this.#ladder.behind) this.#placeMs = null;
     this.#settle();
-    // Of an edge that has no place, or refuses this viewer alone, another that is well may do the same: it is
-    // not gone back to for saying that it is.
-    const gone = lostEdge(event) && this.#leave(LEAVE_LOST_MS);
-    if (!gone && event.type === 'status' && lostEdge(event)) void this.#look(LEAVE_LOST_MS);
+    if (lostEdge(event)) this.#lost(event);
     // A page in the background is given too few turns to tell what its viewer does not see.
     const held = this.#heldAt !== null;
     const resting = held || document.hidden || RESTING.has(this.#ladder.state);
@@ -447,26 +444,42 @@ export class Session {
     const body = JSON.stringify(report);
     const headers = this.#headers;
     fetch(endpoints.experience, { method: 'POST', body, headers, keepalive: true })
-      .then(({ headers }) => {
+      .then(({ headers, ok }) => {
         if (headers.get('Lectern-Reason') === 'draining') this.#drain(endpoints.base);
-        else this.#stay(endpoints.base);
+        else if (ok) this.#stay(endpoints.base);
       })
       // An edge that is lost is told nothing any more; the next hears how the picture stood.
       .catch(() => this.#experience.unheard(report));
   }
 
+  /** The edge cannot serve this viewer, though another may. */
+  #lost(event: LadderEvent): void {
+    if (this.#front !== null && isDraining(event)) return this.#drain(this.#endpoints.base);
+    if (this.#leave(LEAVE_LOST_MS)) return;
+    // Of an edge that has no place, or refuses this viewer alone, another that is well may do the same: it is
+    // not gone back to for saying that it is.
+    if (event.type === 'status') void this.#look(LEAVE_LOST_MS);
+  }
+
   /** The edge at `base` is about to stop. It goes on saying so, for whom there was no other edge yet. */
   #drain(base: string): void {
-    if (this.#closed || base !== this.#endpoints.base) return;
+    if (this.#closed) return;
+    if (base !== this.#endpoints.base) return this.#tryAgain(base);
     this.#drained = true;
     // It plays on until it stops, and is left only for one that is known to be better.
     void this.#look(LEAVE_DRAINING_MS);
     this.#host.changed();
   }
 
+  /** The edge that was gone to has refused, and that at `former`, which is about to stop, plays on. */
+  #tryAgain(former: string): void {
+    const refused = this.#frontAttempt()?.endpoints.base === former && this.#attempts.size === 1;
+    if (refused && !this.#leave(LEAVE_DRAINING_MS)) this.#handle({ type: 'edge' });
+  }
+
   /** The edge at `base` is not about to stop: it was, and another process is there. */
   #stay(base: string): void {
-    if (!this.#drained || base !== this.#endpoints.base) return;
+    if (this.#closed || !this.#drained || base !== this.#endpoints.base) return;
     this.#drained = false;
     clearTimeout(this.#lookAgain);
     this.#host.changed();
@@ -497,21 +510,23 @@ export class Session {
     return !this.#closed && this.#leaving === undefined && navigator.onLine !== false;
   }
 
-  /** Goes to an edge that says that it is well, also if it was left a moment ago. */
+  /** Goes to an edge that says that it is well, also if it was left a moment ago and there is no other. */
   async #look(withinMs: number): Promise<void> {
     const { base, id } = this.#endpoints;
-    if (this.#looking === base || !this.#free) return;
+    if (this.#closed || this.#looking === base || this.#leaving !== undefined) return;
     this.#looking = base;
     clearTimeout(this.#lookAgain);
     const drained = this.#drained;
     const askable = this.#edges.askable(performance.now());
-    const well = await firstWithMedia(askable, id, this.#headers);
+    const well = drained
+      ? await nextThatIsWell(askable, id, this.#headers, RESTING.has(this.#ladder.state))
+      : await firstWithMedia(askable, id, this.#headers);
     if (this.#looking === base) this.#looking = null;
     const stays = drained && !this.#drained;
-    if (base !== this.#endpoints.base || stays || !this.#free) return;
-    if (well !== null) return void this.#leave(withinMs, well);
+    if (this.#closed || base !== this.#endpoints.base || stays) return;
+    if (well !== null && this.#leave(withinMs, well)) return;
     // One that is lost is tried again by the ladder, one that drains plays on.
-    if (!drained) return;
+    if (!this.#drained || this.#leaving !== undefined) return;
     const wait = (LOOK_AGAIN_MS * (1 + Math.random())) / 2;
     this.#lookAgain = setTimeout(() => void this.#look(withinMs), wait);
   }
@@ -550,6 +565,11 @@ export class Session {
     if (better !== null) this.#leave(LEAVE_LOST_MS, better);
     this.#handle({ type: 'status', ...standing });
   }
+}
+
+function isDraining(event: LadderEvent): boolean {
+  const failure = event.type === 'failed' ? event.failure : null;
+  return failure?.kind === 'unsuitable' && failure.reason === 'draining';
 }
 
 /** Whether what happened says that the edge cannot serve this viewer, though another may. */

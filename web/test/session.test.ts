@@ -22,6 +22,8 @@ let draining: Set<string>;
 let down: Set<string>;
 /** Edges that have no place for another viewer. */
 let full: Set<string>;
+/** The host has paused. */
+let away: boolean;
 /** What edges were asked for. */
 let asked: string[];
 /** Edges that have lost their upstream. */
@@ -38,6 +40,7 @@ beforeEach(() => {
   down = new Set();
   full = new Set();
   asked = [];
+  away = false;
   told = [];
   videos = [];
   vi.stubGlobal('navigator', { onLine: true });
@@ -51,9 +54,10 @@ beforeEach(() => {
       const headers = { 'Lectern-Reason': 'full', 'Retry-After': '10' };
       return new Response(null, { status: 429, headers });
     }
-    const away = { state: 'away', t0_ms: 1, cut_off: true };
-    const live = draining.has(origin) ? { draining: true } : {};
-    if (pathname === '/live/talk') return Response.json(cutOff.has(origin) ? away : live);
+    const cut = { state: 'away', t0_ms: 1, cut_off: true };
+    const state = away ? { state: 'away', t0_ms: 1 } : {};
+    const live = { ...state, ...(draining.has(origin) && { draining: true }) };
+    if (pathname === '/live/talk') return Response.json(cutOff.has(origin) ? cut : live);
     if (!pathname.endsWith('/experience')) return Response.json({});
     told.push([origin, (JSON.parse(body) as Report).viewer.on]);
     const headers = new Headers();
@@ -78,8 +82,8 @@ afterEach(() => {
 async function play(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 250) {
     await vi.advanceTimersByTimeAsync(250);
-    const video = videos.at(-1);
-    if (!video?.src) continue;
+    const video = videos.findLast(({ src }) => src);
+    if (!video) continue;
     video.currentTime += 0.25;
     video.dispatchEvent(new Event('timeupdate'));
   }
@@ -144,6 +148,26 @@ test('an edge that is about to stop plays on where the other has nothing to show
   expect(session.src).toBe(`${A}/live/talk`);
   cutOff.delete(B);
   await play(8_000);
+  expect(session.src).toBe(`${B}/live/talk`);
+});
+
+test('an edge that had no place is tried again while the one that is about to stop plays on', async () => {
+  full.add(B);
+  await play(1_000);
+  draining.add(A);
+  await play(30_000);
+  expect(told.at(-1), 'it still plays').toEqual([A, 'hls']);
+  full.delete(B);
+  await play(22_000);
+  expect(told.at(-1)).toEqual([B, 'hls']);
+});
+
+test('while the host is away an edge that is about to stop is left for one that knows of the broadcast', async () => {
+  await play(3_000);
+  away = true;
+  await vi.advanceTimersByTimeAsync(9_000);
+  draining.add(A);
+  await vi.advanceTimersByTimeAsync(40_000);
   expect(session.src).toBe(`${B}/live/talk`);
 });
 

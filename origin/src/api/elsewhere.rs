@@ -131,8 +131,10 @@ impl Elsewhere {
         // Also if nobody answers that it is written.
         told.extend(now.iter().cloned());
         store.tell_live(&self.name, &rows).await?;
-        let over = told.difference(&now).filter(|id| broadcasts.owned_by(id).is_some());
-        let over: Vec<_> = over.cloned().collect();
+        let is_over = |id: &&BroadcastId| {
+            broadcasts.owned_by(id).is_some() || broadcasts.status(id).is_none()
+        };
+        let over: Vec<_> = told.difference(&now).filter(is_over).cloned().collect();
         store.take_back_live(&self.name, &over).await?;
         *told = now;
         Ok(())

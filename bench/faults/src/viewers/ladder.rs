@@ -316,7 +316,13 @@ impl Ladder {
         self.look = None;
         if self.leaving.is_none() && self.looking.is_none() {
             self.looking = Some(within);
-            self.actions.push(Action::Look(self.current, self.left_for(LOOK, now)));
+            let mut askable = self.left_for(LOST, now);
+            for edge in self.left_for(LOOK, now) {
+                if !askable.contains(&edge) {
+                    askable.push(edge);
+                }
+            }
+            self.actions.push(Action::Look(self.current, askable));
         }
     }
 

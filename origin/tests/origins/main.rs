@@ -6,6 +6,7 @@ mod postgres;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
@@ -127,10 +128,20 @@ impl At {
         }
     }
 
-    /// All that is told up to this change: each once, and none left out.
-    async fn all_to(&mut self, last: u64) -> Vec<Comment> {
+    /// The next comment that is told which is as wanted: of changes that come together the last is told alone.
+    async fn comment_that(&mut self, wanted: impl Fn(&Comment) -> bool) -> Comment {
+        loop {
+            let comment = self.comment().await;
+            if wanted(&comment) {
+                return comment;
+            }
+        }
+    }
+
+    /// All that is told from one change to another: each once, and none left out.
+    async fn all(&mut self, changes: RangeInclusive<u64>) -> Vec<Comment> {
         let mut all = Vec::new();
-        for seq in 1..=last {
+        for seq in changes {
             let comment = self.comment().await;
             assert_eq!(comment.seq, seq, "in order, once, without a hole");
             all.push(comment);
@@ -149,6 +160,18 @@ impl At {
         let metric = &found.get_metric()[0];
         metric.get_counter().get_value() + metric.get_gauge().get_value()
     }
+}
+
+/// Two on one database, both of which have told the first change: of those before what they have read at first they
+/// tell the newest alone.
+async fn both(server: &Postgres) -> [At; 2] {
+    let mut both = [At::start(server).await, At::start(server).await];
+    both[0].ask(&post(9_000, "first")).await;
+    assert_eq!(both[0].stored().await, 1);
+    for at in &mut both {
+        at.comment_that(|comment| comment.seq == 1).await;
+    }
+    both
 }
 
 fn attempt(by: u64, name: &str) -> Attempt {
@@ -197,7 +220,7 @@ async fn what_either_stores_is_heard_at_both_whatever_is_cut_off() {
     const WRITERS: u64 = 40;
     const EACH: u64 = 4;
     let server = Postgres::start();
-    let mut both = [At::start(&server).await, At::start(&server).await];
+    let mut both = both(&server).await;
     for number in 0..EACH {
         for by in 0..WRITERS {
             both[(by % 2) as usize].ask(&post(by, &number.to_string())).await;
@@ -212,18 +235,19 @@ async fn what_either_stores_is_heard_at_both_whatever_is_cut_off() {
         }
     }
     ids.sort_unstable();
-    let all: Vec<_> = (1..=WRITERS * EACH).collect();
+    let last = 1 + WRITERS * EACH;
+    let all: Vec<_> = (2..=last).collect();
     assert_eq!(ids, all);
     let mut heard = Vec::new();
     for at in &mut both {
-        heard.push(at.all_to(WRITERS * EACH).await);
+        heard.push(at.all(2..=last).await);
     }
     assert_eq!(heard[0], heard[1]);
     // And nothing more: what comes next is what is said next.
     both[0].ask(&post(5_000, "last")).await;
-    assert_eq!(both[0].stored().await, WRITERS * EACH + 1);
+    assert_eq!(both[0].stored().await, last + 1);
     for at in &mut both {
-        assert_eq!(at.comment().await.seq, WRITERS * EACH + 1);
+        assert_eq!(at.comment().await.seq, last + 1);
     }
 }
 
@@ -255,7 +279,7 @@ async fn each_tells_its_edges_the_time_and_compares_its_own_with_the_database() 
 async fn sent_to_both_it_is_stored_once() {
     const WRITERS: u64 = 50;
     let server = Postgres::start();
-    let mut both = [At::start(&server).await, At::start(&server).await];
+    let mut both = both(&server).await;
     for by in 0..WRITERS {
         for at in &both {
             at.ask(&post(by, "once")).await;
@@ -273,7 +297,7 @@ async fn sent_to_both_it_is_stored_once() {
     assert!(stored.values().all(|ids| ids.len() == 2 && ids[0] == ids[1]), "{stored:?}");
     assert_eq!(stored.len() as u64, WRITERS);
     for at in &mut both {
-        let heard = at.all_to(WRITERS).await;
+        let heard = at.all(2..=WRITERS + 1).await;
         assert!(heard.iter().all(|comment| stored[&comment.author][0] == comment.id));
     }
     // Sent again long after, to the one that has not seen it first.
@@ -286,7 +310,7 @@ async fn sent_to_both_it_is_stored_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn order_is_kept_at_one_and_holds_at_the_other() {
     let server = Postgres::start();
-    let (mut one, mut other) = (At::start(&server).await, At::start(&server).await);
+    let [mut one, mut other] = both(&server).await;
     let settings = |approval| Action::Settings { closed: false, approval, slow_ms: 0 };
     one.ask(&moderate("hold", settings(true))).await;
     one.stored().await;
@@ -301,20 +325,26 @@ async fn order_is_kept_at_one_and_holds_at_the_other() {
     other.ask(&write(1, "why", true)).await;
     let Response::Stored { id, held, .. } = other.answer().await else { panic!("not stored") };
     assert!(held);
-    assert!(one.comment().await.marks.held);
+    for at in [&mut one, &mut other] {
+        assert!(at.comment().await.marks.held, "as it was stored");
+    }
     one.ask(&moderate("show", Action::Approve { id })).await;
     one.stored().await;
-    assert!(other.comment().await.marks.held, "as it was stored");
-    assert!(!other.comment().await.marks.held);
+    for at in [&mut one, &mut other] {
+        let shown = at.comment().await.marks;
+        assert_eq!((shown.held, shown.votes), (false, 0));
+    }
     let (broadcast_votes, address) = (attempt(2, "vote"), author(2).into());
     other.ask(&Request::Vote { attempt: broadcast_votes, id, address, up: true }).await;
     other.stored().await;
-    assert_eq!(one.comment().await.marks.votes, 0, "when it was approved");
-    assert_eq!(one.comment().await.marks.votes, 1);
+    for at in [&mut one, &mut other] {
+        assert_eq!(at.comment().await.marks.votes, 1);
+    }
     one.ask(&moderate("pin", Action::Pin { id })).await;
     one.stored().await;
-    assert_eq!(other.comment().await.marks.votes, 1);
-    assert!(other.comment().await.marks.pinned);
+    for at in [&mut one, &mut other] {
+        at.comment_that(|comment| comment.marks.pinned && comment.marks.votes == 1).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -153,15 +153,17 @@ export class Stack {
   }
 
   static async start(options: StackOptions): Promise<Stack> {
-    const tcp = await freePorts('tcp', 7);
-    const [rtmp, originHttp, originOps, http, edgeOps, http2, edgeOps2] = tcp;
-    const [relay, originMedia] = await freePorts('udp', 2);
-    const [media, media2] = [await freePortOfBoth(), await freePortOfBoth()];
+    const held = await hold(11);
+    const [rtmp, originHttp, originOps, relay, originMedia, ...edges] = held.ports;
+    const [http, media, edgeOps, http2, media2, edgeOps2] = edges;
     const origin = { rtmp, relay, originHttp, originMedia, originOps };
     const first = { ...origin, http, media, edgeOps };
     const ports = { ...first, http2, media2, edgeOps2 } as Ports;
+    // It takes a port too, which has to be none of these.
+    const link = await Link.open(ports.relay);
+    await held.release();
     const dir = await mkdtemp(join(tmpdir(), 'lectern-test-'));
-    const stack = new Stack(dir, ports, options, await Link.open(ports.relay));
+    const stack = new Stack(dir, ports, options, link);
     try {
       const split: Role[] = ['origin', 'edge', ...(options.twoEdges ? (['edge2'] as const) : [])];
       for (const role of options.roles === 'all' ? (['all'] as const) : split) {
@@ -311,24 +313,20 @@ async function ready(url: string, child: Process): Promise<void> {
   throw new Error(`${child.name} ${child.running ? `is not ready at ${url}` : 'has ended'}`);
 }
 
-/** Ports that are free now, all different. */
-async function freePorts(kind: 'tcp' | 'udp', count: number): Promise<number[]> {
-  const held = await Promise.all(
-    Array.from({ length: count }, () => (kind === 'tcp' ? holdTcp() : holdUdp(0))),
-  );
-  for (const { release } of held) await release();
-  return held.map(({ port }) => port);
-}
-
-/** A port that is free for UDP and for TCP. */
-async function freePortOfBoth(): Promise<number> {
-  for (;;) {
+/** So many ports that are free for UDP and for TCP, and nobody else's until they are released. */
+async function hold(count: number): Promise<{ ports: number[]; release: () => Promise<void> }> {
+  const held = new Map<number, Held[]>();
+  const others: Held[] = [];
+  while (held.size < count) {
     const tcp = await holdTcp();
     const udp = await holdUdp(tcp.port).catch(() => null);
-    await tcp.release();
-    await udp?.release();
-    if (udp) return tcp.port;
+    if (udp) held.set(tcp.port, [tcp, udp]);
+    else others.push(tcp);
   }
+  const release = async () => {
+    for (const one of [...held.values(), others].flat()) await one.release();
+  };
+  return { ports: [...held.keys()], release };
 }
 
 interface Held {

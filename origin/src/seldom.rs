@@ -1,5 +1,5 @@
-//! Says once a minute what is found again every other second: while the database is away, several loops find that, and
-//! each says what it keeps them from.
+//! Says once a minute what is found again and again: while the database is away, several loops find that, and each
+//! says what it keeps them from; and an edge that is not understood may ask without end.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;

@@ -487,7 +487,7 @@ export class Session {
 
   /** Goes to another edge, to `to` or any that was not left a moment ago, within so long; whether there is one. */
   #leave(withinMs: number, to: string | null = null): boolean {
-    if (!this.#free) return false;
+    if (this.#closed || this.#leaving !== undefined || navigator.onLine === false) return false;
     const next = this.#edges.next(performance.now(), to);
     if (next === null) return false;
     this.#leaving = setTimeout(() => {
@@ -503,11 +503,6 @@ export class Session {
       this.#handle({ type: 'edge' });
     }, Math.random() * withinMs);
     return true;
-  }
-
-  /** Whether another edge may be gone to, and none is being gone to. */
-  get #free(): boolean {
-    return !this.#closed && this.#leaving === undefined && navigator.onLine !== false;
   }
 
   /** Goes to an edge that says that it is well, also if it was left a moment ago and there is no other. */

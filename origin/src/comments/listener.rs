@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use lectern_relay_proto::about::Given;
 use lectern_relay_proto::comment::{Attempt, Attendee, NotRegistered, Request, Response, Settings};
@@ -15,6 +15,7 @@ use super::Metrics;
 use super::desk::{Answers, HISTORY_MAX, answer};
 use super::store::{self, Store};
 use crate::registrations::{Application, Applications};
+use crate::seldom::Seldom;
 use crate::wall;
 
 /// A request and whom to answer.
@@ -42,9 +43,6 @@ pub(super) enum Heard {
     },
 }
 
-/// How often it is said of one edge that it cannot be understood.
-const SAID_EACH: Duration = Duration::from_secs(60);
-
 pub(super) struct Listener {
     pub(super) store: Store,
     pub(super) reads: Arc<Semaphore>,
@@ -60,15 +58,14 @@ impl Listener {
         self.metrics.edges.inc();
         let name: Arc<str> = edge.name.as_str().into();
         let answers = Arc::new(Mutex::new(edge.responses));
-        let mut said: Option<Instant> = None;
+        let said = Seldom::new();
         while let Some(record) = edge.requests.recv().await {
             let request = match serde_json::from_slice(&record) {
                 Ok(request) => request,
                 Err(error) => {
                     self.metrics.malformed.inc();
                     // All are counted. One in a while is enough to look for what is wrong with the edge.
-                    if said.is_none_or(|at| at.elapsed() >= SAID_EACH) {
-                        said = Some(Instant::now());
+                    if said.is_due(Instant::now()) {
                         tracing::warn!(edge = edge.name, %error, "a request cannot be read");
                     }
                     continue;
